@@ -1,0 +1,60 @@
+/* What compiled kernels and the driver share (KernelContext: the same text as in codegen/emit/prelude.py), and atomics, for _runtime.pyx. */
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef BRIANLIKE_KERNEL_CONTEXT
+#define BRIANLIKE_KERNEL_CONTEXT
+typedef struct {
+    ptrdiff_t begin, end;             /* elements (whole blocks of 16), or positions in spikes */
+    ptrdiff_t size;                   /* elements without padding */
+    const int32_t *spikes;            /* elements that fired, ascending */
+    const int64_t *rows;              /* synapses rows[r] to rows[r + 1], r = (source - first) * stride + row */
+    ptrdiff_t first, stride, row;
+    const int32_t *order;             /* the synapses of the rows, as numbered at their creation; NULL: in this order already */
+    const int32_t *i, *j;             /* ends of each synapse */
+    uint64_t step;
+    uint32_t seed, epoch, stream;
+} KernelContext;
+#endif
+
+#if defined(_WIN32)
+#include <windows.h>
+static double seconds_now(void) {
+    LARGE_INTEGER count, frequency;
+    QueryPerformanceCounter(&count);
+    QueryPerformanceFrequency(&frequency);
+    return (double)count.QuadPart / (double)frequency.QuadPart;
+}
+static void yield_now(void) { SwitchToThread(); }
+#else
+#include <sched.h>
+#include <time.h>
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+static void yield_now(void) { sched_yield(); }
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define HAS_THREADS 1
+static inline int64_t load_acquire(int64_t *value) { return __atomic_load_n(value, __ATOMIC_ACQUIRE); }
+static inline void store_release(int64_t *value, int64_t fresh) { __atomic_store_n(value, fresh, __ATOMIC_RELEASE); }
+static inline int64_t add_release(int64_t *value, int64_t change) { return __atomic_add_fetch(value, change, __ATOMIC_ACQ_REL); }
+#else /* one thread only */
+#define HAS_THREADS 0
+static int64_t load_acquire(int64_t *value) { return *value; }
+static void store_release(int64_t *value, int64_t fresh) { *value = fresh; }
+static int64_t add_release(int64_t *value, int64_t change) { return *value += change; }
+#endif
+
+/* wait a moment: spin at first, then let other threads run */
+static inline void relax(int spins) {
+    if (spins > 2000) { yield_now(); return; }
+#if defined(__x86_64__) && defined(__GNUC__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) && defined(__GNUC__)
+    __asm__ volatile("yield");
+#endif
+}

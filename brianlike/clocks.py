@@ -1,0 +1,129 @@
+"""Clocks: time in whole steps. `defaultclock` paces every object that was given neither `dt` nor `clock`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from codegen.dims import UNITS
+
+from ._unit_functions import describe
+from .units import DimensionMismatchError, Quantity, asarray_si, get_dimensions
+
+__all__ = ["Clock", "defaultclock"]
+
+_SECOND = UNITS["second"]
+
+
+def seconds(value: object, what: str) -> float:
+    """A time as a plain float in seconds; errors name `what`. A bare 0 needs no unit, any other number does."""
+    array = seconds_array(value, what)
+    if array.ndim != 0:
+        raise TypeError(f"{what} must be one time, not an array of shape {array.shape}")
+    return float(array)
+
+
+def seconds_array(value: object, what: str) -> np.ndarray:
+    """Times as plain floats in seconds; errors name `what`. Bare zeros need no unit, other numbers do."""
+    dims, array = get_dimensions(value), asarray_si(value)
+    if dims != _SECOND and not (dims.is_dimensionless and not array.any()):
+        raise DimensionMismatchError(f"{what} must be a time such as 0.1*ms, not {describe(value, dims)}", dims)
+    return array
+
+
+class Clock:
+    """Time that advances in steps of `dt`: `t = timestep*dt`.
+
+    Parameters
+    ----------
+    dt : Quantity
+        Length of a step, in seconds.
+    name : str
+        Shown in messages.
+
+    Examples
+    --------
+    >>> from brianlike.units import ms
+    >>> clock = Clock(0.5*ms)
+    >>> clock.timestep = 4
+    >>> clock.t
+    2. * ms
+    """
+
+    __slots__ = ("_dt", "_timestep", "name", "__weakref__")
+
+    def __init__(self, dt: object, name: str = "clock"):
+        self.name = name
+        self._timestep: int = 0
+        self._dt: float = 1.0
+        self.dt = dt
+
+    @property
+    def dt(self) -> Quantity:
+        """Length of a step. Setting it keeps `t` to the nearest step; a run refuses a `t` that is no whole number of steps."""
+        return Quantity(self._dt, dimensions=_SECOND)
+
+    @dt.setter
+    def dt(self, value: object) -> None:
+        dt = seconds(value, f"dt of {self.name!r}")
+        if not (math.isfinite(dt) and dt > 0):
+            raise ValueError(f"dt of {self.name!r} must be positive and finite, not {value!r}")
+        if self._timestep:
+            self._timestep = round(self._timestep * self._dt / dt)
+        self._dt = dt
+
+    @property
+    def dt_(self) -> float:
+        """Length of a step in seconds, without units."""
+        return self._dt
+
+    @property
+    def timestep(self) -> int:
+        """Number of steps since time 0 (fits in 64 bits)."""
+        return self._timestep
+
+    @timestep.setter
+    def timestep(self, value: int) -> None:
+        step = int(value)
+        if step != value or not -(2**62) < step < 2**62:
+            raise ValueError(f"timestep of {self.name!r} must be a whole number below 2**62, not {value!r}")
+        self._timestep = step
+
+    @property
+    def t(self) -> Quantity:
+        """Time now."""
+        return Quantity(self.t_, dimensions=_SECOND)
+
+    @property
+    def t_(self) -> float:
+        """Time now in seconds, without units."""
+        return self._timestep * self._dt
+
+    def set_time(self, t: float) -> None:
+        """Go to time `t` (seconds); ValueError unless it is a whole number of steps, within a ten-thousandth of one."""
+        step = round(t / self._dt)
+        if abs(step * self._dt - t) > 1e-4 * self._dt:
+            raise ValueError(f"time {t:g} s is no multiple of the step of {self.name!r} ({self._dt:g} s); choose a dt that divides it, or a new Network")
+        self.timestep = step
+
+    def same_dt(self, other: Clock) -> bool:
+        """Whether both clocks tick together."""
+        return abs(self._dt - other._dt) <= 1e-4 * min(self._dt, other._dt)
+
+    def __repr__(self) -> str:
+        return f"Clock(dt={self.dt!r}, name={self.name!r})"
+
+
+defaultclock = Clock(Quantity(1e-4, dimensions=_SECOND), name="defaultclock")
+
+
+def choose_clock(dt: object, clock: Clock | None) -> Clock:
+    """The clock of a new object: the one given, one of its own for `dt`, or `defaultclock`."""
+    if clock is None:
+        return defaultclock if dt is None else Clock(dt)
+    if dt is not None:
+        raise ValueError("give either dt or clock, not both")
+    if not isinstance(clock, Clock):
+        raise TypeError(f"clock must be a Clock, not {type(clock).__name__}")
+    return clock

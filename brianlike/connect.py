@@ -1,0 +1,249 @@
+"""Connection rules: which pairs of neurons get synapses, in which order, and how synapses are sorted for delivery.
+
+Pure functions on numpy arrays. Every rule returns `(i, j)`, int32 arrays of one length in the order in which the synapses are created: by presynaptic
+neuron, then by postsynaptic neuron.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+Pairs = tuple[np.ndarray, np.ndarray]
+PairFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+CHUNK = 1 << 20  # candidate pairs looked at in one go
+LIMIT = 2**31 - 1
+
+
+def all_to_all(n_pre: int, n_post: int) -> Pairs:
+    """Every pair.
+
+    >>> all_to_all(2, 2)
+    (array([0, 0, 1, 1], dtype=int32), array([0, 1, 0, 1], dtype=int32))
+    """
+    _check_total(n_pre * n_post)
+    i = np.repeat(np.arange(n_pre, dtype=np.int32), n_post)
+    return i, np.tile(np.arange(n_post, dtype=np.int32), n_pre)
+
+
+def from_arrays(i: object, j: object, n_pre: int, n_post: int) -> Pairs:
+    """The pairs `(i[k], j[k])`, one synapse each, in the order given; a single number goes with all of the other side.
+
+    Raises
+    ------
+    IndexError
+        If there is no such neuron.
+
+    Examples
+    --------
+    >>> from_arrays(0, [2, 1], 1, 3)
+    (array([0, 0], dtype=int32), array([2, 1], dtype=int32))
+    """
+    pre, post = _checked_indices(i, n_pre, "i", "source"), _checked_indices(j, n_post, "j", "target")
+    try:
+        pre, post = np.broadcast_arrays(pre, post)
+    except ValueError:
+        raise ValueError(f"i has shape {pre.shape} and j has shape {post.shape}; they must match, or one of them be a single number") from None
+    _check_total(pre.size)
+    return pre.astype(np.int32).ravel(), post.astype(np.int32).ravel()
+
+
+def _checked_indices(given: object, size: int, name: str, side: str) -> np.ndarray:
+    array = np.asarray(given)
+    if array.ndim > 1:
+        raise ValueError(f"{name} must be a number or a list of numbers, not an array of shape {array.shape}")
+    if array.size == 0:
+        return np.zeros(array.shape, dtype=np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold whole numbers, not {array.dtype}")
+    # Compared in the type given: a value of 2**32 would be 0 in 32 bits.
+    bad = array[(array < 0) | (array >= size)]
+    if bad.size:
+        raise IndexError(f"{name} contains {bad.flat[0]}, but the {side} has neurons 0 to {size - 1}")
+    return array.astype(np.int64)
+
+
+def by_condition(
+    n_pre: int,
+    n_post: int,
+    condition: PairFunction | None = None,
+    p: float | PairFunction | None = None,
+    rng: np.random.Generator | None = None,
+    n: int | PairFunction = 1,
+    chunk: int | None = None,
+) -> Pairs:
+    """The pairs for which `condition(i, j)` holds, each with probability `p`, each `n` times.
+
+    Parameters
+    ----------
+    condition : function of two index arrays, optional
+        Returns booleans; it is called for a bounded number of pairs at a time, in order.
+    p : float or function of two index arrays, optional
+        Probability; a function is asked only about pairs that fulfil the condition. Values outside 0 to 1 count as the nearest of them, but one number
+        must be a probability.
+    rng : numpy.random.Generator
+        Needed with `p`.
+    n : int or function of two index arrays
+        How many synapses a chosen pair gets.
+    chunk : int
+        How many pairs are looked at in one go. The result does not depend on it.
+
+    Examples
+    --------
+    >>> by_condition(3, 3, lambda i, j: i == j)
+    (array([0, 1, 2], dtype=int32), array([0, 1, 2], dtype=int32))
+    """
+    constant = 1.0 if p is None else None if callable(p) else checked_probability(p)
+    chunk = CHUNK if chunk is None else chunk
+    total = n_pre * n_post
+    if condition is None and constant is not None:
+        flats = _bernoulli(total, constant, rng, chunk)
+    else:
+        flats = _scan(total, n_post, condition, p if constant is None else constant, rng, chunk)
+    found, count = [], 0
+    for flat in flats:
+        i, j = np.divmod(flat, max(n_post, 1))
+        i, j = multiply(i, j, n)
+        count += i.size
+        _check_total(count)
+        found.append((i.astype(np.int32), j.astype(np.int32)))
+    empty = np.zeros(0, dtype=np.int32)
+    return np.concatenate([empty, *(i for i, _ in found)]), np.concatenate([empty, *(j for _, j in found)])
+
+
+def _scan(total: int, n_post: int, condition: PairFunction | None, p: object, rng: np.random.Generator | None, chunk: int):
+    """The chosen pairs, as numbers `i*n_post + j`, one array for each run of `chunk` candidates."""
+    for start in range(0, total, chunk):
+        flat = np.arange(start, min(start + chunk, total), dtype=np.int64)
+        i, j = np.divmod(flat, n_post)
+        if condition is not None:
+            chosen = np.broadcast_to(_checked_condition(condition(i, j)), flat.shape)
+            flat, i, j = flat[chosen], i[chosen], j[chosen]
+        if p != 1.0 and flat.size:
+            probability = np.broadcast_to(_no_nan(p(i, j)) if callable(p) else np.asarray(p), flat.shape)
+            flat = flat[_generator(rng).random(flat.size) < probability]
+        yield flat
+
+
+def _bernoulli(total: int, p: float, rng: np.random.Generator | None, chunk: int):
+    """The successes of `total` independent trials, by jumping from one to the next: the gaps have a geometric law."""
+    if p == 0:
+        return
+    if p == 1:
+        yield from (np.arange(start, min(start + chunk, total), dtype=np.int64) for start in range(0, total, chunk))
+        return
+    rng, last = _generator(rng), -1
+    while last < total - 1:
+        left = total - 1 - last
+        count = min(chunk, int(p * left + 6 * math.sqrt(p * left)) + 16, 2**62 // (left + 1))
+        gaps = np.minimum(rng.geometric(p, count), left + 1)  # the sum must stay below 2**63
+        flat = last + np.cumsum(gaps, dtype=np.int64)
+        last = int(flat[-1])
+        yield flat[flat < total]
+
+
+def _generator(rng: np.random.Generator | None) -> np.random.Generator:
+    if rng is None:
+        raise TypeError("a random rule needs rng")
+    return rng
+
+
+def multiply(i: np.ndarray, j: np.ndarray, n: int | PairFunction) -> Pairs:
+    """Each pair `n` times in a row.
+
+    >>> multiply(np.array([0, 1]), np.array([5, 6]), 2)
+    (array([0, 0, 1, 1]), array([5, 5, 6, 6]))
+    """
+    if not callable(n) and n == 1:
+        return i, j
+    times = np.asarray(n(i, j) if callable(n) else n)
+    if times.dtype.kind not in "iu":
+        if times.dtype.kind != "f" or not np.all(times == np.floor(times)):
+            raise TypeError(f"n must be a whole number of synapses, not {n if not callable(n) else times.dtype}")
+        times = times.astype(np.int64)
+    if np.any(times < 0):
+        raise ValueError(f"n must not be negative, but is {times.min()} for some pairs")
+    times = np.broadcast_to(times, i.shape)
+    _check_total(int(times.sum(dtype=np.int64)))
+    return np.repeat(i, times), np.repeat(j, times)
+
+
+def thin(i: np.ndarray, j: np.ndarray, p: float | PairFunction, rng: np.random.Generator) -> Pairs:
+    """The given pairs, each kept with probability `p`."""
+    probability = _no_nan(p(i, j)) if callable(p) else checked_probability(p)
+    kept = rng.random(i.size) < probability
+    return i[kept], j[kept]
+
+
+def checked_probability(p: object) -> float:
+    """One probability; ValueError if it is none."""
+    if isinstance(p, (bool, str)) or np.ndim(p) != 0:  # type: ignore[arg-type]
+        raise TypeError(f"p must be a probability or an expression in a string, not {p!r}")
+    number = float(p)  # type: ignore[arg-type]
+    if not 0 <= number <= 1:
+        raise ValueError(f"p must be a probability between 0 and 1, not {p!r}")
+    return number
+
+
+def _no_nan(values: np.ndarray) -> np.ndarray:
+    if np.any(np.isnan(values)):
+        raise ValueError("p is NaN for some pairs of neurons")
+    return values
+
+
+def _checked_condition(values: np.ndarray) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype != np.bool_:
+        raise TypeError(f"a condition must be true or false for every pair, not {array.dtype}")
+    return array
+
+
+def _check_total(count: int) -> None:
+    if count > LIMIT:
+        raise ValueError(f"one Synapses object can hold 2**31 - 1 synapses, not {count}; use a probability, or several objects")
+
+
+def sorted_rows(source_index: np.ndarray, delays_in_steps: np.ndarray | int, n_source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort synapses by source neuron, then delay, then creation.
+
+    Parameters
+    ----------
+    source_index : array of int, shape (synapses,)
+        The neuron whose spikes a synapse receives.
+    delays_in_steps : array of int, shape (synapses,), or int
+    n_source : int
+
+    Returns
+    -------
+    order : array of int32 (int64 for more than 2**31 - 1), shape (synapses,)
+        Creation numbers of the synapses in sorted order.
+    rows : array of int64, shape (n_source*D + 1,)
+        Synapses of neuron `s` with the `d`-th of D delays are `order[rows[s*D + d]:rows[s*D + d + 1]]`.
+    delays : array of int64, shape (D,)
+        The distinct delays, ascending.
+
+    Examples
+    --------
+    >>> sorted_rows(np.array([1, 0, 1, 1]), np.array([5, 0, 0, 5]), 2)
+    (array([1, 2, 0, 3], dtype=int32), array([0, 1, 1, 2, 4]), array([0, 5]))
+    """
+    source = np.asarray(source_index)
+    if np.ndim(delays_in_steps) == 0:
+        distinct, which = np.array([delays_in_steps], dtype=np.int64), None
+    else:
+        distinct, which = np.unique(np.asarray(delays_in_steps, dtype=np.int64), return_inverse=True)
+        if distinct.size == 0:
+            distinct = np.zeros(1, dtype=np.int64)
+    if distinct[0] < 0:
+        raise ValueError(f"a delay cannot be negative, but one is {distinct[0]} steps")
+    key = source.astype(np.int64)
+    if which is not None and distinct.size > 1:
+        key = key * distinct.size + which
+    rows = np.zeros(n_source * distinct.size + 1, dtype=np.int64)
+    np.cumsum(np.bincount(key, minlength=n_source * distinct.size), out=rows[1:])
+    ascending = bool(np.all(key[1:] >= key[:-1]))  # the usual case: created in order, one delay
+    order = np.arange(key.size) if ascending else np.argsort(key, kind="stable")
+    return order.astype(np.int32 if key.size <= LIMIT else np.int64), rows, distinct

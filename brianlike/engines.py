@@ -1,0 +1,136 @@
+"""What runs a prepared network: the numpy engine, or compiled kernels under the static driver."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from codegen.ir import Record, Table
+
+from .inputs import InputGroup, SpikeGeneratorGroup
+from .monitors import SpikeMonitor, StateMonitor
+from .prepare import SPIKE, Prepared
+from .seeding import next_epoch
+from .simulate import NumpyEngine
+
+
+class Engine(ABC):
+    """A prepared network that can advance. Variables of the objects change in place; monitors fill when `collect` is called."""
+
+    prepared: Prepared
+
+    @abstractmethod
+    def begin(self, step: int, steps: int) -> None:
+        """Make ready for `steps` steps from number `step` on: spikes of inputs, constants computed once, fresh random numbers."""
+
+    @abstractmethod
+    def advance(self, steps: int) -> None:
+        """Run that many steps."""
+
+    @abstractmethod
+    def collect(self) -> None:
+        """Hand what was recorded since the last call to the monitors, and the last step's spikes to the groups."""
+
+    @abstractmethod
+    def past(self) -> dict[str, np.ndarray]:
+        """The events of the last steps by array name, shape (steps, elements), latest last: what is still to be delivered."""
+
+    @abstractmethod
+    def set_past(self, past: dict[str, np.ndarray]) -> None:
+        """Take over what another engine had still to deliver."""
+
+
+class NumpySimulation(Engine):
+    """The definition, in numpy."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self._records: dict[str, list[Any]] = {}
+        inputs = prepared.inputs()
+        self._monitors: dict[str, SpikeMonitor | tuple[StateMonitor, str]] = {}
+        for kernel in prepared.program.kernels:
+            if isinstance(kernel, Record):
+                inputs.recorders[kernel.name] = self._recorder(kernel)
+        self.engine = NumpyEngine(prepared.program, inputs)
+
+    def _recorder(self, kernel: Record) -> Any:
+        owner, _, variable = kernel.name.partition(".")
+        monitor = self.prepared.objects[owner]
+        rows = self._records[kernel.name] = []
+        if isinstance(monitor, SpikeMonitor):
+            self._monitors[kernel.name] = monitor
+
+            def record_spikes(step: int, fired: np.ndarray) -> None:
+                found = np.flatnonzero(fired)
+                if len(found):
+                    rows.append((found.astype(np.int32), np.full(len(found), step, np.int64)))
+
+            return record_spikes
+        assert isinstance(monitor, StateMonitor)
+        self._monitors[kernel.name] = (monitor, variable)
+        chosen = monitor.record
+        per_element = self.prepared.program.array(kernel.array).space is not None
+
+        def record_values(step: int, values: np.ndarray) -> None:
+            rows.append((step, values[chosen] if per_element else values.copy()))
+
+        return record_values
+
+    def begin(self, step: int, steps: int) -> None:
+        self.engine.step = step
+        self.engine.inputs.seed, self.engine.inputs.epoch = next_epoch()
+        fresh = self.prepared.inputs()
+        for name, value in fresh.values.items():  # constants and arrays that may have been replaced since
+            self.engine.values[name] = value
+        for kernel in self.prepared.program.kernels:
+            if isinstance(kernel, Table):
+                self.engine.inputs.tables[kernel.name] = self._table(kernel, step, steps)
+        self.engine.set_up()
+
+    def _table(self, kernel: Table, first: int, steps: int) -> Any:
+        source = self.prepared.objects[kernel.array.partition(".")[0]]
+        assert isinstance(source, InputGroup | SpikeGeneratorGroup)
+        offsets, indices = source.events_by_step(first, steps, source.clock.dt_)
+
+        def row(step: int) -> np.ndarray:
+            fired = np.zeros(len(source), bool)
+            fired[indices[offsets[step - first] : offsets[step - first + 1]]] = True
+            return fired
+
+        return row
+
+    def advance(self, steps: int) -> None:
+        self.engine.run(steps)
+
+    def collect(self) -> None:
+        states: dict[str, tuple[StateMonitor, list[int], dict[str, np.ndarray]]] = {}
+        for name, monitor in self._monitors.items():
+            rows = self._records[name]
+            if isinstance(monitor, SpikeMonitor):
+                if rows:
+                    monitor.append(np.concatenate([r[0] for r in rows]), np.concatenate([r[1] for r in rows]))
+            elif rows:
+                owner, variable = monitor
+                entry = states.setdefault(owner.name, (owner, [r[0] for r in rows], {}))
+                entry[2][variable] = np.stack([r[1] for r in rows])
+            rows.clear()
+        for owner, steps, values in states.values():
+            owner.append(np.array(steps) * owner.clock.dt_, values)
+        for item in self.prepared.objects.values():
+            fired = self.engine.values.get(f"{item.name}.{SPIKE}")
+            if fired is not None:
+                item.spikes = np.flatnonzero(fired).astype(np.int32)  # type: ignore[attr-defined]
+
+    def past(self) -> dict[str, np.ndarray]:
+        keep, step = self.engine.keep, self.engine.step
+        order = [(step + n) % keep for n in range(keep)]
+        return {name: values[order] for name, values in self.engine.history.items()}
+
+    def set_past(self, past: dict[str, np.ndarray]) -> None:
+        keep, step = self.engine.keep, self.engine.step
+        for name, values in past.items():
+            if name in self.engine.history and values.shape[1:] == self.engine.history[name].shape[1:]:
+                for back in range(1, min(keep, len(values)) + 1):
+                    self.engine.history[name][(step - back) % keep] = values[-back]

@@ -1,0 +1,165 @@
+"""Expressions in strings outside a run (`G.v = 'rand()*mV'`, `G.v['i < 3']`), and models with the values that the namespace gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codegen.check import check_model, expression_type
+from codegen.desugar import show_last_spike, subexpressions
+from codegen.dims import DIMENSIONLESS, Dimensions, unit_name
+from codegen.emit import python
+from codegen.errors import DataTypeError, UnitError
+from codegen.expr import Access, DType, Expr, Index, Name, names, substitute, walk
+from codegen.grammar import parse_expression
+from codegen.ir import Draw, Load, Map, Model, Role, Store, Subexpression, Variable
+from codegen.lower import lower_expression
+from codegen.optimize import rewrite_line
+from codegen.resolve import resolve, unit_value, unresolved
+
+from .build import build_python
+from .namespaces import externals
+from .randomness import normal, uniform
+from .seeding import next_epoch
+
+if TYPE_CHECKING:
+    from .state import VariableOwner
+
+LAWS = {"uniform": uniform, "normal": normal}
+_VALUE = "_value"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A model whose every name is known, and the values (SI) of those that came from the namespace."""
+
+    model: Model
+    values: dict[str, float]
+
+
+def resolve_model(model: Model, own: Mapping[str, object] | None, run: Mapping[str, object]) -> Resolved:
+    """Look the model's free names up (the object's own namespace before that of the run), resolve and check it."""
+    found = externals(unresolved(model), own, run)
+    table = {name: external_variable(name, value, dims) for name, (value, dims) in found.items()}
+    resolved = resolve(model, table)
+    check_model(resolved)
+    return Resolved(resolved, _external_values(resolved, found))
+
+
+def _external_values(model: Model, found: Mapping[str, tuple[float, Dimensions]]) -> dict[str, float]:
+    """The values of the namespace's constants, and of the units that the texts name."""
+    names = [v.name for v in model.variables if v.role is Role.EXTERNAL]
+    return {name: found[name][0] if name in found else unit_value(name) for name in names}
+
+
+def external_variable(name: str, value: float, dimensions: Dimensions) -> Variable:
+    """The declaration of a constant of the namespace; True and False are boolean, whole numbers become floats as in Brian's models."""
+    dtype = DType.BOOL if isinstance(value, bool | np.bool_) else DType.FLOAT
+    return Variable(name, Role.EXTERNAL, dimensions, dtype, shared=True, constant=True)
+
+
+def evaluate(
+    text: str,
+    owner: VariableOwner,
+    indices: np.ndarray | None,
+    namespace: Mapping[str, object],
+    *,
+    expect_boolean: bool = False,
+    dimensions: Dimensions | None = None,
+    extra: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
+    """The values (SI numbers or booleans) of an expression for the elements at `indices` (None: all).
+
+    Parameters
+    ----------
+    text : str
+        The user's expression; it may read the owner's variables and call `rand()`.
+    dimensions : Dimensions, optional
+        What the value must have; a UnitError points at the text otherwise.
+    extra : dict, optional
+        Values that replace those of variables of the same name (`i` and `j` of synapses that do not exist yet).
+    """
+    expr = parse_expression(text)
+    resolved = _with_value(owner.model, expr, owner.namespace, namespace)
+    value = next(s.value for s in resolved.model.subexpressions if s.variable == _VALUE)
+    _check(value, resolved.model, text, expect_boolean, dimensions)
+    core = resolved.model
+    lines, result, dtype = lower_expression(core, _inlined(core, value))
+    chosen = np.arange(owner.state.size) if indices is None else np.asarray(indices)
+    loads: dict[Access, Load] = {}
+    arguments: list[np.ndarray] = []
+
+    def load(expr: Expr) -> Expr:
+        table: dict[Expr, Expr] = {}
+        for node in walk(expr):
+            if isinstance(node, Access):
+                if node not in loads:
+                    loads[node] = Load(f"a{len(loads)}", node.variable, Index.SELF, core.variable(node).dtype)
+                    arguments.append(_value_of(owner, node, core.variable(node), chosen, resolved.values, extra or {}))
+                table[node] = Name(loads[node].name)
+        return substitute(expr, table)
+
+    body = tuple(rewrite_line(line, load) for line in lines)
+    kernel = Map("expression", owner.name, tuple(loads.values()), body, (Store(_VALUE, Index.SELF, result, dtype),))
+    seed, epoch = next_epoch()
+    draws = [LAWS[line.law](seed, epoch, 0, chosen, 0, line.number) for line in body if isinstance(line, Draw)]
+    with np.errstate(all="ignore"):
+        (values,) = build_python(python.render(kernel))(*arguments, *draws)
+    return np.broadcast_to(values, chosen.shape)
+
+
+def _with_value(model: Model, expr: Expr, own: Mapping[str, object] | None, run: Mapping[str, object]) -> Resolved:
+    """The model's variables and the subexpressions that `expr` needs, with `expr` as one more subexpression."""
+    known = {s.variable: s for s in model.subexpressions}
+    needed: dict[str, Subexpression] = {}
+    todo = list(names(expr))
+    while todo:
+        name = todo.pop()
+        if name in known and name not in needed:
+            needed[name] = known[name]
+            todo += names(known[name].value)
+    ordered = tuple(s for s in model.subexpressions if s.variable in needed)
+    variables = (*model.variables, Variable(_VALUE, Role.SUBEXPRESSION))
+    small = Model(model.name, variables, (), (*ordered, Subexpression(_VALUE, expr)), pre=model.pre, post=model.post)
+    found = externals(unresolved(small), own, run)
+    table = {name: external_variable(name, value, dims) for name, (value, dims) in found.items()}
+    resolved = resolve(small, table)
+    return Resolved(resolved, _external_values(resolved, found))
+
+
+def _check(value: Expr, model: Model, text: str, expect_boolean: bool, wanted: Dimensions | None) -> None:
+    found, dtype = expression_type(value, model)
+    span = value.span
+    if expect_boolean and dtype is not DType.BOOL:
+        raise DataTypeError(f"`{text.strip()}` is a number where a condition is needed", span, "Compare it with something, as in `i < 10`.")
+    if not expect_boolean and dtype is DType.BOOL and wanted is not None:
+        raise DataTypeError(f"`{text.strip()}` is a condition where a number is needed", span, "Write `int(...)` around it to get 0 and 1.")
+    if wanted is not None and not expect_boolean and found != wanted:
+        message = f"`{text.strip()}` has the unit {unit_name(found)} where {unit_name(wanted)} is needed"
+        hint = f"Multiply by the unit, as in `({text.strip()})*{unit_name(wanted)}`." if found == DIMENSIONLESS else "Use a value with that unit."
+        raise UnitError(message, span, hint)
+
+
+def _inlined(model: Model, value: Expr) -> Expr:
+    """`value` in terms of stored variables."""
+    inner = subexpressions(model)
+    table: dict[Expr, Expr] = {Access(name, index): tree for name, tree in inner.items() for index in (Index.SELF, Index.SHARED)}
+    holder = Model("value", model.variables, subexpressions=(Subexpression(_VALUE, substitute(value, table)),), pre=model.pre, post=model.post)
+    return show_last_spike(holder).subexpressions[0].value
+
+
+def _value_of(
+    owner: VariableOwner, access: Access, variable: Variable, indices: np.ndarray, values: Mapping[str, float], extra: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    if access.index is Index.SELF and access.variable in extra:
+        return extra[access.variable]
+    match variable.role:
+        case Role.EXTERNAL:
+            return np.asarray(values[access.variable])
+        case Role.CLOCK:
+            clock = {"t": owner.clock.t_, "dt": owner.clock.dt_, "t_in_timesteps": owner.clock.timestep}
+            return np.asarray(clock[access.variable])
+    return np.asarray(owner.values_of(access, indices))

@@ -1,0 +1,30 @@
+"""Training: torch modules made from the same groups and synapses that `run` simulates."""
+
+try:
+    import torch as _torch
+except ImportError as error:
+    raise ImportError("brianlike.nn needs torch: pip install 'brianlike[nn]'") from error
+
+from codegen.surrogate import SURROGATES as SURROGATES
+from codegen.surrogate import ATan as ATan
+from codegen.surrogate import Boxcar as Boxcar
+from codegen.surrogate import Exponential as Exponential
+from codegen.surrogate import Gaussian as Gaussian
+from codegen.surrogate import MultiGaussian as MultiGaussian
+from codegen.surrogate import Sigmoid as Sigmoid
+from codegen.surrogate import SuperSpike as SuperSpike
+from codegen.surrogate import Triangle as Triangle
+
+from .gradients import Surrogate as Surrogate
+from .gradients import TrueGradient as TrueGradient
+from .module import NetworkModule as NetworkModule
+from .module import spytorch_schedule as spytorch_schedule
+from .neuron import NeuronModule as NeuronModule
+from .parameters import Learn as Learn
+from .recording import Count as Count
+from .recording import Last as Last
+from .recording import Margin as Margin
+from .recording import Max as Max
+from .recording import Mean as Mean
+
+del _torch

@@ -1,0 +1,101 @@
+"""How spikes count in gradients, with units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from codegen import surrogate
+from codegen.check import expression_type
+from codegen.dims import DIMENSIONLESS, unit_name
+from codegen.errors import UnitError
+from codegen.expr import Compare
+from codegen.ir import Model
+from codegen.lower import Detach
+from codegen.surrogate import Shape, SuperSpike
+from codegen.surrogate import TrueGradient as TrueGradient
+
+from ..units import asarray_si, get_dimensions
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """A spike has the derivative `scale/width * shape(margin/width)` by its margin, the signed distance to threshold (Neftci et al. 2019).
+
+    Parameters
+    ----------
+    shape : SuperSpike, Sigmoid, ATan, Triangle, Gaussian, Boxcar, Exponential or MultiGaussian
+        The derivative as its paper writes it; shape and scale are never folded together.
+    width : Quantity, optional
+        In the units of the margin (`v - v_th`); required if that has units, else 1.
+    scale : float
+        Factor of the derivative; a hyper-parameter that matters (Zenke & Vogels 2021).
+    detach_reset : None, bool or set of str
+        Through which resets no gradient reaches the spike: None for those of variables on the threshold's left side, True for all, False for none, or
+        the names of the variables.
+
+    Examples
+    --------
+    >>> import brianlike.nn as bnn
+    >>> bnn.Surrogate(bnn.SuperSpike(beta=10)).scale
+    1.0
+    """
+
+    shape: Shape = SuperSpike()
+    width: Any = None
+    scale: float = 1.0
+    detach_reset: bool | frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(getattr(self.shape, "shape", None)):
+            raise TypeError(f"Surrogate takes a shape such as SuperSpike(beta=10), not {self.shape!r}")
+        if isinstance(self.detach_reset, set | list | tuple):
+            object.__setattr__(self, "detach_reset", frozenset(self.detach_reset))
+        self.in_si()
+
+    def in_si(self) -> surrogate.Surrogate:
+        """The same in SI numbers, as the compiler takes it."""
+        width = None if self.width is None else float(asarray_si(self.width))
+        return surrogate.Surrogate(self.shape, width, self.scale, self.detach_reset)
+
+
+Gradient = Surrogate | TrueGradient
+
+
+def compiler_gradient(gradient: Gradient) -> surrogate.Gradient:
+    """The gradient as the compiler takes it."""
+    if isinstance(gradient, Surrogate):
+        return gradient.in_si()
+    if isinstance(gradient, TrueGradient):
+        return gradient
+    raise TypeError(f"gradient= takes Surrogate(...) or TrueGradient(), not {gradient!r}")
+
+
+def detach_of(gradient: Gradient) -> Detach:
+    """Which resets keep their gradient."""
+    return gradient.detach_reset if isinstance(gradient, Surrogate) else None
+
+
+def check_width(gradient: Gradient, models: Iterable[Model]) -> None:
+    """A margin with units needs a width with the same units."""
+    if not isinstance(gradient, Surrogate):
+        return
+    given = None if gradient.width is None else get_dimensions(gradient.width)
+    for model in models:
+        for event in model.events:
+            if not isinstance(event.condition, Compare):
+                continue
+            dims, _ = expression_type(event.condition.left, model)
+            if given is None and dims != DIMENSIONLESS:
+                raise UnitError(
+                    f"the threshold of {model.name} is in {unit_name(dims)}, so the surrogate needs a width in {unit_name(dims)}",
+                    event.condition.span,
+                    f"Give the distance over which a spike counts, such as Surrogate(SuperSpike(), width=10*m{unit_name(dims)}).",
+                )
+            if given is not None and dims != given:
+                raise UnitError(
+                    f"the surrogate's width is in {unit_name(given)}, but the threshold of {model.name} is in {unit_name(dims)}",
+                    event.condition.span,
+                    "Give width= the unit of the threshold.",
+                )

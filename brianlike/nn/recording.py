@@ -1,0 +1,111 @@
+"""What a module hands out: variables, spikes and margins at every step, or reductions of them over time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..groups import Group
+from ..state import VariableOwner
+
+Target = Group | tuple[VariableOwner, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Margin:
+    """The distance to threshold (`left - right` of the comparison) of a group, at every step: shape (T, ..., N), in SI units."""
+
+    group: Group
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduction(ABC):
+    """A value over time, made step by step: no array with a time axis is kept for it.
+
+    Parameters
+    ----------
+    target : a group (its spikes) or a tuple of an object and the name of a variable
+    """
+
+    target: Target
+
+    @abstractmethod
+    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+        """The reduction with one more step."""
+
+    def finish(self, total: torch.Tensor, steps: int) -> torch.Tensor:
+        """The result after all steps."""
+        return total
+
+
+class Count(Reduction):
+    """The sum over time: of spikes, their number; shape (..., N)."""
+
+    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+        return value if total is None else total + value
+
+
+class Mean(Reduction):
+    """The mean over time; shape (..., N)."""
+
+    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+        return value if total is None else total + value
+
+    def finish(self, total: torch.Tensor, steps: int) -> torch.Tensor:
+        return total / steps
+
+
+class Max(Reduction):
+    """The maximum over time; shape (..., N). Steps that share it share its gradient."""
+
+    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+        return value if total is None else torch.maximum(total, value)
+
+
+class Last(Reduction):
+    """The value of the last step; shape (..., N)."""
+
+    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+        return value
+
+
+RecordSpec = Mapping[str, Target | Margin | Reduction]
+
+
+@dataclass(slots=True)
+class Recorder:
+    """One entry of a record while the module runs."""
+
+    reduction: Reduction | None
+    values: list[torch.Tensor] = field(default_factory=list)
+    total: torch.Tensor | None = None
+
+    def add(self, value: torch.Tensor) -> None:
+        if self.reduction is None:
+            self.values.append(value)
+        else:
+            self.total = self.reduction.add(self.total, value)
+
+    def result(self, steps: int, empty: torch.Tensor) -> torch.Tensor:
+        if self.reduction is not None:
+            return empty if self.total is None else self.reduction.finish(self.total, steps)
+        return torch.stack(self.values) if self.values else empty[None][:0]
+
+
+def parts(entry: Any) -> tuple[VariableOwner, str, Reduction | None]:
+    """Object, variable (`_spike` for spikes, `_margin` for the margin) and reduction of an entry of `record=`."""
+    match entry:
+        case Reduction(target):
+            owner, variable, _ = parts(target)
+            return owner, variable, entry
+        case Margin(group):
+            return group, "_margin", None
+        case Group():
+            return entry, "_spike", None
+        case (VariableOwner() as owner, str(variable)):
+            return owner, variable, None
+    raise TypeError(f"record= takes a group, (object, 'variable'), Margin, Count, Mean, Max or Last, not {entry!r}")

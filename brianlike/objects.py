@@ -1,0 +1,101 @@
+"""What every object of a network has: a name, a place in the schedule, a clock."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from abc import ABC
+from collections.abc import Mapping
+from itertools import count
+
+from .clocks import Clock
+
+__all__ = ["SimulationObject", "live_objects", "SLOTS"]
+
+SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
+_LIVE: weakref.WeakSet[SimulationObject] = weakref.WeakSet()
+_NUMBERS = count()
+
+
+class SimulationObject(ABC):
+    """A part of a network: group, synapses, monitor.
+
+    Attributes
+    ----------
+    name : str
+        Given, or made from the class: `neurongroup`, `neurongroup_1`, ... It breaks ties within a slot of the schedule.
+    when, order : str, int
+        The slot of the schedule, and the place in it.
+    clock : Clock
+    active : bool
+        Inactive objects do nothing in a run.
+    namespace : dict or None
+        Values of the constants that the object's texts use; None: those visible where `run` is called.
+    add_to_magic_network : bool
+        Whether `run` picks the object up from the variables of its caller.
+    """
+
+    name: str
+    when: str
+    order: int
+    clock: Clock
+    active: bool
+    namespace: dict[str, object] | None
+    add_to_magic_network: bool
+    _number: int
+
+    def _register(self, name: str, *, when: str, order: int, clock: Clock, namespace: Mapping[str, object] | None = None) -> None:
+        """Set what every object has, with a `name` from `choose_name`; to be called once, when nothing can fail any more."""
+        self.name = name
+        self.when = checked_slot(when)
+        self.order = checked_order(order)
+        self.clock = clock
+        self.active = True
+        self.namespace = checked_namespace(namespace)
+        self.add_to_magic_network = True
+        self._number = next(_NUMBERS)
+        _LIVE.add(self)
+
+
+def live_objects() -> list[SimulationObject]:
+    """Every object that still exists, oldest first."""
+    return sorted(_LIVE, key=lambda item: item._number)
+
+
+def choose_name(name: str | None, stem: str) -> str:
+    """The name as given; for None or `stem*`, the first free one of stem, stem_1, stem_2, ..."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a string, not {type(name).__name__}")
+    text = f"{stem}*" if name is None else name
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*\*?", text):
+        raise ValueError(f"{text!r} cannot be a name; use letters, digits and _, beginning with a letter")
+    if not text.endswith("*"):
+        return text
+    stem = text[:-1]
+    taken = {item.name for item in _LIVE}
+    return next(name for name in (stem if n == 0 else f"{stem}_{n}" for n in count()) if name not in taken)
+
+
+def checked_slot(when: str) -> str:
+    """`when`, if it is a slot of the default schedule (with `before_` or `after_`) or another name for one of the user's own."""
+    if not isinstance(when, str) or not when.isidentifier():
+        raise ValueError(f"when must name a slot of the schedule such as {', '.join(map(repr, SLOTS))}, not {when!r}")
+    return when
+
+
+def checked_order(order: int) -> int:
+    try:
+        whole = int(order)
+    except (TypeError, ValueError):
+        raise TypeError(f"order must be a whole number, not {order!r}") from None
+    if whole != order:
+        raise TypeError(f"order must be a whole number, not {order!r}")
+    return whole
+
+
+def checked_namespace(namespace: Mapping[str, object] | None) -> dict[str, object] | None:
+    if namespace is None:
+        return None
+    if not isinstance(namespace, Mapping):
+        raise TypeError(f"namespace must be a dict from names to values, not {type(namespace).__name__}")
+    return dict(namespace)

@@ -1,0 +1,182 @@
+"""From the user's objects to a Program and the arrays it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from codegen.desugar import subexpressions
+from codegen.expr import Access, DType, Index
+from codegen.fuse import Part
+from codegen.integrate import DEFAULT_METHODS
+from codegen.ir import Fire, Kernel, Let, Program, Record, Result, Role, Step, Table, Variable
+from codegen.lower import Detach, dtype_of
+from codegen.pipeline import Compiled, Options, compile_model, compile_program
+
+from .expressions import Resolved, resolve_model
+from .groups import Group
+from .inputs import InputGroup, SpikeGeneratorGroup
+from .monitors import SpikeMonitor, StateMonitor
+from .objects import SimulationObject
+from .simulate import Connection, Inputs
+from .synapses import Synapses
+
+SPIKE = "_spike"
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A network, compiled: its Program, and where every array's values come from."""
+
+    program: Program
+    objects: dict[str, SimulationObject]
+    compiled: dict[str, Compiled]
+    resolved: dict[str, Resolved]
+    extra: tuple[Kernel, ...] = field(default=())
+
+    def inputs(self, seed: int = 0, epoch: int = 0) -> Inputs:
+        """The arrays of the objects themselves (a run changes them in place), and their connections."""
+        values: dict[str, np.ndarray] = {}
+        for array in self.program.arrays:
+            found = self._values(array.name, array.role)
+            if found is not None:
+                values[array.name] = found
+        sizes = {name: len(item) for name, item in self.objects.items() if isinstance(item, Group | Synapses)}
+        connections = {name: connection(item) for name, item in self.objects.items() if isinstance(item, Synapses)}
+        streams = {name: n for n, name in enumerate(sorted(sizes, key=lambda n: self.objects[n]._number))}
+        dtype = {str(item.state.float_dtype) for item in self.objects.values() if isinstance(item, Group | Synapses)}
+        if len(dtype) > 1:
+            raise TypeError("all objects of a network must have one float type; this one mixes float32 and float64")
+        return Inputs(values, sizes, connections, streams=streams, seed=seed, epoch=epoch, float_dtype=dtype.pop() if dtype else "float64")
+
+    def _values(self, name: str, role: Role) -> np.ndarray | None:
+        owner, _, variable = name.partition(".")
+        if owner == "clock":
+            clock = next(iter(self.objects.values())).clock
+            start = {"t": clock.t_, "dt": clock.dt_, "t_in_timesteps": clock.timestep}[variable]
+            return np.array([start])
+        item = self.objects.get(owner)
+        if role is Role.EXTERNAL:
+            return np.array([self.resolved[owner].values[variable]])
+        if isinstance(item, Synapses) and variable.endswith(".delay"):
+            return np.ascontiguousarray(np.broadcast_to(item.delay_steps(variable[: -len(".delay")]), (len(item),)), dtype=np.int32)
+        if isinstance(item, Group | Synapses) and variable in item.state:
+            return item.state[variable]
+        return None
+
+
+def connection(synapses: Synapses) -> Connection:
+    """Where the synapses begin and end."""
+    return Connection(synapses.state["i"], synapses.state["j"], len(synapses.source), len(synapses.target))
+
+
+def prepare(
+    objects: Iterable[SimulationObject],
+    schedule: Sequence[str],
+    namespace: Mapping[str, object],
+    *,
+    detach: Detach = None,
+    monitors: bool = True,
+    extra: Sequence[Kernel] = (),
+    margins: Collection[str] = (),
+) -> Prepared:
+    """Compile the objects that are active.
+
+    `detach` tells which resets keep their gradient, `extra` adds kernels (the inputs and records of a module), `margins` names the groups whose distance
+    to threshold is kept in the variable `_margin`.
+    """
+    active = {item.name: item for item in objects if item.active}
+    compiled: dict[str, Compiled] = {}
+    resolved: dict[str, Resolved] = {}
+    groups = [item for item in active.values() if isinstance(item, Group)]
+    synapses = [item for item in active.values() if isinstance(item, Synapses)]
+    for group in groups:
+        resolved[group.name] = _with_events(group, resolve_model(group.model, group.namespace, namespace))
+        compiled[group.name] = compile_model(resolved[group.name].model, _group_options(group, detach))
+    for item in synapses:
+        source, target = compiled[item.source.name], compiled[item.target.name]
+        linked = replace(item.model, pre=source.core.variables, post=target.core.variables)
+        resolved[item.name] = resolve_model(linked, item.namespace, namespace)
+        compiled[item.name] = compile_model(resolved[item.name].model, _synapse_options(item, detach), source, target)
+    parts = {name: _with_margin(one.part) if name in margins else one.part for name, one in compiled.items()}
+    kernels = [*extra]
+    for item in active.values():
+        if isinstance(item, InputGroup | SpikeGeneratorGroup) and not any(k.array == f"{item.name}.{SPIKE}" for k in extra if isinstance(k, Table)):
+            kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order))
+        elif isinstance(item, SpikeMonitor) and monitors:
+            kernels.append(Record(item.name, f"{item.source.name}.{SPIKE}", item.when, item.order))
+        elif isinstance(item, StateMonitor) and monitors:
+            kernels += _state_records(item, parts, compiled)
+    program = compile_program(list(parts.values()), kernels, schedule)
+    return Prepared(program, active, compiled, resolved, tuple(kernels))
+
+
+def _with_events(group: Group, resolved: Resolved) -> Resolved:
+    """Inputs have spikes without a condition for them."""
+    model = resolved.model
+    if not isinstance(group, InputGroup | SpikeGeneratorGroup):
+        return resolved
+    return replace(resolved, model=replace(model, variables=(*model.variables, Variable(SPIKE, Role.EVENT, dtype=DType.BOOL))))
+
+
+def _with_margin(part: Part) -> Part:
+    """The Part with one more variable: the margin of its threshold."""
+    steps = []
+    for step in part.steps:
+        margin = next((line.margin for line in step.body if isinstance(line, Fire) and line.margin is not None), None)
+        if margin is not None:
+            body, results = (*step.body, Let("_margin_now", margin)), (*step.results, Result(Access("_margin"), "_margin_now"))
+            step = replace(step, body=body, results=results)
+        steps.append(step)
+    if tuple(steps) == part.steps:
+        raise ValueError(f"{part.name} has no margin: its threshold is not one comparison")
+    model = replace(part.model, variables=(*part.model.variables, Variable("_margin", Role.HIDDEN)))
+    return replace(part, model=model, steps=tuple(steps))
+
+
+def _group_options(group: Group, detach: Detach) -> Options:
+    slots = {"threshold": group.when} if group.when == "thresholds" else {}
+    return Options(method=getattr(group, "method", None) or DEFAULT_METHODS, detach=detach, order=group.order, slots=slots)
+
+
+def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
+    pathways = synapses.pathways
+    delayed = frozenset(name for name in pathways if np.any(synapses.delay_steps(name)))
+    slots = {name: pathway.when for name, pathway in pathways.items()}
+    orders = {name: pathway.order for name, pathway in pathways.items()}
+    return Options(
+        method=getattr(synapses, "method", None) or DEFAULT_METHODS,
+        detach=detach,
+        pre=synapses.source.name,
+        post=synapses.target.name,
+        delayed=delayed,
+        order=synapses.order,
+        slots=slots,
+        orders=orders,
+    )
+
+
+def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapping[str, Compiled]) -> list[Kernel]:
+    """One record a variable; a subexpression is computed into an array of its own first."""
+    source = monitor.source.name
+    model = compiled[source].model
+    inner = subexpressions(model)
+    records: list[Kernel] = []
+    for name in monitor.variables:
+        array = f"{source}.{name}"
+        if name in inner:
+            part, shared = parts[source], model.variable(name).shared
+            hidden = f"_{monitor.name}_{name}"
+            dtype = dtype_of(inner[name], {}, lambda a: model.variable(a).dtype)
+            variable = Variable(hidden, Role.HIDDEN, model.variable(name).dimensions, dtype, shared)
+            access = Access(hidden, Index.SHARED if shared else Index.SELF)
+            step = Step(f"record_{monitor.name}_{name}", monitor.when, monitor.order, (Let("value", inner[name], dtype),), (Result(access, "value"),))
+            core = replace(part.model, variables=(*part.model.variables, variable))
+            ties = {**(part.ties or {}), step.name: f"{monitor.name}_{name}"}  # with the record, and before it
+            parts[source] = replace(part, model=core, steps=(*part.steps, step), ties=ties)
+            array = f"{source}.{hidden}"
+        records.append(Record(f"{monitor.name}.{name}", array, monitor.when, monitor.order))
+    return records
+

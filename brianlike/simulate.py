@@ -1,0 +1,257 @@
+"""The numpy engine: it runs a Program kernel by kernel, forwards or backwards in time, and defines what every other engine must compute.
+
+Values are arrays of shape (elements,), one value for shared variables of shape (1,). With a batch, arrays that change during a run have the batch as a
+leading axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from codegen.emit import python
+from codegen.expr import DType, Index
+from codegen.ir import Deliver, Draw, Kernel, Load, Map, Program, Record, Role, Store, Table
+from codegen.optimize import constant_in_run
+
+from .build import build_python
+from .connect import sorted_rows
+from .randomness import normal, uniform
+
+LAWS = {"uniform": uniform, "normal": normal}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Which neurons the synapses of one object connect, in the order in which they were created."""
+
+    pre: np.ndarray
+    post: np.ndarray
+    n_pre: int
+    n_post: int
+
+    def ends(self, index: Index) -> tuple[np.ndarray, int]:
+        """The neuron of each synapse on one side, and how many neurons there are."""
+        return (self.pre, self.n_pre) if index is Index.PRE else (self.post, self.n_post)
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What a Program needs from outside.
+
+    Parameters
+    ----------
+    values : the array behind each name; engines write into them.
+    sizes : number of elements of each space.
+    connections : the synapses of each Synapses object.
+    tables : for each Table kernel, a function of the step that gives its row.
+    recorders : for each Record kernel, a function of the step and the array's values.
+    streams : ordinal of each object, which keeps its random numbers apart from those of the others.
+    """
+
+    values: dict[str, np.ndarray]
+    sizes: dict[str, int]
+    connections: dict[str, Connection] = field(default_factory=dict)
+    tables: dict[str, Callable[[int], np.ndarray]] = field(default_factory=dict)
+    recorders: dict[str, Callable[[int, np.ndarray], None]] = field(default_factory=dict)
+    streams: dict[str, int] = field(default_factory=dict)
+    seed: int = 0
+    epoch: int = 0
+    float_dtype: str = "float64"
+
+
+class NumpyEngine:
+    """Runs a Program on numpy.
+
+    Parameters
+    ----------
+    program : what to run.
+    inputs : arrays, connections, tables and recorders.
+    batch : size of the batch axis; None for none.
+    keep : how many steps of events are kept; None for as many as the longest delay needs. A backward Program needs the whole run.
+    """
+
+    def __init__(self, program: Program, inputs: Inputs, batch: int | None = None, keep: int | None = None) -> None:
+        self.program, self.inputs, self.batch = program, inputs, batch
+        self.values = inputs.values
+        self.step = 0
+        self._functions = {k.name: build_python(python.render(k, inputs.float_dtype)) for k in (*program.setup, *program.kernels) if isinstance(k, Map | Deliver)}
+        self._delivered: dict[str, bool] = {}
+        self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._events = [a.name for a in program.arrays if a.role is Role.EVENT]
+        self._prepare(keep)
+
+    # ------------------------------------------------------------------------------------------------------------------------------------- set-up
+    def _prepare(self, keep: int | None) -> None:
+        longest = 0
+        for kernel in self.program.kernels:
+            if isinstance(kernel, Deliver):
+                self._rows[kernel.name] = self._sort(kernel)
+                longest = max(longest, int(self._rows[kernel.name][2][-1]) if len(self._rows[kernel.name][2]) else 0)
+        self.keep = keep or longest + 1
+        fixed = constant_in_run(self.program)
+        for array in self.program.arrays:
+            self._allocate(array.name, array.space, array.dtype, array.name in fixed or array.role is Role.CLOCK)
+        self.history = {name: np.zeros((self.keep, *self.values[name].shape), self.values[name].dtype) for name in self._events}
+        self.tape = {pair: [] for pair in self.program.tape}  # type: dict[tuple[str, str], list[np.ndarray]]
+
+    def _allocate(self, name: str, space: str | None, dtype: DType, fixed: bool) -> None:
+        size = 1 if space is None else self.inputs.sizes[space]
+        if name not in self.values:
+            kind = {DType.FLOAT: self.inputs.float_dtype, DType.BOOL: "bool"}.get(dtype, dtype.value)
+            self.values[name] = np.zeros(size, kind)
+        if self.batch is not None and not fixed and self.values[name].ndim == 1:
+            self.values[name] = np.broadcast_to(self.values[name], (self.batch, size)).copy()
+
+    def _sort(self, kernel: Deliver) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        ends, count = self.inputs.connections[kernel.space].ends(kernel.side)
+        delays = np.zeros(len(ends), np.int64) if kernel.delay is None else self.values[kernel.delay]
+        return sorted_rows(ends, delays, count)
+
+    def set_up(self) -> None:
+        """Compute what no step changes; call it again when parameters have changed."""
+        with np.errstate(all="ignore"):
+            for kernel in self.program.setup:
+                self._map(kernel)
+
+    # -------------------------------------------------------------------------------------------------------------------------------------- running
+    def run(self, steps: int) -> None:
+        """Advance by `steps` steps."""
+        with np.errstate(all="ignore"):
+            for _ in range(steps):
+                self.one_step()
+                self.step += 1
+
+    def one_step(self) -> None:
+        """Run every kernel once."""
+        self._set_clock()
+        for kernel in self.program.kernels:
+            self._keep_tape(kernel)
+            self._run_kernel(kernel)
+        for name in self._events:
+            self.history[name][self.step % self.keep] = self.values[name]
+
+    def _set_clock(self) -> None:
+        if "clock.dt" in self.values:
+            self.values.setdefault("clock.t", np.zeros(1))[...] = self.step * self.values["clock.dt"]
+        self.values.setdefault("clock.t_in_timesteps", np.zeros(1, np.int64))[...] = self.step
+
+    def _keep_tape(self, kernel: Kernel) -> None:
+        for pair, kept in self.tape.items():
+            if pair[0] == kernel.name:
+                kept.append(self.values[pair[1]].copy())
+
+    def _run_kernel(self, kernel: Kernel) -> None:
+        match kernel:
+            case Map():
+                if kernel.after is None or self._delivered.get(kernel.after, True):
+                    self._map(kernel)
+            case Deliver():
+                self._delivered[kernel.name] = self._deliver(kernel)
+            case Record():
+                self.inputs.recorders[kernel.name](self.step, self.values[kernel.array])
+            case Table():
+                row = self.inputs.tables[kernel.name](self.step)
+                if kernel.add:
+                    self.values[kernel.array] += row
+                else:
+                    self.values[kernel.array][...] = row
+
+    def _map(self, kernel: Map) -> None:
+        arguments = [self._whole(load, kernel.space) for load in kernel.loads]
+        size = self.inputs.sizes[kernel.space]
+        arguments += [self._draw(line, kernel, np.arange(size)) for line in kernel.body if isinstance(line, Draw)]
+        results = self._functions[kernel.name](*arguments)
+        for store, value in zip(kernel.stores, results):
+            self._store_whole(store, value, kernel.space)
+
+    def _whole(self, load: Load, space: str) -> np.ndarray:
+        values = self.values[load.array]
+        if load.index in (Index.PRE, Index.POST):
+            return values[..., self.inputs.connections[space].ends(load.index)[0]]
+        return values
+
+    def _store_whole(self, store: Store, value: np.ndarray, space: str) -> None:
+        target = self.values[store.array]
+        if not store.add:
+            target[...] = value
+            return
+        if store.index in (Index.PRE, Index.POST):
+            ends, count = self.inputs.connections[space].ends(store.index)
+            value = _scatter(np.broadcast_to(value, (*np.shape(value)[:-1], len(ends))), ends, count)
+        elif store.index is Index.SHARED:
+            full = np.broadcast_shapes(np.shape(value), (self.inputs.sizes[space],))
+            value = np.broadcast_to(value, full).sum(axis=-1, keepdims=True)
+        target += value.sum(axis=tuple(range(value.ndim - target.ndim))) if np.ndim(value) > target.ndim else value
+
+    def _draw(self, line: Draw, kernel: Map | Deliver, elements: np.ndarray) -> np.ndarray:
+        stream = self.inputs.streams.get(kernel.space, 0)
+        return LAWS[line.law](self.inputs.seed, self.inputs.epoch, self.step, elements, stream, line.number)
+
+    # ------------------------------------------------------------------------------------------------------------------------------------- delivery
+    def arriving(self, kernel: Deliver) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Batch index, synapse and event value of everything that arrives in this step: earliest sent first, then by source, then by creation."""
+        order, rows, delays = self._rows[kernel.name]
+        parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for place in range(len(delays) - 1, -1, -1):
+            delay = int(delays[place])
+            events = self.values[kernel.events] if delay == 0 else self.history[kernel.events][(self.step - delay) % self.keep]
+            flat = events.reshape(-1, events.shape[-1])
+            batch, sources = np.nonzero(flat)
+            first, last = rows[sources * len(delays) + place], rows[sources * len(delays) + place + 1]
+            count = last - first
+            if not count.sum():
+                continue
+            inside = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+            synapses = order[np.repeat(first, count) + inside]
+            parts.append((np.repeat(batch, count), synapses, np.repeat(flat[batch, sources], count)))
+        if not parts:
+            empty = np.zeros(0, np.int64)
+            return empty, empty, empty
+        return tuple(np.concatenate(p) for p in zip(*parts))  # type: ignore[return-value]
+
+    def _deliver(self, kernel: Deliver) -> bool:
+        batch, synapses, events = self.arriving(kernel)
+        if not len(synapses):
+            return False
+        if not kernel.sequential:
+            self._deliver_some(kernel, batch, synapses, events)
+            return True
+        for n in range(len(synapses)):
+            self._deliver_some(kernel, batch[n : n + 1], synapses[n : n + 1], events[n : n + 1])
+        return True
+
+    def _deliver_some(self, kernel: Deliver, batch: np.ndarray, synapses: np.ndarray, events: np.ndarray) -> None:
+        arguments = [self._at(load.array, self._places(load.index, kernel, synapses), batch) for load in kernel.loads]
+        arguments += [self._draw(line, kernel, synapses) for line in kernel.body if isinstance(line, Draw)]
+        results = self._functions[kernel.name](*arguments)
+        for store, value in zip(kernel.stores, results):
+            places = self._places(store.index, kernel, synapses)
+            target = self.values[store.array]
+            if store.add:
+                amount = np.broadcast_to(value, places.shape) * (events if events.dtype.kind == "f" else 1)
+                flat = target.reshape(-1)
+                where = places if target.ndim == 1 else batch * target.shape[-1] + places
+                flat += np.bincount(where, amount, minlength=flat.size).astype(flat.dtype, copy=False)
+            elif target.ndim == 1:
+                target[places] = value
+            else:
+                target[batch, places] = value
+
+    def _places(self, index: Index, kernel: Deliver, synapses: np.ndarray) -> np.ndarray:
+        if index is Index.SHARED:
+            return np.zeros(len(synapses), np.int64)
+        return synapses if index is Index.SELF else self.inputs.connections[kernel.space].ends(index)[0][synapses]
+
+    def _at(self, array: str, places: np.ndarray, batch: np.ndarray) -> np.ndarray:
+        values = self.values[array]
+        return values[places] if values.ndim == 1 else values[batch, places]
+
+
+def _scatter(values: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+    """Sum `values` (over the last axis) into `count` places, in order."""
+    flat = values.reshape(-1, values.shape[-1])
+    sums = np.stack([np.bincount(places, row, minlength=count) for row in flat]) if len(flat) else np.zeros((0, count))
+    return sums.reshape(*values.shape[:-1], count).astype(values.dtype, copy=False)

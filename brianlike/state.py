@@ -1,0 +1,277 @@
+"""The values of one object's variables: allocated for the kernels, shown to users with units."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from codegen.expr import Access, DType
+from codegen.ir import Model, Role, Variable
+
+from .objects import SimulationObject, checked_namespace, checked_order, checked_slot
+from .preferences import prefs
+from .views import LAST_SPIKE as LAST_SPIKE
+from .views import VariableView as VariableView
+
+__all__ = ["State", "VariableOwner", "VariableView"]
+
+LANES, ALIGNMENT = 16, 64  # elements and bytes: kernels work on whole vectors
+NOT_REFRACTORY = "not_refractory"
+NEVER = -(10**8)  # the step of the last spike of a neuron that never fired: -1e4 s at 0.1 ms, as in Brian
+_NOT_STORED = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK)
+_FILL: dict[str, object] = {NOT_REFRACTORY: True, LAST_SPIKE: NEVER}
+_FIXED: dict[DType, np.dtype[Any]] = {DType.INT32: np.dtype(np.int32), DType.INT64: np.dtype(np.int64), DType.BOOL: np.dtype(np.bool_)}
+
+
+class State:
+    """The arrays of one object, by name, in SI units.
+
+    Every array is the beginning of a longer, aligned one (`base`), so that kernels can run over whole vectors; what lies behind the end has no meaning.
+
+    Parameters
+    ----------
+    variables : tuple of Variable
+        Those that are computed rather than stored are ignored.
+    size : int
+        Number of elements; shared variables have one value, whatever the size.
+    float_dtype : dtype, optional
+        Type of floating point variables; `prefs.core.default_float_dtype` if left out.
+
+    Examples
+    --------
+    >>> state = State((Variable("v", Role.STATE),), 3)
+    >>> state["v"][:] = 1, 2, 3
+    >>> state["v"], state.base("v").size
+    (array([1., 2., 3.]), 16)
+    """
+
+    def __init__(self, variables: tuple[Variable, ...], size: int, float_dtype: object = None):
+        self.size = size
+        self.float_dtype = _dtype(prefs["core.default_float_dtype"] if float_dtype is None else float_dtype)
+        if self.float_dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
+            raise TypeError(f"the variables of equations can be float64 or float32, not {self.float_dtype}")
+        self.variables: dict[str, Variable] = {}
+        self._dtypes: dict[str, np.dtype] = {}
+        self._buffers: dict[str, np.ndarray] = {}
+        self._views: dict[str, np.ndarray] = {}
+        for variable in variables:
+            if variable.role not in _NOT_STORED:
+                self.add(variable)
+
+    def add(self, variable: Variable, dtype: object = None) -> None:
+        """Begin to store one more variable, all zeros; `dtype` overrides the type that its declaration asks for."""
+        if variable.name in self.variables:
+            raise ValueError(f"{variable.name!r} is stored already")
+        self.variables[variable.name] = variable
+        if dtype is not None:
+            self._dtypes[variable.name] = _dtype(dtype)
+        self._buffers[variable.name] = self._allocate(variable.name, self._count(variable.name))
+        self._views[variable.name] = self._buffers[variable.name][: self._count(variable.name)]
+
+    def dtype(self, name: str) -> np.dtype:
+        """The type in which a variable is stored."""
+        return self._dtypes[name] if name in self._dtypes else _FIXED.get(self.variables[name].dtype, self.float_dtype)
+
+    def _count(self, name: str) -> int:
+        return 1 if self.variables[name].shared else self.size
+
+    def _allocate(self, name: str, count: int) -> np.ndarray:
+        dtype, length = self.dtype(name), padded(count)
+        raw = np.empty(length * dtype.itemsize + ALIGNMENT, dtype=np.uint8)
+        start = -raw.ctypes.data % ALIGNMENT
+        buffer = raw[start : start + length * dtype.itemsize].view(dtype)
+        buffer[:] = _FILL.get(name, 0)
+        return buffer
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._views[name]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self._views[name][:] = value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def base(self, name: str) -> np.ndarray:
+        """The aligned array, padded to whole vectors, that begins with the values of `name`; to be asked for again after `resize`."""
+        return self._buffers[name][: padded(self._count(name))]
+
+    def resize(self, size: int) -> None:
+        """Change the number of elements; old values stay, new ones are as after construction. Arrays handed out before are no longer the state's."""
+        old, self.size = self.size, size
+        for name, variable in self.variables.items():
+            if variable.shared:
+                continue
+            buffer = self._buffers[name]
+            if padded(size) > len(buffer):
+                # One connect() gets exactly what it needs; many in a row must not copy everything each time.
+                buffer = self._allocate(name, size if old == 0 else max(size, len(buffer) + len(buffer) // 2))
+                buffer[:old] = self._buffers[name][:old]
+                self._buffers[name] = buffer
+            buffer[min(old, size) : padded(size)] = _FILL.get(name, 0)
+            self._views[name] = buffer[:size]
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """A copy of all values."""
+        return {name: view.copy() for name, view in self._views.items()}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go back to a snapshot of this object, also of one with another number of elements; nothing changes if it does not fit.
+
+        Variables added since the snapshot become as they were when they were added.
+        """
+        unknown = snapshot.keys() - self._views.keys()
+        if unknown:
+            raise ValueError(f"this snapshot has variables that the object has not: {', '.join(sorted(unknown))}")
+        sizes = {len(values) for name, values in snapshot.items() if not self.variables[name].shared}
+        if len(sizes) > 1:
+            raise ValueError(f"the variables of a snapshot must have one common length, not {sorted(sizes)}")
+        if sizes and sizes != {self.size}:
+            self.resize(sizes.pop())
+        for name, view in self._views.items():
+            view[:] = snapshot[name] if name in snapshot else _FILL.get(name, 0)
+
+
+def _dtype(given: Any) -> np.dtype[Any]:
+    return np.dtype(given)
+
+
+def padded(count: int) -> int:
+    """The length of an array for `count` elements: whole vectors, at least one."""
+    return max(LANES, -(-count // LANES) * LANES)
+
+
+class VariableOwner(SimulationObject, ABC):
+    """An object with variables: `owner.v` shows them with units, `owner.v_` without, `owner.v = ...` sets them.
+
+    A subclass sets `model` and `state`, and `_sealed` last; from then on only known names can be assigned.
+    """
+
+    model: Model
+    state: State
+    _sealed: bool
+    _added: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def element_indices(self, item: object, namespace: Mapping[str, object] | None = None) -> Any:
+        """What `owner.v[item]` selects: an int for one element, else a slice or an array of indices."""
+
+    @abstractmethod
+    def _ready(self) -> None:
+        """Raise if variables cannot be used yet."""
+
+    def variable(self, name: str) -> Variable | None:
+        """The declaration of a variable that can be read here, or None."""
+        state, model = self.__dict__.get("state"), self.__dict__.get("model")
+        if state is None or model is None:
+            return None
+        if name in state.variables:
+            return state.variables[name]
+        return next((v for v in model.variables if v.name == name and (v.role is Role.SUBEXPRESSION or name == "lastspike")), None)
+
+    def values_of(self, access: Access, indices: Any = slice(None)) -> np.ndarray:
+        """The values (SI) that `access` reaches from the elements at `indices`; one value if it is shared."""
+        variable = self.state.variables.get(access.variable)
+        if variable is None:  # computed from others
+            return np.asarray(self.view(access.variable).read(indices))
+        return self.state[access.variable][0] if variable.shared else self.state[access.variable][indices]
+
+    def variable_names(self) -> list[str]:
+        """The variables that can be read here, sorted; the machinery's own left out."""
+        names = {*self.state.variables, *(v.name for v in self.model.variables)}
+        return sorted(name for name in names if not name.startswith("_") and self.variable(name) is not None)
+
+    def view(self, name: str) -> VariableView:
+        """The variable `name`, with units; without if the name ends in `_`."""
+        variable = self.variable(name)
+        if variable is not None:
+            return VariableView(self, variable)
+        variable = self.variable(name[:-1]) if name.endswith("_") else None
+        if variable is None:
+            raise AttributeError(self._unknown(name))
+        return VariableView(self, variable, units=False)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        if "state" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r} yet")
+        return self.view(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name.startswith("_") or "_sealed" not in self.__dict__ or name in self._added:
+            object.__setattr__(self, name, value)
+            return
+        if name in self.__dict__ or hasattr(type(self), name):
+            _set_attribute(self, name, value)
+            return
+        view = self.view(name)
+        if isinstance(value, VariableView) and value.is_same(view):
+            return  # the end of `owner.v += ...`, which has already happened
+        view.set_item(slice(None), value)
+
+    def add_attribute(self, name: str) -> None:
+        """Allow `owner.name = ...` for a name that is no variable."""
+        if self.variable(name) is not None or name in self.__dict__ or hasattr(type(self), name):
+            raise AttributeError(f"{self.name!r} has {name!r} already")
+        self._added |= {name}
+        object.__setattr__(self, name, None)
+
+    def _unknown(self, name: str) -> str:
+        known = [n for n in {*self.variable_names(), *dir(type(self)), *self.__dict__} if not n.startswith("_")]
+        near = get_close_matches(name, sorted(known), n=3)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"its variables are {', '.join(self.variable_names())}"
+        return f"{self.name!r} has no variable or attribute {name!r}; {hint}"
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *(self.variable_names() if "state" in self.__dict__ else [])]
+
+    def get_states(self, names: Sequence[str] | None = None, *, units: bool = True, subexpressions: bool = False, read_only: bool = True) -> dict[str, Any]:
+        """Copies of the values of variables.
+
+        Parameters
+        ----------
+        names : list of str, optional
+            All stored variables if left out.
+        units : bool
+            Quantities, or plain SI numbers.
+        subexpressions, read_only : bool
+            Whether to include those, where `names` is left out.
+        """
+        if names is None:
+            found = [v for v in map(self.variable, self.variable_names()) if v is not None]
+            left_out = (() if subexpressions else (Role.SUBEXPRESSION,)) + (() if read_only else (Role.INDEX,))
+            names = [v.name for v in found if v.role not in left_out]
+        return {name: self.view(name if units else name + "_").get_item(slice(None)) for name in names}
+
+    def set_states(self, values: Mapping[str, object], *, units: bool = True) -> None:
+        """Set several variables at once, from quantities or from plain SI numbers."""
+        for name, value in values.items():
+            self.view(name if units else name + "_").set_item(slice(None), value)
+
+
+# What users may change in an object that exists, beside its variables.
+_CHECKS: dict[str, Callable[[Any], object]] = {
+    "active": bool,
+    "order": checked_order,
+    "when": checked_slot,
+    "namespace": checked_namespace,
+    "spikes": np.asarray,
+    "add_to_magic_network": bool,
+}
+
+
+def _set_attribute(owner: VariableOwner, name: str, value: object) -> None:
+    if name not in _CHECKS:
+        raise TypeError(f"{name!r} of {owner.name!r} cannot be changed")
+    object.__setattr__(owner, name, _CHECKS[name](value))

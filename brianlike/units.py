@@ -1,0 +1,220 @@
+"""Quantities: numpy arrays with physical dimensions, stored in SI units, that refuse to be mixed up.
+
+>>> R, I = 100*Mohm, 0.1*nA
+>>> R*I
+10. * mV
+>>> 10*ms/ms
+10.0
+>>> R*I + 1*ms
+Traceback (most recent call last):
+    ...
+brianlike.units.DimensionMismatchError: `+`: 10. mV (volt) and 1. ms (second) have different units
+
+A result without dimensions is a plain number or a plain array. What numpy cannot tell us about stays bare: `np.full(3, 1*mV)` and `plain[:] = 1*mV` copy
+the SI numbers and forget the unit; write `np.full(3, 1)*mV`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from codegen.dims import DIMENSIONLESS, SCALES, Dimensions, unit_name
+
+from ._quantity import Quantity, get_dimensions, split, unit_quantity, wrapped
+from ._quantity import asarray_si as asarray_si
+from ._quantity import dimensions_of as dimensions_of
+from ._unit_functions import DimensionMismatchError, common_dimensions, describe, fits
+
+
+def is_dimensionless(value: Any) -> bool:
+    """Whether `value` is a pure number.
+
+    >>> is_dimensionless(mV/volt), is_dimensionless(mV)
+    (True, False)
+    """
+    return get_dimensions(value).is_dimensionless
+
+
+def have_same_dimensions(left: Any, right: Any) -> bool:
+    """Whether two values can be added.
+
+    >>> have_same_dimensions(1*mV, 2*nA*Mohm)
+    True
+    """
+    return get_dimensions(left) == get_dimensions(right)
+
+
+def fail_for_dimension_mismatch(left: Any, right: Any = 1, message: str = "units must agree") -> Dimensions:
+    """The common dimensions of two values, or a `DimensionMismatchError` naming both; 0, inf and nan fit any unit.
+
+    >>> str(fail_for_dimension_mismatch(1*mV, 0))
+    'volt'
+    """
+    return common_dimensions(message, (left, right), (get_dimensions(left), get_dimensions(right)))
+
+
+def get_unit(value: Any) -> Quantity:
+    """The SI unit of a quantity, or of dimensions.
+
+    >>> get_unit(3*mV)
+    volt
+    """
+    dims = get_dimensions(value)
+    return Quantity(1.0) if dims.is_dimensionless else unit_quantity(unit_name(dims), 1.0, dims)
+
+
+def in_unit(value: Any, unit: Quantity, precision: int | None = None) -> str:
+    """`value` as text, in `unit`.
+
+    >>> in_unit(0.25*mV, uvolt)
+    '250. uvolt'
+    """
+    return Quantity(value).in_unit(unit, precision)
+
+
+def in_best_unit(value: Any, precision: int | None = None) -> str:
+    """`value` as text, in the unit that keeps its numbers short.
+
+    >>> in_best_unit(3e-9*siemens)
+    '3. nS'
+    """
+    return Quantity(value).in_best_unit(precision)
+
+
+def arange(*limits: Any, dtype: Any = None) -> Any:
+    """`np.arange` that takes quantities: numpy's own cannot, as it asks nobody before it converts to float.
+
+    >>> arange(0*ms, 3*ms, 1*ms)
+    array([0., 1., 2.]) * ms
+    """
+    dims = common_dimensions("arange", limits, [get_dimensions(limit) for limit in limits])
+    if not dims.is_dimensionless and len(limits) < 3:
+        raise DimensionMismatchError(f"arange of {unit_name(dims)} needs start, stop and step: a step of 1 has no unit", dims)
+    return wrapped(np.arange(*(split(limit).bare for limit in limits), dtype=dtype), dims)
+
+
+def check_units(**units: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Check the units of a function's arguments and of its result.
+
+    Parameters
+    ----------
+    **units
+        For each argument a unit, 1 for a pure number, `bool`, the name of an argument that has the same unit, or None for anything; `result` may also be a
+        function from the arguments' dimensions to a unit or to dimensions.
+
+    Examples
+    --------
+    >>> @check_units(I=amp, R=ohm, result=volt)
+    ... def voltage(I, R):
+    ...     return I*R
+    >>> voltage(1*nA, 10*Mohm)
+    10. * mV
+    >>> voltage(1*mV, 10*Mohm)
+    Traceback (most recent call last):
+        ...
+    brianlike.units.DimensionMismatchError: argument 'I' of voltage() must be in amp, not 1. mV (volt)
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(function)
+        names = list(signature.parameters)
+        unknown = units.keys() - {"result", *names}
+        if unknown:
+            raise TypeError(f"{function.__name__}() has no argument {sorted(unknown)[0]!r} whose unit could be checked")
+
+        @functools.wraps(function)
+        def checked(*arguments: Any, **keywords: Any) -> Any:
+            bound = signature.bind(*arguments, **keywords).arguments
+            for name in bound.keys() & units.keys():
+                _check_argument(function.__name__, name, bound, units[name])
+            result = function(*arguments, **keywords)
+            if units.get("result") is not None:
+                _check_result(function.__name__, units["result"], result, [bound[name] for name in names if name in bound])
+            return result
+
+        # Functions called from equations find here what the checker needs.
+        facts = {
+            "_orig_func": function,
+            "_arg_names": names,
+            "_arg_units": [units.get(name) for name in names],
+            "_return_unit": units.get("result"),
+            "_returns_bool": units.get("result") is bool,
+        }
+        checked.__dict__.update(facts)
+        return checked
+
+    return decorate
+
+
+def _check_argument(function: str, name: str, bound: dict[str, Any], unit: Any) -> None:
+    value = bound[name]
+    # Text is an expression: its units are checked when it is parsed. None stands for an argument left out.
+    if unit is None or value is None or isinstance(value, str):
+        return
+    if unit is bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"argument {name!r} of {function}() must be True or False, not {value!r}")
+        return
+    wanted = get_dimensions(bound[unit] if isinstance(unit, str) else unit)
+    given = get_dimensions(value)
+    if not fits(value, given, wanted):
+        unit_text = "a number without unit" if wanted.is_dimensionless else f"in {unit_name(wanted)}"
+        raise DimensionMismatchError(f"argument {name!r} of {function}() must be {unit_text}, not {describe(value, given)}", wanted, given)
+
+
+def _check_result(function: str, unit: Any, result: Any, arguments: list[Any]) -> None:
+    if unit is bool:
+        if np.asarray(result).dtype != bool:
+            raise TypeError(f"{function}() must return True or False, not {result!r}")
+        return
+    if callable(unit) and not isinstance(unit, Quantity):
+        unit = unit(*(get_dimensions(argument) for argument in arguments))
+    wanted, given = get_dimensions(unit), get_dimensions(result)
+    if not fits(result, given, wanted):
+        raise DimensionMismatchError(f"{function}() must return {unit_name(wanted)}, not {describe(result, given)}", wanted, given)
+
+
+class _Celsius:
+    """Refuses to be a unit: 20 degrees may be a temperature or a difference of two, and only the second is `20*kelvin`."""
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise TypeError("celsius is ambiguous: write a temperature as `20*kelvin + zero_celsius` (brianlike.unit_constants), a difference as `20*kelvin`")
+
+    __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __array__ = __float__ = _refuse
+    __array_ufunc__ = None
+
+    def __repr__(self) -> str:
+        return "celsius"
+
+
+celsius = _Celsius()
+
+
+def __getattr__(name: str) -> Quantity:
+    # The unit names are set below by a loop; this tells type checkers that they exist.
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; a unit that has no name is made from others, as in mV/ms")
+
+
+UNIT_NAMES = tuple(SCALES)
+globals().update({name: unit_quantity(name, scale, dims) for name, (scale, dims) in SCALES.items()})
+
+__all__ = [
+    "DIMENSIONLESS",
+    "DimensionMismatchError",
+    "Quantity",
+    "celsius",
+    "check_units",
+    "fail_for_dimension_mismatch",
+    "get_dimensions",
+    "get_unit",
+    "have_same_dimensions",
+    "in_best_unit",
+    "in_unit",
+    "is_dimensionless",
+    *UNIT_NAMES,
+]

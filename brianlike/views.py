@@ -1,0 +1,330 @@
+"""A variable as users see it: with units, indexed by numbers, slices, conditions in strings, and assigned to in place."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codegen.dims import DIMENSIONLESS, Dimensions, unit_name
+from codegen.errors import EquationError, ModelError
+from codegen.expr import DType
+from codegen.expr import names as names_in
+from codegen.grammar import parse_expression
+from codegen.ir import Role, Variable
+
+from ._unit_functions import describe, fits_any_unit
+from .namespaces import caller_namespace
+from .units import DimensionMismatchError, Quantity, asarray_si, get_dimensions
+
+if TYPE_CHECKING:
+    from .state import VariableOwner
+
+__all__ = ["VariableView"]
+
+LAST_SPIKE = "_lastspike_step"
+_READ_ONLY = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.INDEX)
+
+
+class VariableView:
+    """One variable of one object, as `owner.v` returns it: read and written in place, with units unless asked for as `owner.v_`.
+
+    Reading (`[...]`, arithmetic, numpy functions) gives copies; `view[...] = value` and `view += value` change the object.
+
+    Raises
+    ------
+    DimensionMismatchError
+        If a value has other dimensions than the variable; 0, inf and nan fit any.
+    TypeError
+        If the variable is read-only, or a value has the wrong type.
+    ValueError
+        If a value has the wrong shape, or is no whole number where one is due.
+
+    Examples
+    --------
+    >>> from brianlike.groups import NeuronGroup
+    >>> from brianlike.units import mV
+    >>> G = NeuronGroup(4, "v : volt")
+    >>> G.v = [1, 2, 3, 4]*mV
+    >>> G.v[1:3] += 10*mV
+    >>> G.v
+    <neurongroup.v: array([ 1., 12., 13.,  4.]) * mV>
+    >>> float(G.v_[0])
+    0.001
+    """
+
+    __slots__ = ("_owner", "_variable", "_units", "_label")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, owner: VariableOwner, variable: Variable, units: bool = True, label: str | None = None):
+        self._owner, self._variable, self._units, self._label = owner, variable, units, label
+
+    @property
+    def name(self) -> str:
+        """The variable's name as the user wrote it."""
+        return self._label or self._variable.name
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """Those of the values as this view shows them."""
+        return self._variable.dimensions if self._units else DIMENSIONLESS
+
+    dim = dimensions
+
+    def is_same(self, other: VariableView) -> bool:
+        """Whether both show the same variable of the same object."""
+        return self._owner is other._owner and self._variable.name == other._variable.name and self._units == other._units
+
+    # ------------------------------------------------------------------------------------------------------------------------------ reading
+    def read(self, indices: Any, namespace: Mapping[str, object] | None = None) -> Any:
+        """The bare SI values at `indices`, which must be numbers or a slice."""
+        owner, variable = self._owner, self._variable
+        if variable.role is Role.SUBEXPRESSION:
+            return _computed(variable, owner, indices, namespace)
+        if variable.name == "lastspike":
+            return owner.state[LAST_SPIKE][indices] * owner.clock.dt_
+        values = owner.state[variable.name][indices]
+        return values.copy() if isinstance(indices, slice) else values
+
+    def get_item(self, item: object, level: int = 0, namespace: Mapping[str, object] | None = None) -> Any:
+        """`view[item]`, with the names of strings looked up in `namespace`, or `level` frames above the caller."""
+        if not self._variable.shared:
+            self._owner._ready()
+        names = caller_namespace(level) if namespace is None and level else namespace
+        if self._variable.shared:
+            _require_whole(item, self)
+            values = self.read(0, names)
+        else:
+            values = self.read(self._owner.element_indices(item, names), names)
+        if self.dimensions.is_dimensionless:
+            return values
+        return Quantity(values, self.dimensions)
+
+    def __getitem__(self, item: object) -> Any:
+        return self.get_item(item)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        values = np.asarray(self[:])
+        return values if dtype is None else values.astype(dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if any(isinstance(target, VariableView) for target in keywords.get("out", ())):
+            raise TypeError(f"np.{ufunc.__name__} cannot write into {self._owner.name}.{self.name}; assign its result")
+        return getattr(ufunc, method)(*map(_values, inputs), **keywords)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, arguments: Any, keywords: Any) -> Any:
+        return function(*map(_values, arguments), **{name: _values(value) for name, value in keywords.items()})
+
+    def __getattr__(self, name: str) -> Any:
+        # What an array can do without being changed, on a copy of the values.
+        if name.startswith("_") or name in _CHANGING:
+            raise AttributeError(f"{self._owner.name}.{self.name if self._units else self.name + '_'} has no attribute {name!r}")
+        return getattr(self[:] if not self._variable.shared else np.asanyarray(self[:]), name)
+
+    def __len__(self) -> int:
+        return 1 if self._variable.shared else self._owner.state.size
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self[:])
+
+    def __contains__(self, value: object) -> bool:
+        return bool(np.any(self[:] == value))
+
+    def __bool__(self) -> bool:
+        return bool(self[:])
+
+    def __float__(self) -> float:
+        return float(self[:])
+
+    def __int__(self) -> int:
+        return int(self[:])
+
+    def __repr__(self) -> str:
+        name = f"{self._owner.name}.{self.name}{'' if self._units else '_'}"
+        try:
+            return f"<{name}: {self[:]!r}>"
+        except (ModelError, TypeError) as error:
+            return f"<{name}: not available: {str(error).splitlines()[0]}>"
+
+    # ------------------------------------------------------------------------------------------------------------------------------ writing
+    def __setitem__(self, item: object, value: object) -> None:
+        self.set_item(item, value)
+
+    def set_item(self, item: object, value: object, level: int = 0, namespace: Mapping[str, object] | None = None) -> None:
+        """`view[item] = value`, with the names of strings looked up in `namespace`, or `level` frames above the caller."""
+        owner, variable = self._owner, self._variable
+        if variable.role in _READ_ONLY:
+            raise TypeError(f"{self.name!r} of {owner.name!r} is read-only")
+        if not variable.shared:
+            owner._ready()
+        names = caller_namespace(level) if namespace is None and level else namespace
+        if variable.shared:
+            _require_whole(item, self)
+            indices: Any = slice(None)
+        else:
+            indices = owner.element_indices(item, names)
+        if isinstance(value, str):
+            values = _from_text(value, self, indices, names)
+        else:
+            values = _from_value(value, self)
+            if isinstance(item, str) and values.ndim:
+                raise TypeError(f"{owner.name}.{self.name}[{item!r}] takes one value or a string, not an array; index with an array of numbers instead")
+        self._write(indices, values)
+
+    def _write(self, indices: Any, values: np.ndarray) -> None:
+        owner, variable = self._owner, self._variable
+        target = owner.state[LAST_SPIKE if variable.name == "lastspike" else variable.name]
+        needed = target[indices].shape
+        if values.shape not in ((), (1,), needed):
+            raise ValueError(f"{owner.name}.{self.name} has shape {needed} here, but the value has shape {values.shape}")
+        if variable.name == "lastspike":
+            values = np.rint(values / owner.clock.dt_)
+        values = _fit(values, target.dtype, f"{owner.name}.{self.name}")
+        target[indices] = values if values.shape == needed else values.reshape(-1)[0]
+
+    def _update(self, function: Callable[[Any, Any], Any], other: object) -> VariableView:
+        if isinstance(other, str):
+            raise TypeError(f"a string cannot change {self.name!r} in place; write {self._owner.name}.{self.name} = {self.name + ' + ...'!r} instead")
+        self.set_item(slice(None), function(self[:], other))
+        return self
+
+
+_CHANGING = frozenset("fill put sort partition resize setfield setflags itemset byteswap".split())
+
+
+def _values(value: Any) -> Any:
+    """`value` with the views in it, also within lists, replaced by their values."""
+    if isinstance(value, VariableView):
+        return value[:]
+    return type(value)(map(_values, value)) if type(value) in (list, tuple) else value
+
+
+def _require_whole(item: object, view: VariableView) -> None:
+    whole = (isinstance(item, slice) and item == slice(None)) or item is Ellipsis or (isinstance(item, (int, tuple)) and item in (0, ()))
+    if not whole:
+        raise IndexError(f"{view.name!r} is shared: it has one value, {view._owner.name}.{view.name}[:]")
+
+
+def _computed(variable: Variable, owner: VariableOwner, indices: Any, namespace: Mapping[str, object] | None) -> Any:
+    """The values of a subexpression."""
+    if variable.shared:
+        return evaluated(variable.name, owner, np.zeros(1, dtype=np.int64), namespace, expect_boolean=variable.dtype is DType.BOOL)[0]
+    chosen = np.arange(owner.state.size)[indices]
+    values = evaluated(variable.name, owner, np.atleast_1d(chosen), namespace, expect_boolean=variable.dtype is DType.BOOL)
+    values = np.broadcast_to(values, np.shape(np.atleast_1d(chosen)))
+    return values.copy() if np.ndim(chosen) else values[0]
+
+
+def _from_text(text: str, view: VariableView, indices: Any, namespace: Mapping[str, object] | None) -> np.ndarray:
+    """The values of an expression for the elements at `indices`; its unit is not checked for a view without units."""
+    owner, variable = view._owner, view._variable
+    boolean, dimensions = variable.dtype is DType.BOOL, variable.dimensions if view._units else None
+    if variable.shared:
+        _refuse_elements(text, owner, variable)
+        return evaluated(text, owner, np.zeros(1, dtype=np.int64), namespace, expect_boolean=boolean, dimensions=dimensions)
+    chosen = np.atleast_1d(np.arange(owner.state.size)[indices])
+    values = evaluated(text, owner, chosen.ravel(), namespace, expect_boolean=boolean, dimensions=dimensions)
+    values = np.broadcast_to(values, (chosen.size,)).reshape(chosen.shape)
+    return values if np.ndim(indices) or isinstance(indices, slice) else values[0]
+
+
+def _refuse_elements(text: str, owner: VariableOwner, variable: Variable) -> None:
+    """Refuse an expression for a shared variable that differs from element to element."""
+    for name, node in names_in(parse_expression(text)).items():
+        used = owner.variable(name)
+        if used is not None and not used.shared:
+            message = f"`{variable.name}` is shared, but `{name}` differs from element to element"
+            raise EquationError(message, node.span, "Use shared variables and constants only.")
+
+
+def _from_value(value: object, view: VariableView) -> np.ndarray:
+    """Numbers or quantities as an SI array, if their dimensions are those of the view."""
+    name = f"{view._owner.name}.{view.name}"
+    try:
+        dims = get_dimensions(value)
+        numbers = np.asarray(value) if dims.is_dimensionless and not isinstance(value, (list, tuple)) else asarray_si(value)
+    except TypeError:
+        raise TypeError(f"{name} takes numbers, quantities or an expression in a string, not {value!r}") from None
+    if numbers.dtype.kind not in "biuf":
+        raise TypeError(f"{name} takes real numbers, quantities or an expression in a string, not {describe(value, dims)}")
+    if dims != view.dimensions and not (dims.is_dimensionless and fits_any_unit(numbers)):
+        wanted = unit_name(view.dimensions)
+        hint = f"; write value*{wanted}, or use {name}_ for plain SI numbers" if dims.is_dimensionless else ""
+        raise DimensionMismatchError(f"{name} has the unit {wanted}, but the value is {describe(value, dims)}{hint}", view.dimensions, dims)
+    return numbers
+
+
+def _fit(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """The values in the type of a variable, if nothing is lost but digits."""
+    if dtype == np.bool_:
+        if values.dtype != np.bool_:
+            raise TypeError(f"{name} is boolean: it takes True, False or a condition, not {describe(values, DIMENSIONLESS)}")
+        return values
+    if dtype.kind == "i" and values.dtype.kind != "b":
+        limits = np.iinfo(dtype)
+        # In floating point `max` rounds up to a power of two that does not fit.
+        if not np.all((values >= limits.min) & (values < float(limits.max) + (1 if dtype.itemsize < 8 else 0)) & (values == np.floor(values))):
+            raise ValueError(f"{name} takes whole numbers from {limits.min} to {limits.max}, not {describe(values, DIMENSIONLESS)}")
+    return values.astype(dtype, copy=False)
+
+
+def _binary(function: Callable[[Any, Any], Any]) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    def forward(self: VariableView, other: object) -> Any:
+        return function(self[:], _values(other))
+
+    def backward(self: VariableView, other: object) -> Any:
+        return function(_values(other), self[:])
+
+    def in_place(self: VariableView, other: object) -> VariableView:
+        return self._update(function, _values(other))
+
+    return forward, backward, in_place
+
+
+def _unary(function: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda self: function(self[:])
+
+
+for _name in "add sub mul truediv floordiv mod pow and or xor".split():
+    _function = getattr(operator, _name + "_" if _name in ("and", "or") else _name)
+    for _prefix, _method in zip(("", "r", "i"), _binary(_function), strict=True):
+        setattr(VariableView, f"__{_prefix}{_name}__", _method)
+for _name in "eq ne lt le gt ge matmul".split():
+    setattr(VariableView, f"__{_name}__", _binary(getattr(operator, _name))[0])
+for _name in "neg pos abs invert".split():
+    setattr(VariableView, f"__{_name}__", _unary(getattr(operator, _name)))
+
+
+def element_indices(item: object, size: int, owner: VariableOwner, namespace: Mapping[str, object] | None = None) -> Any:
+    """An int, slice or array of int64 for what users write between brackets; IndexError or TypeError name what is wrong."""
+    if isinstance(item, str):
+        condition = evaluated(item, owner, None, namespace, expect_boolean=True)
+        return np.flatnonzero(np.broadcast_to(condition, (size,)))
+    if isinstance(item, slice) or item is Ellipsis:
+        return item if isinstance(item, slice) else slice(None)
+    array = np.asarray(item)
+    if array.dtype == np.bool_:
+        if array.shape != (size,):
+            raise IndexError(f"a boolean index of {owner.name!r} must have shape ({size},), not {array.shape}")
+        return np.flatnonzero(array)
+    if array.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{owner.name!r} is indexed by whole numbers, slices, booleans or a condition in a string, not {item!r}")
+    bad = array[(array < -size) | (array >= size)]
+    if bad.size:
+        raise IndexError(f"index {bad.flat[0]} is out of range for {owner.name!r} with {size} elements")
+    index = np.where(array < 0, array + size, array).astype(np.int64)
+    return int(index) if index.ndim == 0 else index
+
+
+def evaluated(
+    text: str, owner: VariableOwner, indices: Any, namespace: Mapping[str, object] | None, *, expect_boolean: bool = False, dimensions: Dimensions | None = None
+) -> np.ndarray:
+    """The values (SI) of a user's expression for the elements of `owner`."""
+    from .expressions import evaluate  # above this module: it needs the compiler
+
+    names = dict(caller_namespace() if namespace is None else namespace)
+    return evaluate(text, owner, indices, names, expect_boolean=expect_boolean, dimensions=dimensions)

@@ -1,0 +1,121 @@
+"""Convenience to core: every feature of the language that is not a variable, a flow, an event or a pathway becomes one, here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from .dims import DIMENSIONLESS
+from .expr import ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Not, Truth, Where, substitute, transform
+from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS
+from .ir import Event, Flow, Model, Pathway, Role, Statement, Variable
+
+LAST_SPIKE = Access("_lastspike_step")
+NOT_REFRACTORY = Access("not_refractory")
+
+
+def desugar(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[str, Expr] | None = None) -> Model:
+    """`Model -> Model`: the core model, without subexpressions and refractoriness.
+
+    `pre` and `post` are the subexpressions of the connected groups (see `subexpressions`), which synapses may read.
+    """
+    model = inline(model, pre or {}, post or {})
+    model = show_last_spike(model)
+    return refractoriness(model)
+
+
+def subexpressions(model: Model) -> dict[str, Expr]:
+    """The model's subexpressions, each written in terms of stored variables only."""
+    flat: dict[str, Expr] = {}
+    for subexpression in model.subexpressions:  # parse orders them by dependency
+        flat[subexpression.variable] = substitute(subexpression.value, {_access(model, name): value for name, value in flat.items()})
+    return flat
+
+
+def inline(model: Model, pre: Mapping[str, Expr], post: Mapping[str, Expr]) -> Model:
+    """`Model -> Model`: write subexpressions out where they are used, also those of the connected groups."""
+    table: dict[Expr, Expr] = {_access(model, name): value for name, value in subexpressions(model).items()}
+    for index, group in ((Index.PRE, pre), (Index.POST, post)):
+        table |= {Access(name, index): _seen_from_synapse(value, index) for name, value in group.items()}
+    if not table:
+        return replace(model, subexpressions=())
+    # A subexpression of the synapses may read one of the connected groups, so the table is applied to itself once.
+    table = {key: substitute(value, table) for key, value in table.items()}
+    return replace(rewrite(model, lambda e: substitute(e, table)), subexpressions=())
+
+
+def _access(model: Model, name: str) -> Access:
+    return Access(name, Index.SHARED if model.variable(name).shared else Index.SELF)
+
+
+def _seen_from_synapse(expr: Expr, index: Index) -> Expr:
+    def move(node: Expr) -> Expr:
+        return replace(node, index=index) if isinstance(node, Access) and node.variable not in CLOCK_NAMES else node
+
+    return transform(expr, move)
+
+
+def show_last_spike(model: Model) -> Model:
+    """`Model -> Model`: `lastspike` is a whole number of steps inside and seconds in the user's text."""
+    seconds = Binary("*", Cast(DType.FLOAT, LAST_SPIKE), DT)
+    table: dict[Expr, Expr] = {Access("lastspike"): seconds}
+    table |= {Access("lastspike", index): _seen_from_synapse(seconds, index) for index in (Index.PRE, Index.POST)}
+    return rewrite(model, lambda e: substitute(e, table))
+
+
+def refractoriness(model: Model) -> Model:
+    """`Model -> Model`: when an element may fire again, and what stands still until then.
+
+    At the start of an update `not_refractory` says whether at least the refractory period (counted in whole steps) has passed since the last spike; for
+    a condition, it stays false for as long as the condition holds. Guarded variables do not flow meanwhile.
+    """
+    if model.refractory is None:
+        return model
+    value = model.refractory.value
+    if model.refractory.conditional:
+        free: Expr = Logical("or", NOT_REFRACTORY, Not(value))
+    else:
+        free = Compare(">=", Binary("-", T_IN_TIMESTEPS, LAST_SPIKE), Call("timestep", (value, DT)))
+    before = (*model.before, Statement(NOT_REFRACTORY, "=", free))
+    flows = tuple(replace(f, drift=_stand_still(model, f)) for f in model.flows)
+    marks = (Statement(LAST_SPIKE, "=", T_IN_TIMESTEPS), Statement(NOT_REFRACTORY, "=", Truth(False)))
+    events = tuple(replace(e, gate=NOT_REFRACTORY, marks=(*e.marks, *marks)) if e.name == "spike" else e for e in model.events)
+    return replace(_with_hidden(model), before=before, flows=flows, events=events, refractory=None)
+
+
+def _stand_still(model: Model, flow: Flow) -> Expr:
+    guard = model.variable(flow.variable).guard
+    return flow.drift if guard is None else Where(Access(guard), flow.drift, ZERO)
+
+
+def _with_hidden(model: Model) -> Model:
+    present = {v.name for v in model.variables}
+    hidden = (
+        Variable("_lastspike_step", Role.HIDDEN, DIMENSIONLESS, DType.INT64),
+        Variable("not_refractory", Role.HIDDEN, DIMENSIONLESS, DType.BOOL),
+    )
+    return replace(model, variables=(*model.variables, *(v for v in hidden if v.name not in present)))
+
+
+def rewrite(model: Model, change: Callable[[Expr], Expr]) -> Model:
+    """`Model -> Model`: the same model with `change` applied to every expression."""
+
+    def statements(code: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        return tuple(replace(s, value=change(s.value)) for s in code)
+
+    def event(e: Event) -> Event:
+        return replace(e, condition=change(e.condition), reset=statements(e.reset), gate=None if e.gate is None else change(e.gate))
+
+    def pathway(p: Pathway) -> Pathway:
+        return replace(p, code=statements(p.code))
+
+    refractory = model.refractory
+    return replace(
+        model,
+        flows=tuple(replace(f, drift=change(f.drift)) for f in model.flows),
+        subexpressions=tuple(replace(s, value=change(s.value)) for s in model.subexpressions),
+        events=tuple(map(event, model.events)),
+        refractory=None if refractory is None else replace(refractory, value=change(refractory.value)),
+        pathways=tuple(map(pathway, model.pathways)),
+        before=statements(model.before),
+    )

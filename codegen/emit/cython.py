@@ -1,0 +1,410 @@
+"""Kernels as Cython: loops over raw pointers, whose text is the same for kernels that differ in names only.
+
+A kernel becomes `int kernel_<hash>(void **p, KernelContext *c)`. The table `p` holds one pointer an array, in the order of `Source.parameters`; no two
+of them may overlap. The module's `kernels` maps the name to the address and a signature, by which the runtime checks what it is given: a letter for
+the kind (M: a Map whose elements are independent, m: one with sums or other shared targets, O: a Map over the spikes of an event, D: a Deliver), then
+for each array the letter of its type (d, f, i, q, B), those of its indices (s: self, h: shared, p: pre, o: post), and `!` if it is written.
+
+Same bits for any number of elements and of threads: the loop of a Map runs over whole blocks of 16 elements, so arrays are padded to a multiple of 16
+and no element is ever computed by a scalar remainder. Loops over spikes and synapses are kept scalar. Bytes (booleans, events) are widened block by
+block in loops of their own: next to them, gcc 12 computes doubles in vectors of 16 bytes only (3 times slower, measured).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import UnsupportedError
+from ..expr import Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, transform, walk
+from ..functions import FUNCTIONS
+from ..ir import Array, Deliver, Draw, Fire, Let, Line, Load, Map, Propagator, Role, Select, Source, Store
+from .base import COMPARISONS, POWERS, Language, write
+from .prelude import PRELUDE as PRELUDE
+
+BLOCK = 16
+VERSION = 1  # of the generated code and of KernelContext; part of every cache key
+
+POINTERS = {"double": "f64", "float": "f32", "int32_t": "i32", "int64_t": "i64", "uint8_t": "u8"}
+LETTERS = {"double": "d", "float": "f", "int32_t": "i", "int64_t": "q", "uint8_t": "B"}
+INDEX_LETTERS = {Index.SELF: "s", Index.SHARED: "h", Index.PRE: "p", Index.POST: "o"}
+RANKS = ("int", "int32_t", "int64_t", "float", "double")  # the type of `a + b` is the later one
+SUFFIXES = {"double": "", "float": "f", "int64_t": "_long", "int32_t": "_int", "int": "_int"}
+INTEGER_DTYPES = {DType.INT32: "int32_t", DType.INT64: "int64_t", DType.BOOL: "int"}
+REALS = {"float64": "double", "float32": "float"}
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------ canonical
+def canonical(kernel: Map | Deliver) -> tuple[Map | Deliver, tuple[str, ...]]:
+    """`kernel -> kernel`: names become positions (a0 arrays, x0 values), so kernels that differ in names only become equal; with the arrays' names.
+
+    What only the driver needs (slot, order, event, delay) is emptied.
+    """
+    names = tuple(dict.fromkeys([load.array for load in kernel.loads] + [store.array for store in kernel.stores]))
+    arrays = {name: f"a{n}" for n, name in enumerate(names)}
+    assigned = [load.name for load in kernel.loads] + [line.name for line in kernel.body if not isinstance(line, Propagator)]
+    values = {name: f"x{n}" for n, name in enumerate(assigned)}
+    if len(values) < len(assigned):
+        raise TypeError(f"kernel {kernel.name} assigns a name twice")
+    loads = tuple(replace(load, name=values[load.name], array=arrays[load.array]) for load in kernel.loads)
+    body = tuple(_rename_line(line, values, kernel.name) for line in kernel.body)
+    stores = tuple(replace(store, name=_known(store.name, values, kernel.name), array=arrays[store.array]) for store in kernel.stores)
+    match kernel:
+        case Map(only=only):
+            spikes = None if only is None else arrays.get(only, "")
+            return Map("", "", loads, body, stores, only=spikes), names
+        case Deliver(side=side, sequential=sequential):
+            return Deliver("", "", side, "", None, loads, body, stores, sequential), names
+    raise TypeError(f"not a kernel with a body: {kernel!r}")
+
+
+def _known(name: str, values: Mapping[str, str], kernel: str) -> str:
+    if name not in values:
+        raise TypeError(f"kernel {kernel} uses {name!r} and never assigns it")
+    return values[name]
+
+
+def _rename_line(line: Line, values: Mapping[str, str], kernel: str) -> Line:
+    def rule(expr: Expr) -> Expr:
+        return Name(_known(expr.name, values, kernel)) if isinstance(expr, Name) else expr
+
+    def new(expr: Expr) -> Expr:
+        return transform(expr, rule)
+
+    match line:
+        case Let(name, value, dtype):
+            return Let(values[name], new(value), dtype)
+        case Fire(name, condition, _, gate):
+            return Fire(values[name], new(condition), None, None if gate is None else new(gate))
+        case Select(name, event, then, otherwise, dtype):
+            return Select(values[name], new(event), new(then), new(otherwise), dtype)
+        case Draw(name, law, number):
+            return Draw(values[name], law, number)
+        case Propagator():
+            raise UnsupportedError(
+                f"kernel {kernel}: the Cython backend has no Propagator inside a step", hint="It is computed once, by numpy, before the first step."
+            )
+    raise TypeError(f"not a line: {line!r}")
+
+
+def _ends(kernel: Map | Deliver) -> tuple[Load | Store, ...]:
+    """Where the kernel touches arrays."""
+    return (*kernel.loads, *kernel.stores)
+
+
+def independent(kernel: Map | Deliver) -> bool:
+    """Whether elements neither share a target nor need an order, so that threads may take parts of them."""
+    return isinstance(kernel, Map) and kernel.only is None and all(store.index is Index.SELF for store in kernel.stores)
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------- types and text
+@dataclass(frozen=True, slots=True)
+class _Types:
+    """The C types of the values assigned so far; `real` is that of FLOAT."""
+
+    real: str
+    names: Mapping[str, str]
+
+    def of(self, expr: Expr) -> str:
+        match expr:
+            case Number(int() as value):
+                return "int32_t" if abs(value) < 2**31 else "int64_t" if abs(value) < 2**63 else self.real
+            case Number():
+                return self.real
+            case Truth() | Not() | Compare() | Logical():
+                return "int"
+            case Name(name):
+                return self.names[name]
+            case Negate(operand):
+                return self.of(operand)
+            case Cast(dtype, operand):
+                return INTEGER_DTYPES.get(dtype) or self.floating(self.of(operand))
+            case Where(_, then, otherwise):
+                return self.common(then, otherwise)
+            case Binary("/", left, right):
+                return self.floating(self.common(left, right))
+            case Binary("**", left, Number(value)) if value in POWERS:
+                return self.of(left)
+            case Binary("**", left, right):
+                return self.floating(self.common(left, right))
+            case Binary(_, left, right):
+                return self.common(left, right)
+            case Call(function, arguments):
+                return self._call(function, arguments)
+        raise TypeError(f"the Cython backend cannot type {type(expr).__name__}: {expr!r}")
+
+    def _call(self, function: str, arguments: tuple[Expr, ...]) -> str:
+        dtype = FUNCTIONS[function].dtype
+        if dtype in INTEGER_DTYPES:
+            return INTEGER_DTYPES[dtype]
+        common = self.common(*arguments)
+        return common if dtype is None else self.floating(common)
+
+    def common(self, *parts: Expr) -> str:
+        return max((self.of(part) for part in parts), key=RANKS.index)
+
+    def floating(self, ctype: str) -> str:
+        """The type in which a function of reals computes."""
+        return ctype if ctype in ("double", "float") else self.real
+
+
+def _number(value: int | float, real: str = "double") -> str:
+    if isinstance(value, int) and abs(value) < 2**63:
+        return f"({value})" if value < 0 else str(value)
+    value = float(value)
+    text = "NAN" if math.isnan(value) else repr(value) if math.isfinite(value) else "INFINITY" if value > 0 else "(-INFINITY)"
+    if real == "float":
+        return f"(<float>{text})"
+    return f"({text})" if value < 0 and math.isfinite(value) else text
+
+
+LANGUAGE = Language(
+    name="cython",
+    number=_number,
+    truth=lambda value: "1" if value else "0",
+    arithmetic={"+": "({0} + {1})", "-": "({0} - {1})", "*": "({0} * {1})", "/": "({0} / {1})", "//": "floor_divide({0}, {1})", "%": "floor_modulo({0}, {1})"}
+    | {"**": "pow({0}, {1})"},
+    comparison=COMPARISONS,
+    logic={"and": "({0} & {1})", "or": "({0} | {1})"},
+    where="where({0}, {1}, {2})",
+    cast={DType.FLOAT: "(<double>{0})", DType.INT32: "(<int32_t>{0})", DType.INT64: "(<int64_t>{0})", DType.BOOL: "({0} != 0)"},
+)
+
+
+def _template(types: _Types) -> Callable[[Expr], str]:
+    """The templates of LANGUAGE, with the variant of each function that fits the types of its arguments."""
+
+    def template(expr: Expr) -> str:
+        text = LANGUAGE.template(expr)
+        match expr:
+            case Number(value):
+                return _number(value, types.real)
+            case Cast(DType.FLOAT):
+                return f"(<{types.of(expr)}>{{0}})"
+            case Binary("/", left, right) if types.common(left, right) not in ("float", "double"):
+                return f"(<{types.real}>{{0}} / <{types.real}>{{1}})"
+            case Binary("//" | "%" | "**") | Where():
+                return _variant(text, types.of(expr))
+            case Call(function) if FUNCTIONS[function].dtype in (None, DType.FLOAT):
+                return _variant(text, types.of(expr))
+        return text
+
+    return template
+
+
+def _variant(text: str, ctype: str) -> str:
+    name, bracket, rest = text.partition("(")
+    return name + SUFFIXES[ctype] + bracket + rest
+
+
+def _write(expr: Expr, types: _Types) -> str:
+    """The expression as Cython; with float32, all literals of an expression are double if one of its values is (t, dt)."""
+    if types.real == "float" and any(isinstance(e, Name) and types.names[e.name] == "double" for e in walk(expr)):
+        types = replace(types, real="double")
+    return write(expr, _template(types))
+
+
+def _line(line: Line, types: _Types) -> tuple[str, str]:
+    """The type and the value of what a line assigns."""
+    match line:
+        case Let(_, value, dtype):
+            return INTEGER_DTYPES.get(dtype) or types.floating(types.of(value)), _converted(value, dtype, types)
+        case Fire(_, condition, _, gate):
+            return "int", _write(condition if gate is None else Logical("and", condition, gate), types)
+        case Select(_, event, then, otherwise, dtype):
+            chosen = Where(event, then, otherwise)
+            return INTEGER_DTYPES.get(dtype) or types.floating(types.of(chosen)), _converted(chosen, dtype, types)
+        case Draw(_, law, number):
+            return types.real, f"draw_{law}{SUFFIXES[types.real]}(seed, epoch, stream, {number}, step, <uint32_t>element)"
+    raise TypeError(f"not a line of a step: {line!r}")
+
+
+def _converted(value: Expr, dtype: DType, types: _Types) -> str:
+    text, ctype = _write(value, types), types.of(value)
+    if dtype is DType.BOOL and ctype != "int":
+        return f"({text} != 0)"
+    wanted = INTEGER_DTYPES.get(dtype)
+    return text if wanted in (None, ctype) else f"<{wanted}>{text}"
+
+
+# --------------------------------------------------------------------------------------------------------------------------------------------- render
+def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str = "float64") -> Source:
+    """`kernel -> Source`: a function named by the hash of its own text; `parameters` are the arrays behind its pointers."""
+    for part in _ends(kernel):
+        if part.delayed:
+            raise UnsupportedError(f"kernel {kernel.name}: the Cython backend cannot reach the past of {part.array}")
+    positional, names = canonical(kernel)
+    ctypes = {f"a{n}": _storage(arrays[name], REALS[float_dtype]) for n, name in enumerate(names)}
+    text = "\n".join(_function(positional, ctypes, REALS[float_dtype]))
+    name = "kernel_" + hashlib.sha256(f"{VERSION}\n{text}".encode()).hexdigest()[:16]
+    return Source("cython", name, text.replace("KERNEL", name), names)
+
+
+def _storage(array: Array, real: str) -> str:
+    """The C type of an array's elements: events are bytes, times of a clock are double in float32, too."""
+    if array.role is Role.EVENT or array.dtype is DType.BOOL:
+        return "uint8_t"
+    if array.dtype is DType.FLOAT:
+        return "double" if array.role is Role.CLOCK else real
+    return INTEGER_DTYPES[array.dtype]
+
+
+def _signature(kernel: Map | Deliver, ctypes: Mapping[str, str]) -> str:
+    kind = "D" if isinstance(kernel, Deliver) else "O" if kernel.only is not None else "M" if independent(kernel) else "m"
+    parts: dict[str, set[str]] = {name: set() for name in ctypes}
+    for part in _ends(kernel):
+        if not (isinstance(part, Load) and isinstance(kernel, Map) and part.array == kernel.only):
+            parts[part.array].add(INDEX_LETTERS[part.index])
+    written = {store.array for store in kernel.stores}
+    return " ".join([kind, *(LETTERS[ctypes[name]] + "".join(sorted(letters)) + "!" * (name in written) for name, letters in parts.items())])
+
+
+def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str) -> Iterator[str]:
+    """The lines of the kernel: the loop over pointers that do not overlap, and the function that unpacks the table for it."""
+    types = _Types(real, {})
+    staged = _staged(kernel, ctypes)
+    wide = "int64_t" if real == "double" else "int32_t"
+    early, late, declared = _loads(kernel, ctypes, staged)
+    declared += [f"cdef {wide} wide_{name}[{BLOCK}]" for name in staged]
+    for load in kernel.loads:
+        types = replace(types, names={**types.names, load.name: _local(ctypes[load.array])})
+    inner = [*late]
+    for line in kernel.body:
+        ctype, value = _line(line, types)
+        name = line.name  # type: ignore[union-attr]  # a Propagator never comes here
+        types = replace(types, names={**types.names, name: ctype})
+        declared.append(f"cdef {ctype} {name}")
+        inner.append(f"{name} = {value}")
+    inner += _stores(kernel, ctypes, types, {name: wide for name in staged})
+    parameters = ", ".join(f"{POINTERS[ctype]} {name}" for name, ctype in ctypes.items())
+    yield f"cdef void KERNEL_loop({parameters + ', ' if parameters else ''}KernelContext *c) noexcept nogil:"
+    yield from ("    " + text for text in [*_context(kernel), *declared, *early])
+    yield from ("    " + text for text in _loop(kernel, inner or ["pass"], staged))
+    yield ""
+    yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
+    arguments = [f"<{POINTERS[ctype]}>p[{n}]" for n, ctype in enumerate(ctypes.values())]
+    yield f"    KERNEL_loop({', '.join([*arguments, 'c'])})"
+    yield "    return 0"
+    yield ""
+    yield f'kernels["KERNEL"] = (<uintptr_t><void *>KERNEL, "{_signature(kernel, ctypes)}")'
+    yield ""
+
+
+def _local(storage: str) -> str:
+    return "int" if storage == "uint8_t" else storage
+
+
+def _element(index: Index) -> str:
+    return {Index.SELF: "element", Index.SHARED: "0", Index.PRE: "pre", Index.POST: "post"}[index]
+
+
+def _staged(kernel: Map | Deliver, ctypes: Mapping[str, str]) -> tuple[str, ...]:
+    """The arrays of bytes that a Map over all elements reaches by element only."""
+    if isinstance(kernel, Deliver) or kernel.only is not None:
+        return ()
+    shared = {part.array for part in _ends(kernel) if part.index is not Index.SELF}
+    return tuple(name for name, ctype in ctypes.items() if ctype == "uint8_t" and name not in shared)
+
+
+def _loads(kernel: Map | Deliver, ctypes: Mapping[str, str], staged: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
+    """What is read before the loop (shared values that the kernel does not write), what inside it, and the declarations."""
+    written = {store.array for store in kernel.stores}
+    early: list[str] = []
+    late: list[str] = []
+    declared: list[str] = []
+    for load in kernel.loads:
+        declared.append(f"cdef {_local(ctypes[load.array])} {load.name}")
+        spikes = isinstance(kernel, Map) and kernel.only is not None and load.array == kernel.only
+        value = "1" if spikes else f"wide_{load.array}[lane] != 0" if load.array in staged else f"{load.array}[{_element(load.index)}]"
+        text = f"{load.name} = {value}"
+        (early if spikes or (load.index is Index.SHARED and load.array not in written) else late).append(text)
+    return early, late, declared
+
+
+def _stores(kernel: Map | Deliver, ctypes: Mapping[str, str], types: _Types, staged: Mapping[str, str]) -> Iterator[str]:
+    """Results, after all loads; those that elements share must not come from the padding."""
+    for store in kernel.stores:
+        ctype = ctypes[store.array]
+        value = store.name
+        if store.array in staged:
+            kind = staged[store.array]
+            text = f"where{SUFFIXES[kind]}({value} != 0, 1, 0)"
+            yield f"wide_{store.array}[lane] = {text}" if not store.add else f"wide_{store.array}[lane] += {text}"
+            continue
+        if ctype == "uint8_t" and not store.add:
+            value = f"<uint8_t>({value} != 0)" if types.names[value] != "int" else f"<uint8_t>{value}"
+        elif types.names[value] != ctype:
+            value = f"<{ctype}>{value}"
+        text = f"{store.array}[{_element(store.index)}] {'+=' if store.add else '='} {value}"
+        guarded = isinstance(kernel, Map) and kernel.only is None and store.index is not Index.SELF
+        yield f"if element < size: {text}" if guarded else text
+
+
+def _uses(kernel: Map | Deliver, index: Index) -> bool:
+    return any(part.index is index for part in _ends(kernel))
+
+
+def _context(kernel: Map | Deliver) -> Iterator[str]:
+    """The fields of the context that the loop needs, as locals."""
+    yield "cdef ptrdiff_t element"
+    for index, field in ((Index.PRE, "i"), (Index.POST, "j")):
+        if _uses(kernel, index):
+            yield f"cdef index32 {field} = <index32>c.{field}"
+            yield f"cdef ptrdiff_t {_element(index)}"
+    if any(isinstance(line, Draw) for line in kernel.body):
+        yield "cdef uint32_t seed = c.seed, epoch = c.epoch, stream = c.stream"
+        yield "cdef uint64_t step = c.step"
+    match kernel:
+        case Map(only=None):
+            yield "cdef ptrdiff_t block, lane, size = c.size"
+        case Map():
+            yield "cdef ptrdiff_t spike"
+            yield "cdef index32 spikes = <index32>c.spikes"
+        case Deliver():
+            yield "cdef ptrdiff_t spike, row, synapse"
+            yield "cdef index32 spikes = <index32>c.spikes"
+            yield "cdef index64 rows = <index64>c.rows"
+            yield "cdef index32 order = <index32>c.order"
+
+
+def _neighbours(kernel: Map | Deliver, position: str) -> Iterator[str]:
+    for index, field in ((Index.PRE, "i"), (Index.POST, "j")):
+        if _uses(kernel, index):
+            yield f"{_element(index)} = {field}[{position}]"
+
+
+def _loop(kernel: Map | Deliver, inner: Sequence[str], staged: tuple[str, ...]) -> Iterator[str]:
+    match kernel:
+        case Map(only=None):
+            read = {load.array for load in kernel.loads} | {store.array for store in kernel.stores if store.add}
+            yield f"for block in range(c.begin, c.end, {BLOCK}):"
+            for name in (name for name in staged if name in read):
+                yield f"    for lane in range({BLOCK}):"
+                yield f"        wide_{name}[lane] = {name}[block + lane]"
+            yield f"    for lane in range({BLOCK}):"
+            yield "        element = block + lane"
+            inner = [*_neighbours(kernel, "element if element < size else size - 1"), *inner]
+            yield from ("        " + text for text in inner)
+            for name in (name for name in staged if any(store.array == name for store in kernel.stores)):
+                yield f"    for lane in range({BLOCK}):"
+                yield f"        {name}[block + lane] = <uint8_t>wide_{name}[lane]"
+        case Map():
+            yield "for spike in range(c.begin, c.end):"
+            yield "    one_by_one()"
+            yield "    element = spikes[spike]"
+            yield from ("    " + text for text in [*_neighbours(kernel, "element"), *inner])
+        case Deliver():
+            yield "for spike in range(c.begin, c.end):"
+            yield "    row = (spikes[spike] - c.first) * c.stride + c.row"
+            yield "    for synapse in range(rows[row], rows[row + 1]):"
+            yield "        one_by_one()"
+            yield "        element = synapse if order == NULL else order[synapse]"
+            yield from ("        " + text for text in [*_neighbours(kernel, "element"), *inner])
+
+
+def render_module(sources: Sequence[Source]) -> str:
+    """`Sources -> text` of one .pyx; its `kernels` maps each name to (address, signature)."""
+    distinct = {source.name: source.text for source in sources}
+    return PRELUDE + "\n" + "\n".join(distinct[name] for name in sorted(distinct))

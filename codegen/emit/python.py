@@ -1,0 +1,181 @@
+"""Plain Python on numpy arrays: the definition that every other backend is tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import UnsupportedError
+from ..expr import DType, Expr
+from ..ir import Deliver, Draw, Fire, Force, Let, Line, Map, Propagator, Select, Source
+from .base import COMPARISONS, Language, write
+
+PRELUDE = '''
+import numpy as np
+
+
+def exprel(x):
+    """(exp(x) - 1)/x, and its limit 1 at 0."""
+    x = np.asarray(x)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(x == 0, 1.0, np.expm1(x) / np.where(x == 0, 1.0, x)).astype(np.result_type(x, np.float32), copy=False)
+
+
+def exprel_slope(x):
+    """The derivative of exprel: the sum of x**k/(k! (k + 2)) near 0, (exp(x) - exprel(x))/x elsewhere."""
+    x = np.asarray(x)
+    near = np.abs(x) < 0.5
+    z = np.where(near, x, 0.0)
+    series = np.zeros_like(z)
+    for k in range(16, 0, -1):
+        series = (series + 1.0 / (k + 2)) * z / k
+    far = np.where(near, 1.0, x)
+    return np.where(near, series + 0.5, (np.exp(far) - np.expm1(far) / far) / far)
+
+
+def exprel_curvature(x):
+    """The second derivative of exprel: the sum of x**k/(k! (k + 3)) near 0, (exp(x) - 2 exprel_slope(x))/x elsewhere."""
+    x = np.asarray(x)
+    near = np.abs(x) < 0.5
+    z = np.where(near, x, 0.0)
+    series = np.zeros_like(z)
+    for k in range(16, 0, -1):
+        series = (series + 1.0 / (k + 3)) * z / k
+    far = np.where(near, 1.0, x)
+    return np.where(near, series + 1.0 / 3.0, (np.exp(far) - 2.0 * exprel_slope(far)) / far)
+
+
+def exp_difference(x, y):
+    """(exp(x) - exp(y))/(x - y), exp(x) at x = y; the larger exponential is taken out, so nothing overflows or cancels."""
+    return np.exp(np.maximum(x, y)) * exprel(-np.abs(np.subtract(x, y)))
+
+
+def timestep(t, dt):
+    """The number of the step at time t, as a whole number."""
+    return np.asarray((t + 1e-3 * dt) / dt).astype(np.int64)
+
+
+def square(x):
+    return x * x
+
+
+def cube(x):
+    return x * x * x
+
+
+def fourth(x):
+    return (x * x) * (x * x)
+
+
+def power(x, y):
+    x = np.asarray(x)
+    return np.power(x if x.dtype.kind == "f" else x.astype(np.float64), y)
+
+
+def erf(x):
+    return np.vectorize(_math_erf, otypes=[np.float64])(x)
+
+
+def propagator(matrix, dt):
+    """P = exp(A dt) and Q = integral of exp(A s) ds over [0, dt], for each element: the blocks of exp([[A, 1], [0, 0]] dt)."""
+    size = len(matrix)
+    shape = np.broadcast_shapes(*(np.shape(entry) for row in matrix for entry in row))
+    block = np.zeros((*shape, 2 * size, 2 * size))
+    for i, row in enumerate(matrix):
+        for j, entry in enumerate(row):
+            block[..., i, j] = entry
+        block[..., i, size + i] = 1.0
+    full = matrix_exponential(block * np.asarray(dt)[..., None, None])
+    return full[..., :size, :size], full[..., :size, size:]
+
+
+def matrix_exponential(matrix):
+    """exp of each matrix in the last two axes, by scaling to a norm of at most 1/2, Taylor's series and squaring (Moler & Van Loan 2003)."""
+    norm = np.max(np.sum(np.abs(matrix), axis=-1), initial=0.0)
+    squarings = max(0, int(np.ceil(np.log2(norm))) + 1) if norm > 0 and np.isfinite(norm) else 0
+    scaled = matrix / 2.0**squarings
+    identity = np.broadcast_to(np.eye(matrix.shape[-1]), matrix.shape)
+    result = identity
+    for k in range(18, 0, -1):
+        result = identity + scaled @ result / k
+    for _ in range(squarings):
+        result = result @ result
+    return result
+
+
+from math import erf as _math_erf
+'''.lstrip()
+
+RESERVED = frozenset(
+    "np exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator matrix_exponential".split()
+)
+
+
+def identifier(name: str) -> str:
+    """The user's own name, out of the way of the prelude's; different names stay different."""
+    return name + "_" if name in RESERVED or name.endswith("_") else name
+
+
+def _number(value: int | float) -> str:
+    text = "np.inf" if value == float("inf") else "-np.inf" if value == float("-inf") else repr(value)
+    return f"({text})" if value < 0 else text
+
+
+def language(float_dtype: str) -> Language:
+    return Language(
+        name="python",
+        number=_number,
+        identifier=identifier,
+        invert="np.logical_not({0})",
+        arithmetic={"+": "({0} + {1})", "-": "({0} - {1})", "*": "({0} * {1})", "/": "({0} / {1})", "//": "({0} // {1})", "%": "({0} % {1})",
+                    "**": "power({0}, {1})"},
+        comparison=COMPARISONS,
+        logic={"and": "np.logical_and({0}, {1})", "or": "np.logical_or({0}, {1})"},
+        where="np.where({0}, {1}, {2})",
+        cast={DType.FLOAT: f"np.asarray({{0}}).astype(np.{float_dtype})", DType.INT32: "np.asarray({0}).astype(np.int32)",
+              DType.INT64: "np.asarray({0}).astype(np.int64)", DType.BOOL: "np.asarray({0}).astype(np.bool_)"},
+    )  # fmt: skip
+
+
+def render(kernel: Map | Deliver, float_dtype: str = "float64") -> Source:
+    """`Kernel -> Source`: the body as one function of arrays; parameters are the loads and then the draws, results are the stored names."""
+    template = language(float_dtype).template
+
+    def text(expr: Expr) -> str:
+        return write(expr, template)
+
+    draws = [line.name for line in kernel.body if isinstance(line, Draw)]
+    parameters = [load.name for load in kernel.loads] + draws
+    rows = [row for line in kernel.body for row in _line(line, text)]
+    returns = [store.name for store in kernel.stores]
+    name = "".join(c if c.isalnum() else "_" for c in kernel.name)
+    result = ", ".join(map(identifier, returns))
+    lines = [f"def {name}({', '.join(map(identifier, parameters))}):", *("    " + row for row in rows), f"    return ({result}{',' if returns else ''})"]
+    return Source("python", name, "\n".join(lines) + "\n", tuple(parameters), tuple(returns))
+
+
+def _line(line: Line, text: Callable[[Expr], str]) -> list[str]:
+    match line:
+        case Let(name, value):
+            return [f"{identifier(name)} = {text(value)}"]
+        case Fire(name, condition, _, None):
+            return [f"{identifier(name)} = {text(condition)}"]
+        case Fire(name, condition, _, gate) if gate is not None:
+            return [f"{identifier(name)} = np.logical_and({text(condition)}, {text(gate)})"]
+        case Select(name, event, then, otherwise):
+            return [f"{identifier(name)} = np.where({text(event)}, {text(then)}, {text(otherwise)})"]
+        case Force(name, fired, value, mask):
+            return [f"{identifier(name)} = np.where({text(mask)}, {text(value)} != 0, {text(fired)})"]
+        case Draw():
+            return []
+        case Propagator():
+            return _propagator(line, text)
+    raise UnsupportedError(f"python cannot print {type(line).__name__}")
+
+
+def _propagator(line: Propagator, text: Callable[[Expr], str]) -> list[str]:
+    matrix = ", ".join("[" + ", ".join(map(text, row)) + "]" for row in line.matrix)
+    stem = line.names[0]
+    rows = [f"{stem}_P, {stem}_Q = propagator([{matrix}], {text(line.dt)})"]
+    for table, letter in ((line.transition, "P"), (line.input_response, "Q")):
+        rows += [f"{identifier(name)} = {stem}_{letter}[..., {i}, {j}]" for i, row in enumerate(table) for j, name in enumerate(row) if name is not None]
+    return rows

@@ -1,0 +1,145 @@
+"""The functions that equations may call: their dimensions, types, derivatives and text in every backend.
+
+One FunctionSpec a function. Names that begin with an underscore are the compiler's own; no user text can reach them. A backend's text may call the
+definitions of its prelude (`emit/python.py`, `emit/torch.py`, `emit/cython.py`), which stand in the generated source itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .expr import ONE, Access, Binary, Call, Compare, DType, Expr, Index, Logical, Name, Negate, Number, Where
+
+Partials = Callable[..., tuple[Expr | None, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """One function.
+
+    Parameters
+    ----------
+    arity : number of arguments.
+    dimensions : `none` (arguments and result are dimensionless), `same` (the result has the dimensions that all arguments share), `sqrt`, `sign`
+        (any dimensions, dimensionless result) or `steps` (two times to a number of steps).
+    partials : the derivative by each argument as an expression of the arguments; None where the function counts as constant in that argument.
+    text : how each backend writes the call, with `{0}`, `{1}` for the arguments.
+    dtype : type of the result; None keeps that of the first argument.
+    draw : the law of a random function, which the compiler turns into `Draw`; such a function is not stateless and has no text.
+    """
+
+    name: str
+    arity: int
+    text: dict[str, str] = field(hash=False)
+    partials: Partials = field(compare=False)
+    dimensions: str = "none"
+    dtype: DType | None = DType.FLOAT
+    draw: str | None = None
+
+    @property
+    def constant(self) -> bool:
+        """Whether the function counts as constant for gradients, in every argument."""
+        return all(p is None for p in self.partials(*(Name(f"a{n}") for n in range(self.arity))))
+
+
+def call(function: str, *arguments: Expr) -> Call:
+    return Call(function, arguments)
+
+
+def _b(operator: str, left: Expr, right: Expr) -> Binary:
+    return Binary(operator, left, right)
+
+
+def _number(value: float) -> Number:
+    return Number(value)
+
+
+def _square(x: Expr) -> Expr:
+    return _b("*", x, x)
+
+
+def _constant(*arguments: Expr) -> tuple[None, ...]:
+    return (None,) * len(arguments)
+
+
+def _plain(
+    name: str, partial: Callable[[Expr], Expr | None], python: str | None = None, c: str | None = None, torch: str | None = None, **more: object
+) -> FunctionSpec:
+    """A function of one argument that every backend has under a name of its own."""
+    text = {"python": (python or f"np.{name}") + "({0})", "cython": (c or name) + "({0})", "torch": (torch or f"torch.{name}") + "({0})"}
+    return FunctionSpec(name, 1, text, lambda x: (partial(x),), **more)  # type: ignore[arg-type]
+
+
+def _difference_partial(x: Expr, y: Expr) -> Expr:
+    """d/dx of the divided difference of exp, in the form that cannot overflow on either side of x = y."""
+    below = _b("*", call("exp", y), call("_exprel_slope", _b("-", x, y)))
+    distance = _b("-", y, x)
+    above = _b("*", call("exp", x), _b("-", call("exprel", distance), call("_exprel_slope", distance)))
+    return Where(Compare("<=", x, y), below, above)
+
+
+def _clip_partials(x: Expr, low: Expr, high: Expr) -> tuple[Expr, Expr, Expr]:
+    inside = Logical("and", Compare(">=", x, low), Compare("<=", x, high))
+    zero = Number(0.0)
+    return Where(inside, ONE, zero), Where(Compare("<", x, low), ONE, zero), Where(Compare(">", x, high), ONE, zero)
+
+
+def _sech_squared(x: Expr) -> Expr:
+    return _b("-", ONE, _square(call("tanh", x)))
+
+
+_SPECS = (
+    _plain("sin", lambda x: call("cos", x)),
+    _plain("cos", lambda x: Negate(call("sin", x))),
+    _plain("tan", lambda x: _b("+", ONE, _square(call("tan", x)))),
+    _plain("sinh", lambda x: call("cosh", x)),
+    _plain("cosh", lambda x: call("sinh", x)),
+    _plain("tanh", _sech_squared),
+    _plain("arcsin", lambda x: _b("/", ONE, call("sqrt", _b("-", ONE, _square(x)))), c="asin"),
+    _plain("arccos", lambda x: Negate(_b("/", ONE, call("sqrt", _b("-", ONE, _square(x))))), c="acos"),
+    _plain("arctan", lambda x: _b("/", ONE, _b("+", ONE, _square(x))), c="atan"),
+    _plain("exp", lambda x: call("exp", x)),
+    _plain("log", lambda x: _b("/", ONE, x)),
+    _plain("log10", lambda x: _b("/", _number(0.4342944819032518), x)),
+    _plain("expm1", lambda x: call("exp", x)),
+    _plain("log1p", lambda x: _b("/", ONE, _b("+", ONE, x))),
+    _plain("exprel", lambda x: call("_exprel_slope", x), python="exprel", torch="exprel"),
+    _plain("sqrt", lambda x: _b("/", _number(0.5), call("sqrt", x)), dimensions="sqrt"),
+    _plain("abs", lambda x: call("sign", x), c="fabs", dimensions="same", dtype=None),
+    _plain("sign", lambda x: None, c="sign", dimensions="sign", dtype=None),
+    _plain("ceil", lambda x: None),
+    _plain("floor", lambda x: None),
+    FunctionSpec(
+        "clip", 3, {"python": "np.clip({0}, {1}, {2})", "cython": "clip({0}, {1}, {2})", "torch": "clip({0}, {1}, {2})"}, _clip_partials, "same", None
+    ),
+    FunctionSpec(
+        "timestep",
+        2,
+        {"python": "timestep({0}, {1})", "cython": "timestep({0}, {1})", "torch": "timestep({0}, {1})"},
+        _constant,
+        "steps",
+        DType.INT64,
+    ),
+    FunctionSpec("rand", 0, {}, _constant, draw="uniform"),
+    FunctionSpec("randn", 0, {}, _constant, draw="normal"),
+    # The compiler's own.
+    _plain("_exprel_slope", lambda x: call("_exprel_curvature", x), python="exprel_slope", c="exprel_slope", torch="exprel_slope"),
+    _plain("_exprel_curvature", lambda x: None, python="exprel_curvature", c="exprel_curvature", torch="exprel_curvature"),
+    _plain("_erf", lambda x: _b("*", _number(1.1283791670955126), call("exp", Negate(_square(x)))), python="erf", c="erf", torch="torch.erf"),
+    _plain("_finite", lambda x: None, python="np.isfinite", c="isfinite", torch="torch.isfinite", dtype=DType.BOOL),
+    FunctionSpec(
+        "_exp_difference",
+        2,
+        {"python": "exp_difference({0}, {1})", "cython": "exp_difference({0}, {1})", "torch": "exp_difference({0}, {1})"},
+        lambda x, y: (_difference_partial(x, y), _difference_partial(y, x)),
+    ),
+)
+
+FUNCTIONS: dict[str, FunctionSpec] = {spec.name: spec for spec in _SPECS}
+USER_FUNCTIONS: frozenset[str] = frozenset(name for name in FUNCTIONS if not name.startswith("_")) | {"int"}
+CONSTANTS: dict[str, float] = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": float("inf")}
+CLOCK_NAMES = ("t", "dt", "t_in_timesteps")
+
+T, DT = Access("t", Index.SHARED), Access("dt", Index.SHARED)
+T_IN_TIMESTEPS = Access("t_in_timesteps", Index.SHARED)

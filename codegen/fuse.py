@@ -1,0 +1,308 @@
+"""Steps to Program: the network's schedule, the arrays behind the variables, and fewer, larger kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .expr import Access, Binary, DType, Expr, Index, Name, Number, substitute, walk
+from .ir import (
+    Array,
+    Deliver,
+    Kernel,
+    Let,
+    Line,
+    Load,
+    Map,
+    Model,
+    Program,
+    Propagator,
+    Record,
+    Result,
+    Role,
+    Select,
+    Step,
+    Store,
+    Table,
+    Variable,
+    defined,
+)
+from .optimize import optimize, rewrite_line
+
+DEFAULT_SCHEDULE = ("start", "groups", "thresholds", "synapses", "resets", "end")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One object of the network, ready to be placed in it.
+
+    `pre` and `post` name the connected groups; `delayed` the pathways with delays. By the Step's name, `slots` and `orders` override slot and order,
+    and `ties` the name that orders Steps of one slot and order (the object's and the Step's).
+    """
+
+    name: str
+    model: Model
+    steps: tuple[Step, ...]
+    pre: str | None = None
+    post: str | None = None
+    delayed: frozenset[str] = frozenset()
+    order: int = 0
+    slots: Mapping[str, str] | None = None
+    orders: Mapping[str, int] | None = None
+    ties: Mapping[str, str] | None = None
+
+
+def assemble(parts: Sequence[Part], extra: Sequence[Kernel] = (), schedule: Sequence[str] = DEFAULT_SCHEDULE) -> Program:
+    """`Steps -> Program`: every Step bound to arrays and put in its place in the schedule; `extra` are the records and tables of the network."""
+    models = {part.name: part.model for part in parts}
+    arrays: dict[str, Array] = {}
+    kernels: list[tuple[tuple[int, int, str], Kernel]] = []
+    for part in parts:
+        for variable in part.model.variables:
+            if variable.role is not Role.SUBEXPRESSION:
+                array = declare(part, variable)
+                arrays[array.name] = array
+    for part in parts:
+        for step in part.steps:
+            bound, new = _bind(part, models, step)
+            arrays |= {a.name: a for a in new}
+            tie = (part.ties or {}).get(step.name, f"{part.name}_{step.name}")
+            kernels += [((*_slot(kernel, schedule), tie), kernel) for kernel in bound]
+    kernels += [((*_slot(kernel, schedule), kernel.name.replace(".", "_")), kernel) for kernel in extra]
+    kernels.sort(key=lambda item: item[0])  # stable: the kernels of one Step stay in their order
+    used = _used(kernel for _, kernel in kernels)
+    return Program(tuple(a for a in arrays.values() if a.name in used or a.role is Role.CLOCK), (), tuple(optimize_kernel(k) for _, k in kernels))
+
+
+def optimize_kernel(kernel: Kernel) -> Kernel:
+    return optimize(kernel) if isinstance(kernel, Map | Deliver) else kernel
+
+
+def _slot(kernel: Kernel, schedule: Sequence[str]) -> tuple[int, int]:
+    """The first two keys of Brian's order: slot, then order (then name)."""
+    slots = [s for name in schedule for s in (f"before_{name}", name, f"after_{name}")]
+    if kernel.slot not in slots:
+        raise ValueError(f"the schedule has no slot '{kernel.slot}'; its slots are {', '.join(schedule)} (each with before_ and after_)")
+    return slots.index(kernel.slot), kernel.order
+
+
+def declare(part: Part, variable: Variable) -> Array:
+    """The array behind a variable of an object; all objects share the clock's."""
+    shared = variable.shared or variable.role in (Role.EXTERNAL, Role.CLOCK)
+    owner = "clock" if variable.role is Role.CLOCK else part.name
+    return Array(f"{owner}.{variable.name}", None if shared else part.name, variable.role, variable.dtype, variable.dimensions)
+
+
+# ---------------------------------------------------------------------------------------------------------------------------- binding Steps to arrays
+class _Binder:
+    """Turns the accesses of one Step into loads and stores."""
+
+    def __init__(self, part: Part, models: Mapping[str, Model]) -> None:
+        self.part, self.models = part, models
+        self.loads: dict[Access, Load] = {}
+
+    def owner(self, access: Access) -> tuple[Part | None, str, Variable]:
+        group = {Index.PRE: self.part.pre, Index.POST: self.part.post}.get(access.index)
+        if group is None:
+            return self.part, self.part.name, self.part.model.variable(access.variable)
+        return None, group, self.models[group].variable(access.variable)
+
+    def array(self, access: Access) -> tuple[str, Index, DType]:
+        _, owner, variable = self.owner(access)
+        clock = variable.role is Role.CLOCK
+        shared = variable.shared or variable.role in (Role.EXTERNAL, Role.CLOCK)
+        return f"{'clock' if clock else owner}.{variable.name}", Index.SHARED if shared else access.index, variable.dtype
+
+    def load(self, access: Access) -> Name:
+        if access not in self.loads:
+            array, index, dtype = self.array(access)
+            suffix = {Index.PRE: "_pre", Index.POST: "_post"}.get(access.index, "")
+            self.loads[access] = Load(access.variable + suffix, array, index, dtype)
+        return Name(self.loads[access].name)
+
+    def body(self, step: Step) -> tuple[Line, ...]:
+        def bind(expr: Expr) -> Expr:
+            return substitute(expr, {node: self.load(node) for node in walk(expr) if isinstance(node, Access)})
+
+        return tuple(rewrite_line(line, bind) for line in step.body)
+
+    def store(self, result: Result) -> Store:
+        array, index, dtype = self.array(result.access)
+        return Store(array, index, result.name, dtype)
+
+
+def _bind(part: Part, models: Mapping[str, Model], step: Step) -> tuple[list[Kernel], list[Array]]:
+    binder = _Binder(part, models)
+    body = binder.body(step)
+    slot = (part.slots or {}).get(step.name, step.slot)
+    order = part.order + (part.orders or {}).get(step.name, step.order)
+    name = f"{part.name}.{step.name}"
+    if step.side is None:
+        only = f"{part.name}.{_event_of(step)}" if step.slot == "resets" else None
+        stores = tuple(binder.store(r) for r in step.results)
+        return [Map(name, part.name, tuple(binder.loads.values()), body, stores, slot, order, only)], []
+    return _bind_pathway(part, models, step, binder, body, slot, order)
+
+
+def _event_of(step: Step) -> str:
+    """The event variable that a reset selects by."""
+    for line in step.body:
+        if isinstance(line, Select) and isinstance(line.event, Access):
+            return line.event.variable
+    raise AssertionError(f"{step.name} is a reset without an event")
+
+
+def _bind_pathway(
+    part: Part, models: Mapping[str, Model], step: Step, binder: _Binder, body: tuple[Line, ...], slot: str, order: int
+) -> tuple[list[Kernel], list[Array]]:
+    name = f"{part.name}.{step.name}"
+    side = step.side
+    assert side is not None
+    source = part.pre if side is Index.PRE else part.post
+    stores: list[Store] = []
+    applies: list[Kernel] = []
+    arrays: list[Array] = []
+    for number, result in enumerate(step.results):
+        if not result.add:
+            stores.append(binder.store(result))
+            continue
+        _, target, variable = binder.owner(result.access)
+        accumulator = Array(f"{name}:{variable.name}_{result.access.index.value}", target, Role.ACCUMULATOR, variable.dtype, variable.dimensions)
+        arrays.append(accumulator)
+        stores.append(Store(accumulator.name, result.access.index, result.name, variable.dtype, add=True))
+        applies.append(_apply(f"{name}:apply{number or ''}", target, variable, accumulator, slot, order, name))
+    delay = f"{part.name}.{step.name}.delay" if step.name in part.delayed else None
+    if delay is not None:
+        arrays.append(Array(delay, part.name, Role.INDEX, DType.INT32))
+    deliver = Deliver(
+        name, part.name, side, f"{source}.{step.event}", delay, tuple(binder.loads.values()), body, tuple(stores), step.sequential, slot, order
+    )
+    return [deliver, *applies], arrays
+
+
+def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot: str, order: int, deliver: str) -> Map:
+    """What arrived is added once, under the variable's write guard, and the accumulator is emptied."""
+    value, arrived, dtype = Name(variable.name), Name("arrived"), variable.dtype
+    loads = [Load(variable.name, f"{target}.{variable.name}", Index.SELF, dtype), Load("arrived", accumulator.name, Index.SELF, dtype)]
+    body: list[Line] = [Let("total", Binary("+", value, arrived), dtype)]
+    new = "total"
+    if variable.guard is not None:
+        loads.append(Load(variable.guard, f"{target}.{variable.guard}", Index.SELF, DType.BOOL))
+        body.append(Select("guarded", Name(variable.guard), Name("total"), value, dtype))
+        new = "guarded"
+    zero = Let("nothing", _zero(dtype), dtype)
+    stores = (Store(f"{target}.{variable.name}", Index.SELF, new, dtype), Store(accumulator.name, Index.SELF, "nothing", dtype))
+    return Map(name, target, tuple(loads), (*body, zero), stores, slot, order, after=deliver)
+
+
+def _zero(dtype: DType) -> Expr:
+    return Number(0.0 if dtype is DType.FLOAT else 0)
+
+
+def _used(kernels: Iterable[Kernel]) -> set[str]:
+    found: set[str] = set()
+    for kernel in kernels:
+        found |= reads(kernel) | writes(kernel)
+    return found
+
+
+def reads(kernel: Kernel) -> set[str]:
+    """The arrays that a kernel reads."""
+    match kernel:
+        case Map():
+            return {load.array for load in kernel.loads} | ({kernel.only} if kernel.only else set())
+        case Deliver():
+            return {load.array for load in kernel.loads} | {kernel.events} | ({kernel.delay} if kernel.delay else set())
+        case Record():
+            return {kernel.array}
+        case Table():
+            return set()
+    raise TypeError(f"not a kernel: {kernel!r}")
+
+
+def writes(kernel: Kernel) -> set[str]:
+    """The arrays that a kernel writes."""
+    match kernel:
+        case Map() | Deliver():
+            return {store.array for store in kernel.stores}
+        case Record():
+            return set()
+        case Table():
+            return {kernel.array}
+    raise TypeError(f"not a kernel: {kernel!r}")
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------------------- fusion
+def fuse(program: Program) -> Program:
+    """`Program -> Program`: a Map joins an earlier one over the same elements if nothing scheduled between them touches what it reads or writes."""
+    kernels: list[Kernel] = []
+    for kernel in program.kernels:
+        place = _partner(kernels, kernel)
+        if place is None:
+            kernels.append(kernel)
+        else:
+            kernels[place] = merge(kernels[place], kernel)  # type: ignore[arg-type]
+    return replace(program, kernels=tuple(kernels))
+
+
+def _partner(kernels: Sequence[Kernel], kernel: Kernel) -> int | None:
+    if not isinstance(kernel, Map) or kernel.only or kernel.after:
+        return None
+    touched, written = reads(kernel), writes(kernel)
+    for place in range(len(kernels) - 1, -1, -1):
+        other = kernels[place]
+        if isinstance(other, Map) and other.space == kernel.space and not other.only and not other.after:
+            return place
+        if touched & writes(other) or written & (reads(other) | writes(other)):
+            return None
+    return None
+
+
+def merge(first: Map, second: Map) -> Map:
+    """`Map, Map -> Map`: both bodies in one, the second reading the first one's results as names."""
+    current = {store.array: store for store in first.stores}
+    loads = {(load.array, load.index): load for load in first.loads}
+    taken = {load.name for load in first.loads} | {name for line in first.body for name in defined(line)}
+    renamed: dict[Expr, Expr] = {}
+    new_loads = list(first.loads)
+
+    def unused(name: str) -> str:
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        return name
+
+    for load in second.loads:
+        if load.array in current:
+            renamed[Name(load.name)] = Name(current[load.array].name)
+        elif (load.array, load.index) in loads:
+            renamed[Name(load.name)] = Name(loads[load.array, load.index].name)
+        else:
+            name = unused(load.name)
+            renamed[Name(load.name)] = Name(name)
+            new_loads.append(replace(load, name=name))
+    body = list(first.body)
+    for line in second.body:
+        for name in defined(line):
+            renamed[Name(name)] = Name(unused(name))
+        moved = rewrite_line(line, lambda e: substitute(e, renamed))
+        body.append(_renamed(moved, {k.name: v.name for k, v in renamed.items() if isinstance(k, Name) and isinstance(v, Name)}))
+    stores = dict(current)
+    for store in second.stores:
+        target = renamed.get(Name(store.name), Name(store.name))
+        assert isinstance(target, Name)
+        stores[store.array] = replace(store, name=target.name)
+    merged = Map(f"{first.name}+{second.name.split('.')[-1]}", first.space, tuple(new_loads), tuple(body), tuple(stores.values()), first.slot, first.order)
+    result = optimize(merged)
+    assert isinstance(result, Map)
+    return result
+
+
+def _renamed(line: Line, names: Mapping[str, str]) -> Line:
+    if not isinstance(line, Propagator):
+        return replace(line, name=names[line.name])
+
+    def table(rows: tuple[tuple[str | None, ...], ...]) -> tuple[tuple[str | None, ...], ...]:
+        return tuple(tuple(None if n is None else names[n] for n in row) for row in rows)
+
+    return replace(line, transition=table(line.transition), input_response=table(line.input_response))

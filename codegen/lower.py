@@ -1,0 +1,318 @@
+"""From what to how: a core Model becomes one Step for each slot of the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .errors import UnsupportedError
+from .expr import (
+    Access,
+    Binary,
+    Call,
+    Cast,
+    Compare,
+    DType,
+    Expr,
+    Index,
+    Logical,
+    Name,
+    Negate,
+    Not,
+    Number,
+    Truth,
+    Where,
+    accesses,
+    substitute,
+    subtract,
+    transform,
+    walk,
+)
+from .functions import FUNCTIONS
+from .integrate import Fresh, integrate
+from .ir import Draw, Event, Fire, Let, Line, Model, Pathway, Result, Role, Select, Statement, Step, Variable
+
+Detach = bool | frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The Steps of one object and the integrator that was chosen for it (None without differential equations)."""
+
+    steps: tuple[Step, ...]
+    method: str | None
+
+
+def lower(model: Model, method: str | Sequence[str], detach: Detach = None, one_group: bool = False) -> Lowered:
+    """`Model -> Steps`: update, threshold and reset of a group; update and pathways of synapses.
+
+    `detach` tells through which resets gradients do not reach the event: None for those of variables on the threshold's left side, True for all, False
+    for none, or the names of the variables. `one_group`: the synapses connect a group with itself.
+    """
+    steps: list[Step] = []
+    chosen = None
+    if model.flows or model.before:
+        step, chosen = _update(model, method)
+        steps.append(step)
+    for event in model.events:
+        steps.append(_threshold(model, event))
+        if event.reset:
+            steps.append(_reset(model, event, detach))
+    steps += [_pathway(model, pathway, one_group) for pathway in model.pathways]
+    return Lowered(tuple(steps), chosen)
+
+
+class _Body:
+    """The lines of a Step under construction: what every variable and temporary is called by now."""
+
+    def __init__(self, model: Model) -> None:
+        taken = {f"{v.name}{suffix}" for table in (model.variables, model.pre, model.post) for v in table for suffix in ("", "_pre", "_post")}
+        self.model, self.fresh = model, Fresh(taken)
+        self.lines: list[Line] = []
+        self.now: dict[Expr, Expr] = {}
+        self.types: dict[str, DType] = {}
+        self.written: dict[Access, str] = {}
+        self.draws = 0
+
+    def read(self, expr: Expr) -> Expr:
+        """The expression with current names, every stateful call drawn in a line of its own."""
+        return transform(substitute(expr, self.now), self._draw)
+
+    def _draw(self, node: Expr) -> Expr:
+        if not isinstance(node, Call) or FUNCTIONS[node.function].draw is None:
+            return node
+        name = self.fresh(node.function)
+        self.lines.append(Draw(name, str(FUNCTIONS[node.function].draw), self.draws))
+        self.types[name] = DType.FLOAT
+        self.draws += 1
+        return Name(name)
+
+    def type_of(self, expr: Expr) -> DType:
+        return dtype_of(expr, self.types, lambda a: self.model.variable(a).dtype)
+
+    def let(self, stem: str, value: Expr, dtype: DType | None = None) -> Name:
+        name = self.fresh(stem)
+        natural = self.type_of(value)
+        dtype = dtype or natural
+        self.lines.append(Let(name, value if natural is dtype else Cast(dtype, value), dtype))
+        self.types[name] = dtype
+        return Name(name)
+
+    def append(self, line: Fire | Select, dtype: DType) -> Name:
+        self.lines.append(line)
+        self.types[line.name] = dtype
+        return Name(line.name)
+
+    def write(self, access: Access, value: Name) -> None:
+        self.now[access] = value
+        self.written[access] = value.name
+
+    def results(self) -> tuple[Result, ...]:
+        return tuple(Result(access, name) for access, name in self.written.items())
+
+
+def dtype_of(expr: Expr, names: Mapping[str, DType], access: Callable[[Access], DType]) -> DType:
+    """The type of an expression: `/` and `**` give floats, other arithmetic the wider of its operands."""
+    match expr:
+        case Number(value):
+            return DType.FLOAT if isinstance(value, float) else DType.INT32 if abs(value) < 2**31 else DType.INT64
+        case Truth() | Not() | Compare() | Logical():
+            return DType.BOOL
+        case Name(name):
+            return names.get(name, DType.FLOAT)
+        case Access():
+            return access(expr)
+        case Negate(operand):
+            return dtype_of(operand, names, access)
+        case Cast(dtype):
+            return dtype
+        case Binary("/", _, _) | Binary("**", _, _):
+            return DType.FLOAT
+        case Binary(_, left, right) | Where(_, left, right):
+            return _wider(dtype_of(left, names, access), dtype_of(right, names, access))
+        case Call(function, arguments):
+            return FUNCTIONS[function].dtype or _widest([dtype_of(a, names, access) for a in arguments])
+    raise TypeError(f"not an expression: {expr!r}")
+
+
+_WIDTH = {DType.BOOL: 0, DType.INT32: 1, DType.INT64: 2, DType.FLOAT: 3}
+
+
+def _wider(left: DType, right: DType) -> DType:
+    return left if _WIDTH[left] >= _WIDTH[right] else right
+
+
+def _widest(types: Sequence[DType]) -> DType:
+    return max(types, key=lambda t: _WIDTH[t])
+
+
+def lower_expression(model: Model, expr: Expr) -> tuple[tuple[Line, ...], str, DType]:
+    """`Expr -> lines`: the lines that compute a resolved expression, the name of its value and its type."""
+    body = _Body(model)
+    value = body.let("value", body.read(expr))
+    return tuple(body.lines), value.name, body.types[value.name]
+
+
+# -------------------------------------------------------------------------------------------------------------------------------------------- groups
+def _update(model: Model, method: str | Sequence[str]) -> tuple[Step, str | None]:
+    body = _Body(model)
+    for statement in model.before:
+        _assign(body, statement)
+    flows = [replace(f, drift=body.read(f.drift)) for f in model.flows]
+    chosen = None
+    if flows:
+        lines, new, chosen = integrate(flows, method, body.fresh)
+        body.lines += lines
+        for flow in flows:
+            body.written[Access(flow.variable)] = new[flow.variable]
+    return Step("update", "groups", 0, tuple(body.lines), body.results()), chosen
+
+
+def _threshold(model: Model, event: Event) -> Step:
+    body = _Body(model)
+    condition = body.read(event.condition)
+    gate = None if event.gate is None else body.read(event.gate)
+    fired = body.append(Fire(body.fresh(event.name), condition, margin(condition), gate), DType.BOOL)
+    for statement in event.marks:
+        _assign(body, statement, event=fired, detach=True)
+    results = (Result(Access(event.variable), fired.name), *body.results())
+    return Step("threshold" if event.name == "spike" else f"threshold_{event.name}", "thresholds", 0, tuple(body.lines), results)
+
+
+def margin(condition: Expr) -> Expr | None:
+    """A number that is positive exactly where a comparison holds; None for a condition that is not one comparison."""
+    match condition:
+        case Compare(">" | ">=", left, right):
+            return subtract(left, right)
+        case Compare("<" | "<=", left, right):
+            return subtract(right, left)
+    return None
+
+
+def _reset(model: Model, event: Event, detach: Detach) -> Step:
+    body = _Body(model)
+    detached = _detached(model, event, detach)
+    fired = Access(event.variable)
+    for statement in event.reset:
+        target = statement.target
+        if isinstance(target, Access) and target.index is Index.SHARED:
+            raise UnsupportedError(
+                f"`{target.variable}` is shared by all neurons and cannot be changed by the reset of some of them",
+                statement.span,
+                "Declare it without (shared), or change it in run_regularly code.",
+            )
+        _assign(body, statement, event=fired, detach=isinstance(target, Access) and target.variable in detached)
+    name = "reset" if event.name == "spike" else f"reset_{event.name}"
+    return Step(name, "resets", 0, tuple(body.lines), body.results())
+
+
+def _detached(model: Model, event: Event, detach: Detach) -> frozenset[str]:
+    every = frozenset(v.name for v in model.variables)
+    if detach is None:
+        left = event.condition.left if isinstance(event.condition, Compare) else event.condition
+        return frozenset(a.variable for a in accesses(left))
+    if isinstance(detach, bool):
+        return every if detach else frozenset()
+    return detach
+
+
+def _assign(body: _Body, statement: Statement, event: Expr | None = None, detach: bool = False, guard: Expr | None = None) -> None:
+    """Append one assignment; with `event`, only elements that fired keep the new value."""
+    value = body.read(_value(statement))
+    if isinstance(statement.target, str):
+        body.now[Name(statement.target)] = body.let(statement.target, value)
+        return
+    access = statement.target
+    dtype = body.model.variable(access).dtype
+    stem = _stem(access)
+    condition = event if event is not None else guard
+    if condition is None:
+        body.write(access, body.let(stem, value, dtype))
+        return
+    if body.type_of(value) is not dtype:
+        value = Cast(dtype, value)
+    line = Select(body.fresh(stem), body.read(condition), value, body.read(access), dtype, detach)
+    body.write(access, body.append(line, dtype))
+
+
+def _stem(access: Access) -> str:
+    return access.variable + {Index.PRE: "_pre", Index.POST: "_post"}.get(access.index, "")
+
+
+def _value(statement: Statement) -> Expr:
+    """The right side of `x op= value`, written out."""
+    if statement.operator == "=":
+        return statement.value
+    target: Expr = Name(statement.target) if isinstance(statement.target, str) else statement.target
+    return Binary(statement.operator[:-1], target, statement.value, statement.span)
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------ synapses
+def _pathway(model: Model, pathway: Pathway, one_group: bool) -> Step:
+    """The Step of one pathway: sums into the connected groups where the order of synapses cannot matter, else synapse after synapse."""
+    order = -1 if pathway.side is Index.PRE else 1
+    sequential = not order_independent(model, pathway, one_group)
+    lines, results = _sequential(model, pathway) if sequential else _additive(model, pathway)
+    return Step(pathway.name, "synapses", order, lines, results, pathway.side, f"_{pathway.event}", sequential)
+
+
+def order_independent(model: Model, pathway: Pathway, one_group: bool) -> bool:
+    """Whether the code adds to variables of the connected groups that nobody in it reads, and otherwise writes only the synapse's own.
+
+    Where the two groups are one, `x_pre` and `x_post` are one array, and writing one of them is writing what the other reads.
+    """
+    sums = {s.target for s in pathway.code if isinstance(s.target, Access) and s.target.index in (Index.PRE, Index.POST)}
+    if one_group:
+        sums |= {Access(a.variable, index) for a in sums for index in (Index.PRE, Index.POST)}
+    return all(_independent(model, statement, sums) for statement in pathway.code)
+
+
+def _independent(model: Model, statement: Statement, sums: set[Access]) -> bool:
+    if any(node in sums for node in walk(statement.value)):
+        return False
+    target = statement.target
+    if not isinstance(target, Access) or target.index is Index.SELF:
+        return True
+    variable = model.variable(target)
+    return target.index is not Index.SHARED and not variable.shared and variable.dtype is not DType.BOOL and statement.operator in ("+=", "-=")
+
+
+def _additive(model: Model, pathway: Pathway) -> tuple[tuple[Line, ...], tuple[Result, ...]]:
+    body = _Body(model)
+    sums: dict[Access, Expr] = {}
+    for statement in pathway.code:
+        target = statement.target
+        if not isinstance(target, Access) or target.index not in (Index.PRE, Index.POST):
+            _assign(body, statement)
+            continue
+        value = body.read(statement.value)
+        part = value if statement.operator == "+=" else Negate(value)
+        sums[target] = Binary("+", sums[target], part) if target in sums else part
+    results = [*body.results()]
+    for target, value in sums.items():
+        name = body.let(f"add_{_stem(target)}", value, model.variable(target).dtype)
+        results.append(Result(target, name.name, add=True))
+    return tuple(body.lines), tuple(results)
+
+
+def _sequential(model: Model, pathway: Pathway) -> tuple[tuple[Line, ...], tuple[Result, ...]]:
+    body = _Body(model)
+    for statement in pathway.code:
+        guard = None
+        if isinstance(statement.target, Access):
+            name = model.variable(statement.target).guard
+            guard = None if name is None else Access(name, statement.target.index)
+        _assign(body, statement, guard=guard)
+    return tuple(body.lines), body.results()
+
+
+def event_variable(event: Event) -> Variable:
+    """The hidden boolean that tells which elements fired in this step."""
+    return Variable(event.variable, Role.EVENT, dtype=DType.BOOL)
+
+
+def with_events(model: Model) -> Model:
+    """`Model -> Model`: the variables that events are stored in, declared."""
+    present = {v.name for v in model.variables}
+    new = tuple(event_variable(e) for e in model.events if e.variable not in present)
+    return replace(model, variables=(*model.variables, *new))

@@ -1,0 +1,292 @@
+"""Passes that change no result: fold literals, share repeated subexpressions, prune what nobody reads, hoist what no step changes.
+
+They work on the bodies of kernels, where every type is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from .expr import Access, Binary, Call, Cast, DType, Expr, Index, Name, Negate, Number, Truth, children, rebuild, transform, walk
+from .ir import Array, Deliver, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, Table, defined, expressions
+from .lower import dtype_of
+
+Body = Map | Deliver
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------ lines of a body
+def rewrite_line(line: Line, change: Callable[[Expr], Expr]) -> Line:
+    """The same line with `change` applied to every expression it evaluates."""
+    match line:
+        case Let():
+            return replace(line, value=change(line.value))
+        case Fire():
+            margin, gate = (None if e is None else change(e) for e in (line.margin, line.gate))
+            return replace(line, condition=change(line.condition), margin=margin, gate=gate)
+        case Select():
+            return replace(line, event=change(line.event), then=change(line.then), otherwise=change(line.otherwise))
+        case Force():
+            return replace(line, fired=change(line.fired), value=change(line.value), mask=change(line.mask))
+        case Propagator():
+            return replace(line, matrix=tuple(tuple(change(e) for e in row) for row in line.matrix), dt=change(line.dt))
+    return line
+
+
+def optimize(kernel: Body) -> Body:
+    """`Kernel -> Kernel`: folded, shared, pruned."""
+    body, names = share(fold(kernel.body), {load.name: load.dtype for load in kernel.loads})
+    stores = tuple(replace(s, name=names.get(s.name, s.name)) for s in kernel.stores)
+    body = prune(body, [s.name for s in stores])
+    read = names_read(body) | {s.name for s in stores}
+    return replace(kernel, loads=tuple(load for load in kernel.loads if load.name in read), body=body, stores=stores)
+
+
+def names_read(body: Sequence[Line]) -> set[str]:
+    """The names that the lines evaluate."""
+    return {node.name for line in body for expr in expressions(line) for node in walk(expr) if isinstance(node, Name)}
+
+
+def line_types(body: Sequence[Line], loads: dict[str, DType]) -> dict[str, DType]:
+    """The type of every name of a body."""
+    types = dict(loads)
+    for line in body:
+        dtype = line.dtype if isinstance(line, Let | Select) else DType.BOOL if isinstance(line, Fire | Force) else DType.FLOAT
+        types |= dict.fromkeys(defined(line), dtype)
+    return types
+
+
+def fold(body: Sequence[Line]) -> tuple[Line, ...]:
+    """`lines -> lines`: arithmetic on literals, done now."""
+    return tuple(rewrite_line(line, lambda e: transform(e, _fold)) for line in body)
+
+
+def _fold(node: Expr) -> Expr:
+    match node:
+        case Cast(DType.FLOAT, Number(value)):
+            return Number(float(value), node.span)
+        case Negate(Number(value)) if value > 0:
+            return Number(-value, node.span)
+        case Binary(operator, Number(left), Number(right)) if operator in "+-*" or (operator == "/" and right != 0):
+            value = {"+": left + right, "-": left - right, "*": left * right, "/": left / right if right else 0.0}[operator]
+            if isinstance(value, float) and not math.isfinite(value):
+                return node
+            return Number(value, node.span) if abs(value) < 2**31 or isinstance(value, float) else node
+    return node
+
+
+def share(body: Sequence[Line], loads: dict[str, DType]) -> tuple[tuple[Line, ...], dict[str, str]]:
+    """`lines -> lines`: what is computed more than once gets a name, and names that only repeat another go (the second result tells which)."""
+    alias: dict[Expr, Expr] = {}
+    known: dict[Expr, Name] = {}
+    uses = _uses(body)
+    types = line_types(body, loads)
+    count = 0
+    new: list[Line] = []
+
+    def visit(node: Expr) -> Expr:
+        nonlocal count
+        if node in alias:
+            return alias[node]
+        if node in known:
+            return known[node]
+        parts = children(node)
+        if not parts:
+            return node
+        rewritten = rebuild(node, tuple(visit(part) for part in parts))
+        if rewritten in known:
+            return known[rewritten]
+        if uses[node] < 2 or not _worth_a_name(node):
+            return rewritten
+        count += 1
+        while f"s_{count}" in types:
+            count += 1
+        name = Name(f"s_{count}")
+        types[name.name] = _type(rewritten, types)
+        new.append(Let(name.name, rewritten, types[name.name]))
+        known[node] = known[rewritten] = name
+        return name
+
+    for line in body:
+        if isinstance(line, Let):
+            value = line.value
+            inner = rebuild(value, tuple(visit(part) for part in children(value))) if children(value) else visit(value)
+            if isinstance(inner, Name):
+                alias[Name(line.name)] = inner
+                continue
+            if inner in known:
+                alias[Name(line.name)] = known[inner]
+                continue
+            new.append(replace(line, value=inner))
+            if children(inner):
+                known[value] = known[inner] = Name(line.name)
+        else:
+            new.append(rewrite_line(line, visit))
+    named = {key.name: target.name for key, target in alias.items() if isinstance(key, Name) and isinstance(target, Name)}
+    return tuple(new), named
+
+
+def _uses(body: Sequence[Line]) -> Counter[Expr]:
+    """How many places need each distinct subtree, a repeated parent counting once."""
+    uses: Counter[Expr] = Counter()
+    seen: set[Expr] = set()
+    todo: list[Expr] = []
+    for line in body:
+        for expr in expressions(line):
+            uses[expr] += 1
+            todo.append(expr)
+    while todo:
+        node = todo.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for part in children(node):
+            uses[part] += 1
+            todo.append(part)
+    return uses
+
+
+def _worth_a_name(node: Expr) -> bool:
+    return not isinstance(node, Name | Access | Number | Truth)
+
+
+
+def _type(expr: Expr, names: dict[str, DType]) -> DType:
+    return dtype_of(expr, names, _no_access)
+
+
+def _no_access(access: Access) -> DType:
+    raise TypeError(f"a kernel reaches {access} through its loads")
+
+
+def prune(body: Sequence[Line], results: Iterable[str]) -> tuple[Line, ...]:
+    """`lines -> lines`: without those that no result needs."""
+    needed = set(results)
+    kept: list[Line] = []
+    for line in reversed(body):
+        if needed.isdisjoint(defined(line)):
+            continue
+        kept.append(_without_unread(line, needed) if isinstance(line, Propagator) else line)
+        needed |= names_read([line])
+    return tuple(reversed(kept))
+
+
+def _without_unread(line: Propagator, needed: set[str]) -> Propagator:
+    def keep(table: tuple[tuple[str | None, ...], ...]) -> tuple[tuple[str | None, ...], ...]:
+        return tuple(tuple(name if name in needed else None for name in row) for row in table)
+
+    return replace(line, transition=keep(line.transition), input_response=keep(line.input_response))
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------ a Program
+def written(program: Program) -> set[str]:
+    """The arrays that some kernel of the loop writes."""
+    found = set()
+    for kernel in program.kernels:
+        if isinstance(kernel, Map | Deliver):
+            found |= {store.array for store in kernel.stores}
+        elif isinstance(kernel, Table):
+            found.add(kernel.array)
+    return found
+
+
+MOVING = frozenset({Role.EVENT, Role.ACCUMULATOR, Role.INPUT, Role.TAPE, Role.COTANGENT})
+
+
+def constant_in_run(program: Program) -> frozenset[str]:
+    """The arrays that keep their value through a run: nothing in the loop writes them, and they are not the running time."""
+    moving = written(program)
+    return frozenset(
+        a.name for a in program.arrays if a.name not in moving and a.role not in MOVING and not (a.role is Role.CLOCK and not a.name.endswith(".dt"))
+    )
+
+
+def hoist(program: Program) -> Program:
+    """`Program -> Program`: what depends only on arrays that no step writes is computed once, by kernels of `setup`."""
+    fixed = constant_in_run(program)
+    setup, kernels, arrays = list(program.setup), [], list(program.arrays)
+    for kernel in program.kernels:
+        if isinstance(kernel, Map):
+            kernel, extra, new = _hoist_map(kernel, fixed)
+            setup += extra
+            arrays += new
+        kernels.append(kernel)
+    return replace(program, arrays=tuple(arrays), setup=tuple(setup), kernels=tuple(kernels))
+
+
+def _hoist_map(kernel: Map, fixed: frozenset[str]) -> tuple[Map, list[Map], list[Array]]:
+    bound: dict[str, bool] = {}  # name -> whether it differs between elements
+    for load in kernel.loads:
+        if load.array in fixed:
+            bound[load.name] = load.index is not Index.SHARED
+    setup_lines: list[Line] = []
+    body: list[Line] = []
+    exported: dict[str, DType] = {}
+    types = line_types(kernel.body, {load.name: load.dtype for load in kernel.loads})
+    count = 0
+
+    def is_bound(expr: Expr) -> bool:
+        return all(node.name in bound for node in walk(expr) if isinstance(node, Name))
+
+    def varies(expr: Expr) -> bool:
+        return any(bound[node.name] for node in walk(expr) if isinstance(node, Name))
+
+    def export(expr: Expr) -> Expr:
+        """Replace the largest bound subtrees that are worth it by names computed in the set-up."""
+        nonlocal count
+        if not children(expr):
+            return expr
+        if is_bound(expr) and _worth_hoisting(expr, varies(expr)):
+            count += 1
+            while f"h_{count}" in types:
+                count += 1
+            name = f"h_{count}"
+            dtype = _type(expr, types)
+            setup_lines.append(Let(name, expr, dtype))
+            bound[name], exported[name], types[name] = varies(expr), dtype, dtype
+            return Name(name)
+        return rebuild(expr, tuple(export(part) for part in children(expr)))
+
+    for line in kernel.body:
+        whole = isinstance(line, Let | Propagator) and all(map(is_bound, expressions(line)))
+        if whole:
+            differs = any(map(varies, expressions(line)))
+            setup_lines.append(line)
+            costly = isinstance(line, Propagator) or _worth_hoisting(line.value, differs)  # type: ignore[union-attr]
+            for name in defined(line):
+                bound[name] = differs
+                if costly:
+                    exported[name] = types[name]
+            if not costly:
+                body.append(line)
+            continue
+        body.append(rewrite_line(line, export))
+    return _split(kernel, body, setup_lines, exported, bound)
+
+
+def _worth_hoisting(expr: Expr, differs: bool) -> bool:
+    """A value for all elements always is; one for each element costs a load, so only a function, a division or a power is."""
+    if not children(expr):
+        return False
+    costly = any(isinstance(n, Call) or (isinstance(n, Binary) and n.operator in ("/", "//", "%", "**")) for n in walk(expr))
+    return costly or not differs
+
+
+def _split(kernel: Map, body: list[Line], lines: list[Line], exported: dict[str, DType], bound: dict[str, bool]) -> tuple[Map, list[Map], list[Array]]:
+    pruned = prune(body, [s.name for s in kernel.stores])
+    read = names_read(pruned) | {s.name for s in kernel.stores}
+    out = [name for name in exported if name in read]
+    loads = tuple(load for load in kernel.loads if load.name in read)
+    if not out:
+        return replace(kernel, loads=loads, body=pruned), [], []
+    arrays = [Array(f"{kernel.name}:{name}", kernel.space if bound[name] else None, Role.PARAMETER, exported[name]) for name in out]
+    index = {True: Index.SELF, False: Index.SHARED}
+    new_loads = tuple(Load(name, array.name, index[bound[name]], array.dtype) for name, array in zip(out, arrays))
+    stores = tuple(Store(array.name, index[bound[name]], name, array.dtype) for name, array in zip(out, arrays))
+    setup_body = prune(lines, out)
+    needed = names_read(setup_body) | set(out)
+    setup_loads = tuple(load for load in kernel.loads if load.name in needed)
+    setup = Map(f"{kernel.name}:setup", kernel.space, setup_loads, setup_body, stores)
+    return replace(kernel, loads=(*loads, *new_loads), body=pruned), [setup], arrays

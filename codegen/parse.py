@@ -1,0 +1,415 @@
+"""Text -> Model: equations, units, flags, statements, and what every group and every Synapses object has besides."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Literal
+
+from .dims import DIMENSIONLESS, SCALES, UNITS, Dimensions, unit_name
+from .errors import EquationError, ModelError, Span, UnitError, UnknownNameError, UnsupportedError
+from .expr import Binary, Compare, DType, Expr, Index, Logical, Name, Not, Number, Truth, names
+from .functions import CLOCK_NAMES, CONSTANTS, USER_FUNCTIONS
+from .grammar import Piece, blank_comments, clip, identifier, literal, piece_of, read_expression, suggest
+from .grammar import parse_expression as parse_expression
+from .ir import Event, Flow, Model, Pathway, Refractory, Role, Statement, Subexpression, Variable
+
+MAX_EXPONENT = 100  # of a unit
+
+
+# -------------------------------------------------------------------------------------------------------------------------------------- statements
+_ASSIGNMENT = re.compile(r"(\w+)\s*(\*\*|//|[-+*/%]|)=(?!=)")
+
+
+def parse_statements(text: str) -> tuple[Statement, ...]:
+    """The assignments that `text` lists, one on each line or separated by `;`; targets stay plain names."""
+    return tuple(_statement(part) for part in _split(piece_of(text)) if part.code)
+
+
+def _split(piece: Piece) -> Iterator[Piece]:
+    """The parts between `;` and line ends, except inside brackets."""
+    depth = start = 0
+    for match in re.finditer(r"[();\n\r]", piece.code):
+        if match[0] in "()":
+            depth = max(0, depth + (1 if match[0] == "(" else -1))
+        elif depth == 0:
+            yield piece.cut(start, match.start())
+            start = match.end()
+    rest = piece.cut(start)
+    if depth:
+        bracket = piece.start + _innermost_open(piece.code)
+        raise EquationError("the bracket is never closed", Span(piece.text, bracket, bracket + 1), "Add `)`.")
+    yield rest
+
+
+def _innermost_open(code: str) -> int:
+    """Where the bracket stands that is opened last and never closed."""
+    opened: list[int] = []
+    for match in re.finditer(r"[()]", code):
+        if match[0] == "(":
+            opened.append(match.start())
+        elif opened:
+            opened.pop()
+    return opened[-1]
+
+
+def _statement(piece: Piece) -> Statement:
+    match = _ASSIGNMENT.match(piece.code)
+    if match is None:
+        raise EquationError("this is not an assignment", piece.span(), "Write `name = expression`, or `+=`, `-=`, `*=`, `/=`, `//=`, `%=`, `**=`.")
+    name = _assignable(match[1], piece.span(0, match.end(1)))
+    return Statement(name, match[2] + "=", read_expression(piece.cut(match.end())), piece.span())
+
+
+def _assignable(word: str, span: Span | None) -> str:
+    """`word` as a name that may be given a value: not that of a function, a constant or a unit."""
+    name = identifier(word, span)
+    kind = "function" if name in USER_FUNCTIONS else "constant" if name in CONSTANTS else "unit" if name in UNITS or name in SCALES else None
+    if kind:
+        raise EquationError(f"`{name}` is the name of a {kind}", span, "Choose another name.")
+    return name
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------- units
+_TYPES = {"boolean": DType.BOOL, "integer": DType.INT32}
+_TYPE_HINTS = {"bool": "boolean", "int": "integer", "float": "1", "real": "1"}
+
+
+def parse_unit(text: str, span: Span | None = None) -> tuple[Dimensions, DType]:
+    """What the text after the `:` of an equation says; `span` is where it stands in the user's text."""
+    return _unit(piece_of(text) if span is None else Piece(span.text, span.start, blank_comments(span.excerpt)).cut(0))
+
+
+def _unit(piece: Piece) -> tuple[Dimensions, DType]:
+    if not piece.code:
+        raise EquationError("the unit is missing", piece.span(), "Write a unit such as `volt`, or `1` for a plain number.")
+    if piece.code in _TYPES:
+        return DIMENSIONLESS, _TYPES[piece.code]
+    if piece.code in _TYPE_HINTS:
+        raise EquationError(f"`{piece.code}` is not a unit", piece.span(), f"Write `{_TYPE_HINTS[piece.code]}`.")
+    try:
+        return _dimensions(read_expression(piece)), DType.FLOAT
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        raise UnitError("the exponents of this unit are too large", piece.span(), f"Exponents go up to {MAX_EXPONENT}.") from error
+
+
+def _dimensions(expr: Expr) -> Dimensions:
+    match expr:
+        case Number(1):
+            return DIMENSIONLESS
+        case Name(name) if name in UNITS:
+            return UNITS[name]
+        case Name(name, span):
+            raise _not_a_unit(name, span)
+        case Binary("*", left, right):
+            return _dimensions(left) * _dimensions(right)
+        case Binary("/", left, right):
+            return _dimensions(left) / _dimensions(right)
+        case Binary("**", base, power):
+            exponent = literal(power)
+            if exponent is None or abs(exponent) > MAX_EXPONENT:
+                raise EquationError("the exponent of a unit is a plain number", power.span, "Write it as in `metre**2` or `second**-0.5`.")
+            return _dimensions(base) ** exponent
+    raise EquationError("this is not a unit", expr.span, "Write products, quotients and powers of units, such as `volt` or `siemens/metre**2`, or `1`.")
+
+
+def _not_a_unit(name: str, span: Span | None) -> ModelError:
+    if name in SCALES:
+        return UnitError(f"`{name}` cannot be the unit of an equation, which are in SI units", span, f"Write `{unit_name(SCALES[name][1])}`.")
+    if name in _TYPES:
+        return EquationError(f"`{name}` cannot be part of a larger unit", span, f"Write `{name}` alone.")
+    known = {unit for unit in UNITS if len(unit) > 2} | set(_TYPES)
+    return UnknownNameError(f"`{name}` is not a unit", span, suggest(name, known) or "Write a unit such as `volt`, or `1` for a plain number.")
+
+
+# --------------------------------------------------------------------------------------------------------------------------------------- equations
+Kind = Literal["differential", "subexpression", "parameter"]
+FLAGS: dict[Kind, frozenset[str]] = {
+    "differential": frozenset({"unless refractory", "event-driven", "clock-driven"}),
+    "subexpression": frozenset({"shared", "constant over dt", "summed"}),
+    "parameter": frozenset({"constant", "shared", "input", "linked"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """One line of equations: `dx/dt = value : unit (flags)`, `x = value : unit (flags)` or `x : unit (flags)`."""
+
+    kind: Kind
+    name: str
+    value: Expr | None
+    dimensions: Dimensions
+    dtype: DType
+    flags: tuple[str, ...] = ()
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+_LEFT = re.compile(r"(?:d(?P<of>\w+)\s*/\s*d(?P<by>\w+)|(?P<name>\w+))\s*(?P<equals>=(?!=))?")
+_LONE_NAME = re.compile(r"[\n\r][^\S\n\r]*\w+\Z")
+_CONTINUES = re.compile(r"(?:[-+*/%<>=(,]|\b(?:and|or|not))\Z")
+_NEXT = re.compile(r"[\n\r][^\S\n\r]*\w+(?:\s*/\s*\w+)?\s*=(?!=)")
+_NO_FLAGS: tuple[str, ...] = ()
+_FLAGS_AT_END = re.compile(r"\(([^()]*)\)\s*\Z")
+_UNIT_MISSING = "End it with `: unit`, such as `: volt`, or `: 1` for a plain number."
+
+
+def parse_equations(text: str) -> tuple[Equation, ...]:
+    """The equations that `text` lists, in written order; an expression may continue on further lines, until the `:` of its unit."""
+    piece = piece_of(text)
+    found: list[Equation] = []
+    while piece.code:
+        colon = piece.code.find(":")
+        head = piece.cut(0, colon if colon >= 0 else None)
+        kind, name, value = _left_side(head, colon < 0)
+        end = _end_of_tail(piece.code, colon + 1)
+        found.append(_equation(kind, name, value, piece.cut(0, end), piece.cut(colon + 1, end)))
+        piece = piece.cut(end)
+    return tuple(found)
+
+
+def _left_side(head: Piece, unit_missing: bool) -> tuple[Kind, str, Expr | None]:
+    """Kind, name and value of the equation whose text before the `:` is `head`."""
+    match = _LEFT.match(head.code)
+    if match is None:
+        raise EquationError("this is not an equation", head.span(), "Write `dx/dt = ... : unit`, `x = ... : unit` or `x : unit`.")
+    if match["by"] not in (None, "t"):
+        hint = "Write `dx/dt`, and a further variable for each higher derivative."
+        raise EquationError("only first derivatives by time can be given", head.span(0, match.end("by")), hint)
+    start = "of" if match["of"] else "name"
+    name = _assignable(match[start], head.span(match.start(start), match.end(start)))
+    rest = head.code[match.end() :]
+    left = match.end("by" if match["by"] else "name")
+    following = _next_equation(head.code, match.end() if match["equals"] else left, match["equals"] is not None)
+    if following is not None or unit_missing:
+        raise EquationError(f"the equation of `{name}` has no unit", head.cut(0, following).span(), _UNIT_MISSING)
+    if match["equals"]:
+        return "differential" if match["of"] else "subexpression", name, read_expression(head.cut(match.end()))
+    if match["of"]:
+        raise EquationError(f"the right side of `d{name}/dt` is missing", head.span(), f"Write `d{name}/dt = ... : unit`.")
+    if rest.strip():
+        hint = "Declare one variable on each line." if rest.lstrip().startswith(",") else "Write `dx/dt = ... : unit`, `x = ... : unit` or `x : unit`."
+        raise EquationError("this is not an equation", head.span(), hint)
+    return "parameter", name, None
+
+
+def _next_equation(head: str, start: int, has_value: bool) -> int | None:
+    """Where the next equation begins, if the one whose right side begins at `start` went on without a unit."""
+    if not has_value:
+        match = re.compile(r"\s*[\n\r]\s*\S").match(head, start)
+        return match.start() if match else None
+    match = _NEXT.search(head, start)
+    if match is None:
+        # A name that stands alone on the last line continues an expression only after an operator or inside brackets.
+        match = _LONE_NAME.search(head, start)
+        value = head[start : match.start()].rstrip() if match else ""
+        if not value or value.count("(") != value.count(")") or _CONTINUES.search(value):
+            return None
+    return match.start() if match else None
+
+
+def _end_of_tail(code: str, start: int) -> int:
+    """Where the unit and the flags end: at the end of the line, or of that on which their brackets close."""
+    depth = 0
+    for match in re.compile(r"[()\n\r]").finditer(code, start):
+        if match[0] in "()":
+            depth += 1 if match[0] == "(" else -1
+        elif depth <= 0:
+            return match.start()
+    return len(code)
+
+
+def _equation(kind: Kind, name: str, value: Expr | None, whole: Piece, tail: Piece) -> Equation:
+    match = _FLAGS_AT_END.search(tail.code)
+    before = tail.code[: match.start()].rstrip() if match else ""
+    # `1/(volt*second)` ends with a bracket that holds no flags.
+    if match is None or before.endswith(("*", "/")) or (not before and not _only_flags(match[1])):
+        unit, flags = tail, _NO_FLAGS
+    else:
+        unit, flags = tail.cut(0, match.start()), _flags(kind, tail, match)
+    dimensions, dtype = _unit(unit)
+    if kind == "differential" and dtype is not DType.FLOAT:
+        raise EquationError(f"`{name}` has a differential equation and cannot be {unit.code}", unit.span(), "Give it a unit, or `1` for a plain number.")
+    return Equation(kind, name, value, dimensions, dtype, flags, whole.span())
+
+
+def _only_flags(text: str) -> bool:
+    return bool(text.strip()) and all(" ".join(part.split()) in set().union(*FLAGS.values()) for part in text.split(","))
+
+
+def _flags(kind: Kind, tail: Piece, match: re.Match[str]) -> tuple[str, ...]:
+    flags: list[str] = []
+    position = match.start(1)
+    for part in match[1].split(","):
+        flag, span = " ".join(part.split()), tail.cut(position, position + len(part)).span()
+        if flag not in FLAGS[kind]:
+            article = {"differential": "a differential equation", "subexpression": "a subexpression", "parameter": "a parameter"}[kind]
+            hint = suggest(flag, FLAGS[kind]) or f"Such a line may have the flags {', '.join(sorted(FLAGS[kind]))}."
+            raise EquationError(f"`{clip(flag)}` is not a flag of {article}" if flag else "a flag is missing", span, hint)
+        if flag in flags:
+            raise EquationError(f"the flag `{flag}` is given twice", span, "Remove one of them.")
+        flags.append(flag)
+        position += len(part) + 1
+    return tuple(flags)
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------ models
+RESERVED = frozenset({*CLOCK_NAMES, "xi", "i", "N", "not_refractory", "refractory", "refractory_until", "lastspike"})
+RESERVED_IN_SYNAPSES = RESERVED | {"j", "delay", "lastupdate", "N_incoming", "N_outgoing"}
+_LATER = "comes in a later version"
+_REFUSED_FLAGS = {
+    "linked": (f"`linked` {_LATER}", "Give the group a parameter of its own, or feed it with `(input)`."),
+    "constant over dt": (f"`constant over dt` {_LATER}", "Leave the flag out, or use a parameter."),
+    "summed": (f"`summed` {_LATER}", "Add to a variable of the postsynaptic neuron in `on_pre`, such as `I_post += w`."),
+    "event-driven": (f"`event-driven` {_LATER}", "Give the trace to the neurons: a differential equation there, raised by their reset."),
+    "clock-driven": (f"`clock-driven` {_LATER}", "Give the variable to the neurons, and add to it in `on_pre`."),
+}
+_ROLES = {"differential": Role.STATE, "subexpression": Role.SUBEXPRESSION, "parameter": Role.PARAMETER}
+_CLOCK = (
+    Variable("t", Role.CLOCK, UNITS["second"], shared=True),
+    Variable("dt", Role.CLOCK, UNITS["second"], shared=True, constant=True),
+    Variable("t_in_timesteps", Role.CLOCK, dtype=DType.INT64, shared=True),
+)
+_NEURON_INDEX = (Variable("i", Role.INDEX, dtype=DType.INT32, constant=True), Variable("N", Role.INDEX, dtype=DType.INT32, shared=True, constant=True))
+_SYNAPSE_INDEX = (
+    *(Variable(name, Role.INDEX, dtype=DType.INT32, constant=True) for name in ("i", "j")),
+    *(Variable(name, Role.INDEX, dtype=DType.INT32, shared=True, constant=True) for name in ("N", "N_pre", "N_post")),
+)
+_REFRACTORY = (
+    Variable("lastspike", Role.HIDDEN, UNITS["second"]),  # what equations read
+    Variable("_lastspike_step", Role.HIDDEN, dtype=DType.INT64),  # what is stored: the number of the step
+    Variable("not_refractory", Role.HIDDEN, dtype=DType.BOOL),
+)
+
+
+def parse_group(
+    name: str,
+    equations: str | tuple[Equation, ...],
+    threshold: str | None = None,
+    reset: str | None = None,
+    refractory: None | str | float = None,
+    events: Mapping[str, str] | None = None,
+) -> Model:
+    """The Model of a group of neurons: its declared variables, those every group has, and its events.
+
+    Parameters
+    ----------
+    refractory : None, a number of seconds, or a text that gives a duration or a condition.
+    events : conditions of further events by name; that of `threshold` is called `spike`.
+    """
+    lines = parse_equations(equations) if isinstance(equations, str) else equations
+    _check_declarations(lines, RESERVED, frozenset({"unless refractory", "constant", "shared", "input"}))
+    pause = _refractory(refractory)
+    guard = "not_refractory" if pause else None
+    variables = tuple(_variable(line, guard) for line in lines)
+    implicit = (*_CLOCK, *_NEURON_INDEX, *(_REFRACTORY if pause else ()))
+    return Model(
+        identifier(name, None), variables + implicit, _flows(lines), _subexpressions(lines), _events(threshold, reset, dict(events or {})), refractory=pause
+    )
+
+
+def parse_synapses(
+    name: str,
+    equations: str | tuple[Equation, ...],
+    on_pre: Mapping[str, str] | None = None,
+    on_post: Mapping[str, str] | None = None,
+    pre: tuple[Variable, ...] = (),
+    post: tuple[Variable, ...] = (),
+) -> Model:
+    """The Model of synapses between groups with the variables `pre` and `post`; `on_pre` and `on_post` map names of pathways to their code."""
+    lines = parse_equations(equations) if isinstance(equations, str) else equations
+    _check_declarations(lines, RESERVED_IN_SYNAPSES, frozenset({"constant", "shared"}))
+    neurons = {variable.name for variable in (*pre, *post) if variable.role is not Role.EXTERNAL}
+    for line in lines:
+        if line.kind == "differential":
+            raise UnsupportedError(f"a differential equation of synapses {_LATER}", line.span, _REFUSED_FLAGS["clock-driven"][1])
+        if line.name in neurons:
+            raise EquationError(f"`{line.name}` is also a variable of the neurons", _name_span(line), "Choose another name for the variable of the synapses.")
+    paths = [(key, Index.PRE, code) for key, code in (on_pre or {}).items()] + [(key, Index.POST, code) for key, code in (on_post or {}).items()]
+    for key in {key for key, _, _ in paths}:
+        if sum(key == other for other, _, _ in paths) > 1:
+            raise EquationError(f"two pathways are called `{key}`", None, "Give each pathway a name of its own.")
+    pathways = tuple(Pathway(identifier(key, None), side, parse_statements(code)) for key, side, code in paths)
+    variables = (*(_variable(line, None) for line in lines), *_CLOCK, *_SYNAPSE_INDEX)
+    return Model(identifier(name, None), variables, (), _subexpressions(lines), pathways=pathways, pre=pre, post=post)
+
+
+def _check_declarations(lines: tuple[Equation, ...], reserved: frozenset[str], flags: frozenset[str]) -> None:
+    """Refuse flags that the object does not have, names that mean something else, and names declared twice."""
+    seen: set[str] = set()
+    for line in lines:
+        for flag in line.flags:
+            if flag not in flags:
+                message, hint = _REFUSED_FLAGS.get(flag, (f"`{flag}` has no meaning here", "Remove the flag."))
+                raise (UnsupportedError if flag in _REFUSED_FLAGS else EquationError)(message, _flag_span(line, flag), hint)
+        if {"input", "constant"} <= set(line.flags):
+            raise EquationError(f"`{line.name}` cannot be both input and constant", _flag_span(line, "constant"), "An input changes: remove `constant`.")
+        if line.name in reserved or line.name.startswith("xi_"):
+            raise EquationError(f"`{line.name}` is reserved: it means the same in every model", _name_span(line), "Choose another name.")
+        if line.name.endswith(("_pre", "_post")):
+            hint = "Names with `_pre` and `_post` mean a neuron's variable seen from a synapse: choose another one."
+            raise EquationError(f"`{line.name}` cannot be declared", _name_span(line), hint)
+        if line.name in seen:
+            raise EquationError(f"`{line.name}` is declared twice", _name_span(line), "Remove or rename one of the two.")
+        seen.add(line.name)
+
+
+def _name_span(line: Equation) -> Span | None:
+    if line.span is None:
+        return None
+    start = line.span.text.find(line.name, line.span.start + (line.kind == "differential"), line.span.end)
+    return Span(line.span.text, start, start + len(line.name)) if start >= 0 else line.span
+
+
+def _flag_span(line: Equation, flag: str) -> Span | None:
+    if line.span is None:
+        return None
+    found = list(re.finditer(r"\s+".join(map(re.escape, flag.split())), line.span.excerpt))
+    return Span(line.span.text, line.span.start + found[-1].start(), line.span.start + found[-1].end()) if found else line.span
+
+
+def _variable(line: Equation, guard: str | None) -> Variable:
+    role = Role.INPUT if "input" in line.flags else _ROLES[line.kind]
+    guard = guard if "unless refractory" in line.flags else None
+    return Variable(line.name, role, line.dimensions, line.dtype, "shared" in line.flags, "constant" in line.flags, guard, _name_span(line))
+
+
+def _flows(lines: tuple[Equation, ...]) -> tuple[Flow, ...]:
+    return tuple(Flow(line.name, line.value, line.span) for line in lines if line.kind == "differential" and line.value is not None)
+
+
+def _subexpressions(lines: tuple[Equation, ...]) -> tuple[Subexpression, ...]:
+    """In an order in which each uses only those before it."""
+    values = {line.name: (line.value, line) for line in lines if line.kind == "subexpression" and line.value is not None}
+    needs = {name: [other for other in names(value) if other in values] for name, (value, _) in values.items()}
+    try:
+        order = list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        cycle = list(reversed(error.args[1]))
+        first = min(range(len(cycle) - 1), key=lambda n: list(values).index(cycle[n]))
+        ring = " -> ".join(f"`{name}`" for name in [*cycle[first:-1], *cycle[:first], cycle[first]])
+        place = _name_span(values[cycle[first]][1])
+        raise EquationError(f"subexpressions need each other in a circle: {ring}", place, "Make one of them a parameter.") from None
+    return tuple(Subexpression(name, values[name][0], values[name][1].span) for name in order)
+
+
+def _refractory(refractory: None | str | float) -> Refractory | None:
+    if refractory is None or refractory is False:
+        return None
+    if isinstance(refractory, str):
+        value = parse_expression(refractory)
+        return Refractory(value, isinstance(value, Compare | Logical | Not | Truth))
+    if not (math.isfinite(refractory) and refractory >= 0) or refractory is True:
+        raise EquationError(f"a refractory period of {refractory} seconds is not possible", None, "Give a time of zero or more.")
+    return Refractory(Number(float(refractory)), False)
+
+
+def _events(threshold: str | None, reset: str | None, others: Mapping[str, str]) -> tuple[Event, ...]:
+    if "spike" in others:
+        raise EquationError("the event `spike` is that of the threshold", None, "Give its condition as `threshold=`, or choose another name.")
+    if threshold is None and reset is not None:
+        raise EquationError("a reset without a threshold would never happen", piece_of(reset).span(), "Add `threshold='...'`, or remove the reset.")
+    spike = () if threshold is None else (Event("spike", parse_expression(threshold), parse_statements(reset or "")),)
+    return spike + tuple(Event(identifier(key, None), parse_expression(condition)) for key, condition in others.items())

@@ -1,0 +1,67 @@
+"""The one place that lists the order of passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .desugar import desugar, subexpressions
+from .expr import Expr
+from .fuse import DEFAULT_SCHEDULE, Part, assemble, fuse
+from .ir import Kernel, Model, Program
+from .lower import Detach, lower, with_events
+from .optimize import hoist
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How an object is lowered.
+
+    Parameters
+    ----------
+    method : integrator, or several of which the first that fits is taken.
+    detach : which resets keep gradients from their event (see `lower.lower`).
+    pre, post : names of the connected groups (synapses only).
+    delayed : names of the pathways with delays.
+    order : the object's place among those of one slot.
+    slots, orders : slot and order of single Steps, by the Step's name.
+    """
+
+    method: str | Sequence[str] = ("exact", "euler", "heun")
+    detach: Detach = None
+    pre: str | None = None
+    post: str | None = None
+    delayed: frozenset[str] = frozenset()
+    order: int = 0
+    slots: Mapping[str, str] | None = None
+    orders: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """One object of a network after every pass that concerns it alone, with the rungs in between (for `explain`)."""
+
+    model: Model
+    core: Model
+    part: Part
+    method: str | None
+
+
+def compile_model(model: Model, options: Options, pre: Compiled | None = None, post: Compiled | None = None) -> Compiled:
+    """`Model -> Part`: a resolved and checked model, desugared and lowered. `pre` and `post` are the groups that synapses connect."""
+    if pre is not None and post is not None:
+        model = replace(model, pre=pre.core.variables, post=post.core.variables)
+    core = with_events(desugar(model, _inner(pre), _inner(post)))
+    one_group = options.pre is not None and options.pre == options.post
+    lowered = lower(core, options.method, options.detach, one_group)
+    part = Part(model.name, core, lowered.steps, options.pre, options.post, options.delayed, options.order, options.slots, options.orders)
+    return Compiled(model, core, part, lowered.method)
+
+
+def _inner(group: Compiled | None) -> dict[str, Expr]:
+    return {} if group is None else subexpressions(group.model)
+
+
+def compile_program(parts: Sequence[Part], extra: Sequence[Kernel] = (), schedule: Sequence[str] = DEFAULT_SCHEDULE) -> Program:
+    """`Parts -> Program`: scheduled, fused, and with everything that no step changes moved to the set-up."""
+    return hoist(fuse(assemble(parts, extra, schedule)))

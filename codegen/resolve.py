@@ -1,0 +1,257 @@
+"""Names -> variables: every `Name` of a parsed Model becomes an `Access`, or an error that points at it.
+
+The order is Brian's: local names of a statement, the object's own variables, those of the pre- and postsynaptic neurons (`x_pre`, `x_post`; a plain
+`x` means the postsynaptic one), units, and last what the namespace gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from .dims import SCALES, UNITS
+from .errors import EquationError, Span, UnknownNameError
+from .expr import Access, DType, Expr, Index, Name, accesses, names, transform
+from .functions import CONSTANTS, USER_FUNCTIONS
+from .grammar import suggest
+from .ir import Model, Refractory, Role, Statement, Variable
+from .parse import RESERVED_IN_SYNAPSES
+
+Table = Mapping[str, Variable]
+
+_READ_ONLY = {
+    Role.SUBEXPRESSION: ("is a name for an expression", "Write to the variables that the expression uses."),
+    Role.INPUT: ("is an input, fed from outside at every step", "Remove the flag `input`, or write to another variable."),
+    Role.EXTERNAL: ("is a constant of the namespace", "Choose another name, or declare it in the equations."),
+    Role.CLOCK: ("belongs to the clock", "Write to a variable of your own."),
+    Role.INDEX: ("is fixed by the size of the object and its connections", "Write to a variable of your own."),
+    Role.HIDDEN: ("belongs to the refractory mechanism", "Change `refractory=`, or write to a variable of your own."),
+}
+_OF_REFRACTORINESS = ("not_refractory", "lastspike")
+
+
+def unit_external(name: str) -> Variable | None:
+    """A unit such as `mV` as a constant of the namespace; None if there is no such unit."""
+    dimensions = UNITS.get(name) or (SCALES[name][1] if name in SCALES else None)
+    return None if dimensions is None else Variable(name, Role.EXTERNAL, dimensions, shared=True, constant=True)
+
+
+def unit_value(name: str) -> float:
+    """What one `name` is in SI units; KeyError if there is no such unit."""
+    return 1.0 if name in UNITS else SCALES[name][0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The names that one object's expressions may use."""
+
+    own: Table
+    pre: Table
+    post: Table
+    externals: Table
+    offered: frozenset[str] = frozenset()  # what the namespace has, for suggestions
+
+    def find(self, name: str) -> Access | None:
+        """The variable that `name` means, without the namespace."""
+        if name in self.own:
+            return Access(name, Index.SHARED if self.own[name].shared else Index.SELF)
+        for suffix, table, index in (("_pre", self.pre, Index.PRE), ("_post", self.post, Index.POST)):
+            plain = name.removesuffix(suffix)
+            if plain != name and plain in table:
+                # All objects of a network share the clock.
+                return Access(plain, Index.SHARED if table[plain].role is Role.CLOCK else index)
+        return Access(name, Index.POST) if name in self.post else None
+
+    def variable(self, access: Access) -> Variable:
+        table = {Index.PRE: self.pre, Index.POST: self.post}.get(access.index, self.own)
+        return table.get(access.variable) or self.externals[access.variable]
+
+    def external(self, name: str) -> Access | None:
+        return Access(name, Index.SHARED) if name in self.externals or unit_external(name) else None
+
+    def known(self, name: str) -> set[str]:
+        """Every name that could have been meant by `name`."""
+        units = {unit for unit in SCALES if len(unit) > 2 or unit.lower() == name.lower()}
+        visible = {name for name in (*self.own, *self.post, *self.offered)}
+        seen = {f"{name}_pre" for name in self.pre} | {f"{name}_post" for name in self.post}
+        return {name for name in visible | seen if not name.startswith("_")} | USER_FUNCTIONS | set(CONSTANTS) | units
+
+
+def _table(variables: Iterable[Variable]) -> dict[str, Variable]:
+    return {variable.name: variable for variable in variables}
+
+
+def _neurons(variables: Iterable[Variable]) -> dict[str, Variable]:
+    """What synapses see of a group: not the constants of its namespace, since synapses have their own."""
+    return _table(variable for variable in variables if variable.role is not Role.EXTERNAL)
+
+
+def _scope(model: Model, externals: Table, offered: Iterable[str] = ()) -> _Scope:
+    return _Scope(_table(model.variables), _neurons(model.pre), _neurons(model.post), externals, frozenset(offered))
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------- what is missing
+def unresolved(model: Model) -> dict[str, Name]:
+    """The identifiers that neither the model nor the units know, with their first place: the namespace must give them."""
+    scope = _scope(model, {})
+    found: dict[str, Name] = {}
+    for expr in _expressions(model):
+        _note(names(expr), scope, set(), found)
+    for code in _codes(model):
+        local: set[str] = set()
+        for statement in code:
+            _note(names(statement.value), scope, local, found)
+            if isinstance(statement.target, str) and scope.find(statement.target) is None:
+                if statement.operator != "=":
+                    _note({statement.target: Name(statement.target, target_span(statement))}, scope, local, found)
+                local.add(statement.target)
+    return found
+
+
+def _note(used: Mapping[str, Name], scope: _Scope, local: set[str], found: dict[str, Name]) -> None:
+    for name, node in used.items():
+        if name not in local and scope.find(name) is None and unit_external(name) is None:
+            found.setdefault(name, node)
+
+
+def _expressions(model: Model) -> Iterator[Expr]:
+    yield from (s.value for s in model.subexpressions)
+    yield from (f.drift for f in model.flows)
+    yield from (event.condition for event in model.events)
+    if model.refractory:
+        yield model.refractory.value
+
+
+def _codes(model: Model) -> Iterator[tuple[Statement, ...]]:
+    yield from (event.reset for event in model.events)
+    yield from (pathway.code for pathway in model.pathways)
+
+
+def target_span(statement: Statement) -> Span | None:
+    """Where the left side of a statement stands."""
+    match statement.target, statement.span:
+        case Access(_, _, span), _ if span is not None:
+            return span
+        case str(name), Span(text, start, _):
+            return Span(text, start, start + len(name))
+    return statement.span
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------ resolving
+def resolve(model: Model, externals: Mapping[str, Variable] | None = None) -> Model:
+    """`Model -> Model`: replace every name by the variable it means; the constants of the namespace that are used join the model's variables."""
+    wanted = unresolved(model)
+    given = {name: _constant(variable) for name, variable in (externals or {}).items() if name in wanted}
+    scope = _scope(model, given, externals or ())
+    flows = tuple(replace(f, drift=_resolve(f.drift, scope)) for f in model.flows)
+    subexpressions = tuple(replace(s, value=_resolve(s.value, scope)) for s in model.subexpressions)
+    events = tuple(replace(e, condition=_resolve(e.condition, scope), reset=_resolve_code(e.reset, scope)) for e in model.events)
+    pathways = tuple(replace(p, code=_resolve_code(p.code, scope)) for p in model.pathways)
+    resolved = replace(model, flows=flows, subexpressions=subexpressions, events=events, pathways=pathways, refractory=_refractory(model.refractory, scope))
+    return replace(resolved, variables=model.variables + _used(resolved, scope))
+
+
+def resolve_expression(
+    expr: Expr,
+    variables: tuple[Variable, ...],
+    pre: tuple[Variable, ...] = (),
+    post: tuple[Variable, ...] = (),
+    externals: Mapping[str, Variable] | None = None,
+) -> Expr:
+    """`Expr -> Expr`: replace every name of an expression that stands alone, such as the right side of `G.v = '...'`."""
+    given = {name: _constant(variable) for name, variable in (externals or {}).items()}
+    return _resolve(expr, _Scope(_table(variables), _neurons(pre), _neurons(post), given, frozenset(given)))
+
+
+def _constant(variable: Variable) -> Variable:
+    return replace(variable, role=Role.EXTERNAL, shared=True, constant=True)
+
+
+def _resolve(expr: Expr, scope: _Scope, local: frozenset[str] | set[str] = frozenset()) -> Expr:
+    def rule(node: Expr) -> Expr:
+        if not isinstance(node, Name) or node.name in local:
+            return node
+        access = scope.find(node.name) or scope.external(node.name)
+        if access is None:
+            raise _unknown(node.name, node.span, scope, local)
+        return replace(access, span=node.span)
+
+    return transform(expr, rule)
+
+
+def _unknown(name: str, span: Span | None, scope: _Scope, local: Iterable[str] = ()) -> UnknownNameError:
+    hint: str | None = None
+    if name in scope.pre:
+        hint = f"Write `{name}_pre` for the variable of the presynaptic neuron."
+    elif name in _OF_REFRACTORINESS:
+        hint = "It exists in groups that are given `refractory=`."
+    elif name.endswith(("_pre", "_post")) and not scope.pre and not scope.post:
+        hint = "Names with `_pre` and `_post` are those of neurons, seen from the code of Synapses."
+    hint = hint or suggest(name, scope.known(name) | set(local))
+    return UnknownNameError(f"`{name}` is not known", span, hint or f"Declare it in the equations (`{name} : unit`), or give it a value before the run.")
+
+
+def _resolve_code(code: tuple[Statement, ...], scope: _Scope) -> tuple[Statement, ...]:
+    local: set[str] = set()
+    result: list[Statement] = []
+    for statement in code:
+        value = _resolve(statement.value, scope, local)
+        target = _resolve_target(statement, scope, local)
+        if isinstance(target, str):
+            local.add(target)
+        result.append(replace(statement, target=target, value=value))
+    return tuple(result)
+
+
+def _resolve_target(statement: Statement, scope: _Scope, local: set[str]) -> Access | str:
+    """The variable that a statement writes, if it may; a name that means nothing yet becomes a local one."""
+    if isinstance(statement.target, Access):
+        return statement.target
+    name, span = statement.target, target_span(statement)
+    access = scope.find(name)
+    if access is not None:
+        _check_writable(name, scope.variable(access), span)
+        return replace(access, span=span)
+    if name in scope.externals:
+        _check_writable(name, scope.externals[name], span)
+    if (name not in local and statement.operator != "=") or name.endswith(("_pre", "_post")) or name in _OF_REFRACTORINESS:
+        raise _unknown(name, span, scope, local)
+    if name in RESERVED_IN_SYNAPSES:
+        raise EquationError(f"`{name}` is reserved: it means the same in every model", span, "Choose another name.")
+    return name
+
+
+def _check_writable(name: str, variable: Variable, span: Span | None) -> None:
+    if variable.role in _READ_ONLY:
+        message, hint = _READ_ONLY[variable.role]
+        raise EquationError(f"`{name}` cannot be written: it {message}", span, hint)
+    if variable.constant:
+        raise EquationError(f"`{name}` cannot be written: it is declared constant", span, "Remove the flag `constant`.")
+    if variable.shared:
+        raise EquationError(
+            f"`{name}` cannot be written here: it is shared, and this code runs for single elements", span, "Remove the flag `shared`."
+        )
+
+
+def _refractory(refractory: Refractory | None, scope: _Scope) -> Refractory | None:
+    """The conditions that parsing cannot know are those that consist of one boolean variable."""
+    if refractory is None:
+        return None
+    value = _resolve(refractory.value, scope)
+    boolean = isinstance(value, Access) and _variable_or_unit(value, scope).dtype is DType.BOOL
+    return Refractory(value, refractory.conditional or boolean)
+
+
+def _variable_or_unit(access: Access, scope: _Scope) -> Variable:
+    unit = unit_external(access.variable)
+    return unit if unit is not None and access.variable not in scope.externals else scope.variable(access)
+
+
+def _used(model: Model, scope: _Scope) -> tuple[Variable, ...]:
+    """The constants from outside that a resolved model reads, in written order."""
+    values = [*_expressions(model), *(statement.value for code in _codes(model) for statement in code)]
+    found: dict[str, Variable] = {}
+    for access in (access for value in values for access in accesses(value)):
+        if access.index is Index.SHARED and access.variable not in scope.own:
+            found.setdefault(access.variable, _variable_or_unit(access, scope))
+    return tuple(found.values())

@@ -1,0 +1,81 @@
+"""All metadata of the two packages, and the one extension that is compiled at installation."""
+
+import os
+import warnings
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
+
+CORE = [
+    "numpy>=1.26",
+    "sympy>=1.13",
+    "Cython>=3.1",
+    "setuptools>=77.0.3",
+    "platformdirs>=4.0",
+    "filelock>=3.13",
+    "tqdm>=4.66",
+]
+TORCH = ["torch>=2.6"]
+DEMO = [*TORCH, "scikit-learn>=1.4", "matplotlib>=3.8"]
+TEST = [*DEMO, "pytest>=8.0", "pytest-xdist>=3.5", "hypothesis>=6.100", "scipy>=1.12", "ruff>=0.9", "mypy>=1.14"]
+BENCH = ["matplotlib>=3.8", "psutil>=5.9"]
+DOCS = ["matplotlib>=3.8"]
+
+
+def compile_flags() -> list[str]:
+    """The same bits on every machine: no fused multiply-add, no native instructions, no relaxed arithmetic."""
+    return [] if os.name == "nt" else ["-O3", "-ffp-contract=off"]
+
+
+def extensions() -> list[Extension]:
+    """`brianlike._runtime`, or nothing where Cython cannot translate it: the numpy backend needs no extension."""
+    runtime = Extension("brianlike._runtime", ["brianlike/_runtime.pyx"], extra_compile_args=compile_flags())
+    try:
+        from Cython.Build import cythonize
+        from Cython.Compiler.Errors import CompileError
+    except ImportError:
+        warnings.warn("Cython is missing: installing without brianlike._runtime, simulations run on numpy", stacklevel=2)
+        return []
+    try:
+        modules = cythonize([runtime], language_level=3)
+    except CompileError as error:
+        warnings.warn(f"Cython failed ({error}): installing without brianlike._runtime, simulations run on numpy", stacklevel=2)
+        return []
+    for module in modules:
+        module.optional = True  # set here because cythonize does not carry it over
+    return modules
+
+
+setup(
+    name="brianlike",
+    version="0.1.0",
+    description="Neuron models written as equations: simulated by compiled event-driven kernels, trained as PyTorch modules",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="brianlike developers",
+    license="BSD-3-Clause",
+    license_files=["LICENSE"],
+    keywords=["spiking neural networks", "computational neuroscience", "simulation", "surrogate gradients", "code generation"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Programming Language :: Cython",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Bio-Informatics",
+        "Topic :: Software Development :: Code Generators",
+    ],
+    python_requires=">=3.10",
+    packages=find_packages(include=["brianlike", "brianlike.*", "codegen", "codegen.*"]),
+    package_dir={"": "."},
+    package_data={"brianlike": ["*.pyx", "*.pxd", "*.h"]},
+    install_requires=CORE,
+    extras_require={"nn": TORCH, "demo": DEMO, "test": TEST, "bench": BENCH, "docs": DOCS},
+    ext_modules=extensions(),
+    zip_safe=False,
+)

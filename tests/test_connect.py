@@ -1,0 +1,374 @@
+"""Connection rules and Synapses: which synapses exist, in which order, and how they are sorted for delivery."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brianlike import connect as rules
+from brianlike.groups import NeuronGroup
+from brianlike.inputs import InputGroup, PoissonGroup
+from brianlike.seeding import seed
+from brianlike.synapses import Synapses
+from brianlike.units import DimensionMismatchError, Hz, ms, mV, second
+from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError, UnsupportedError
+
+SIZES = st.integers(1, 12)
+
+
+def generator(number: int = 0) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(number))
+
+
+def close(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    return abs(i - j) <= 2
+
+
+def falling(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    return np.exp(-abs(i - j) / 3.0)
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------- rules
+@given(SIZES, SIZES)
+def test_all_to_all_is_row_major(n_pre: int, n_post: int) -> None:
+    i, j = rules.all_to_all(n_pre, n_post)
+    assert i.dtype == j.dtype == np.int32
+    assert list(zip(i, j)) == [(a, b) for a in range(n_pre) for b in range(n_post)]
+
+
+@given(SIZES, SIZES, st.integers(1, 3))
+def test_a_condition_keeps_exactly_its_pairs_in_order(n_pre: int, n_post: int, n: int) -> None:
+    i, j = rules.by_condition(n_pre, n_post, close, n=n)
+    assert list(zip(i, j)) == [(a, b) for a in range(n_pre) for b in range(n_post) if abs(a - b) <= 2 for _ in range(n)]
+    i, j = rules.by_condition(n_pre, n_post, n=lambda i, j: i + 0 * j)
+    assert list(zip(i, j)) == [(a, b) for a in range(n_pre) for b in range(n_post) for _ in range(a)]
+
+
+@given(SIZES, SIZES, st.sampled_from([None, close]), st.sampled_from([None, 0.0, 0.3, 1.0, falling]), st.integers(1, 50), st.integers(0, 5))
+def test_the_size_of_chunks_changes_nothing(n_pre: int, n_post: int, condition: Callable | None, p: object, chunk: int, number: int) -> None:
+    whole = rules.by_condition(n_pre, n_post, condition, p, generator(number))
+    parts = rules.by_condition(n_pre, n_post, condition, p, generator(number), chunk=chunk)
+    if not (condition is None and p == 0.3):  # jumping over chunks takes other numbers of the generator
+        assert np.array_equal(whole[0], parts[0]) and np.array_equal(whole[1], parts[1])
+    flat = parts[0].astype(int) * n_post + parts[1]
+    assert np.all(np.diff(flat) > 0) and np.all((flat >= 0) & (flat < n_pre * n_post))
+
+
+def test_conditions_are_asked_for_bounded_numbers_of_pairs() -> None:
+    asked: list[int] = []
+
+    def condition(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        asked.append(i.size)
+        return i == j
+
+    rules.by_condition(7, 1000, condition, chunk=300)
+    assert max(asked) == 300 and sum(asked) == 7000
+
+
+@pytest.mark.parametrize("p", [0.001, 0.03, 0.3, 0.7, 0.999])
+@pytest.mark.parametrize("rule", ["jump", "scan", "function", "thin"])
+def test_random_connections_are_independent_trials(p: float, rule: str) -> None:
+    """Mean and variance of in- and out-degrees are those of binomials; both ends of the matrix are reached equally."""
+    n_pre, n_post = 300, 500
+    rng = generator(hash((p, rule)) % 1000 if False else 17)
+    match rule:
+        case "jump":
+            i, j = rules.by_condition(n_pre, n_post, None, p, rng, chunk=4096)
+        case "scan":
+            i, j = rules.by_condition(n_pre, n_post, lambda i, j: i >= 0, p, rng)
+        case "function":
+            i, j = rules.by_condition(n_pre, n_post, None, lambda i, j: np.full(i.shape, p), rng)
+        case _:
+            i, j = rules.thin(*rules.all_to_all(n_pre, n_post), p, rng)
+    assert abs(i.size - n_pre * n_post * p) < 5 * np.sqrt(n_pre * n_post * p * (1 - p))
+    for ends, size, trials in ((i, n_pre, n_post), (j, n_post, n_pre)):
+        degrees = np.bincount(ends, minlength=size)
+        # chi-square of `size` binomials: mean size, variance 2*size (a little more for small counts)
+        chi = np.sum((degrees - trials * p) ** 2) / (trials * p * (1 - p))
+        assert abs(chi - size) < 5 * np.sqrt(2 * size + size / (trials * p * (1 - p)))
+    assert len(set(zip(i.tolist(), j.tolist()))) == i.size
+
+
+def test_jumps_have_the_exact_law_on_a_small_matrix() -> None:
+    """All 16 outcomes of 4 trials occur as often as they should (chi-square with 15 degrees of freedom, 1 in 1e5 above 50)."""
+    p, runs, rng = 0.3, 20_000, generator(3)
+    outcomes = np.zeros(16)
+    for _ in range(runs):
+        i, j = rules.by_condition(2, 2, None, p, rng)
+        outcomes[int(np.sum(2 ** (2 * i + j)))] += 1
+    ones = np.array([bin(n).count("1") for n in range(16)])
+    expected = runs * p**ones * (1 - p) ** (4 - ones)
+    assert np.sum((outcomes - expected) ** 2 / expected) < 50
+
+
+def test_a_tiny_probability_over_a_huge_matrix_is_cheap() -> None:
+    i, j = rules.by_condition(2**31 - 1, 2**31 - 1, None, 1e-17, generator(1))
+    assert 5 < i.size < 120 and np.all(i >= 0) and np.all(j >= 0) and i.max() > 2**28
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=30))
+def test_arrays_keep_their_order(pairs: list[tuple[int, int]]) -> None:
+    i, j = rules.from_arrays([a for a, _ in pairs], [b for _, b in pairs], 5, 7)
+    assert i.dtype == j.dtype == np.int32 and list(zip(i, j)) == pairs
+
+
+WRONG_RULES: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
+    "beyond": (IndexError, "i contains 3, but the source has neurons 0 to 2", lambda: rules.from_arrays([0, 3], 0, 3, 3)),
+    "negative": (IndexError, "j contains -1, but the target has neurons 0 to 2", lambda: rules.from_arrays(0, [-1], 3, 3)),
+    "wraps in 32 bits": (IndexError, "i contains 4294967296", lambda: rules.from_arrays(np.array([2**32]), 0, 3, 3)),
+    "unsigned": (IndexError, "j contains 18446744073709551615", lambda: rules.from_arrays(0, np.array([2**64 - 1], np.uint64), 3, 3)),
+    "fractions": (TypeError, "i must hold whole numbers, not float64", lambda: rules.from_arrays([0.5], 0, 3, 3)),
+    "shapes": (ValueError, "i has shape (2,) and j has shape (3,)", lambda: rules.from_arrays([0, 1], [0, 1, 2], 3, 3)),
+    "matrix": (ValueError, "i must be a number or a list of numbers", lambda: rules.from_arrays(np.zeros((2, 2), int), 0, 3, 3)),
+    "p above 1": (ValueError, "p must be a probability between 0 and 1, not 1.5", lambda: rules.by_condition(3, 3, p=1.5, rng=generator())),
+    "p nan": (ValueError, "p must be a probability between 0 and 1, not nan", lambda: rules.by_condition(3, 3, p=np.nan, rng=generator())),
+    "p nan somewhere": (ValueError, "p is NaN for some pairs", lambda: rules.by_condition(3, 3, p=lambda i, j: i * np.nan, rng=generator())),
+    "n negative": (ValueError, "n must not be negative", lambda: rules.by_condition(3, 3, n=-1)),
+    "n fraction": (TypeError, "n must be a whole number of synapses, not 1.5", lambda: rules.by_condition(3, 3, n=1.5)),
+    "too many": (ValueError, "one Synapses object can hold 2**31 - 1 synapses", lambda: rules.all_to_all(2**16, 2**16)),
+    "too many of n": (ValueError, "one Synapses object can hold 2**31 - 1 synapses", lambda: rules.by_condition(3, 3, n=2**31)),
+    "number as condition": (TypeError, "a condition must be true or false", lambda: rules.by_condition(3, 3, lambda i, j: i)),
+    "no rng": (TypeError, "a random rule needs rng", lambda: rules.by_condition(3, 3, p=0.5)),
+    "negative delay": (ValueError, "a delay cannot be negative, but one is -1 steps", lambda: rules.sorted_rows(np.zeros(1, int), np.array([-1]), 1)),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_RULES)
+def test_wrong_rules_are_refused(case: str) -> None:
+    error, text, call = WRONG_RULES[case]
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(text)
+
+
+@given(st.integers(1, 6), st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0, 1, 7, 300])), max_size=40), st.booleans())
+def test_rows_hold_the_synapses_of_a_neuron_and_delay_in_order_of_creation(n: int, synapses: list[tuple[int, int]], one_delay: bool) -> None:
+    source = np.array([s % n for s, _ in synapses], dtype=np.int32)
+    steps = 5 if one_delay else np.array([d for _, d in synapses], dtype=np.int64)
+    order, rows, delays = rules.sorted_rows(source, steps, n)
+    each = np.broadcast_to(steps, source.shape)
+    assert order.dtype == np.int32 and rows.dtype == np.int64 and rows.size == n * delays.size + 1 and rows[-1] == source.size
+    assert list(delays) == sorted(set(each.tolist())) or not source.size
+    for neuron in range(n):
+        for place, delay in enumerate(delays):
+            found = order[rows[neuron * delays.size + place] : rows[neuron * delays.size + place + 1]]
+            assert list(found) == [k for k in range(source.size) if source[k] == neuron and each[k] == delay]
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------------- Synapses
+@pytest.fixture
+def G() -> NeuronGroup:
+    G = NeuronGroup(5, "dv/dt = -v/(10*ms) : volt\nx : 1\ntwice = 2*x : 1", threshold="v > 10*mV", reset="v = 0*mV", name="cells")
+    G.x = "i*10"
+    return G
+
+
+@pytest.fixture
+def S(G: NeuronGroup) -> Synapses:
+    return Synapses(G, model="w : 1\ndouble = 2*w : 1", on_pre="v_post += w*mV", on_post="w += 0.1", name="links")
+
+
+def pairs(S: Synapses) -> list[tuple[int, int]]:
+    return list(zip(S.i[:].tolist(), S.j[:].tolist()))
+
+
+CONDITIONS: dict[str, Callable[[int, int], bool]] = {
+    "i != j": lambda i, j: i != j,
+    "abs(i - j) == reach": lambda i, j: abs(i - j) == 2,
+    "x_pre < x_post and x_post <= 30": lambda i, j: i < j <= 3,
+    "twice_pre > 50": lambda i, j: i > 2,
+    "i < N_pre - 3 or j == N_post - 1": lambda i, j: i < 2 or j == 4,
+    "True": lambda i, j: True,
+    "False": lambda i, j: False,
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_conditions_in_text(S: Synapses, condition: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reach = 2
+    monkeypatch.setattr(rules, "CHUNK", 7)
+    S.connect(condition)
+    assert pairs(S) == [(i, j) for i in range(5) for j in range(5) if CONDITIONS[condition](i, j)]
+    assert reach == 2 and S.connected
+
+
+def test_calls_append(S: Synapses) -> None:
+    S.connect(i=[4, 0], j=1)
+    S.w = 3
+    S.connect("i == j", n=2)
+    S.connect(False)
+    S.connect(i=[], j=[])
+    S.connect(i=0, j=[0, 1], n="1 + int(j_number)" if False else "1 + j")
+    expected = [(4, 1), (0, 1), *[(k, k) for k in range(5) for _ in range(2)], (0, 0), (0, 1), (0, 1)]
+    assert pairs(S) == expected and len(S) == S.N == len(expected)
+    assert list(S.w) == [3, 3] + [0] * (len(S) - 2) and S.state["N"] == len(S)
+    assert list(S.N_outgoing_pre) == [6, 2, 2, 2, 3] and S.N_incoming_post.sum() == len(S)
+
+
+def test_probability_in_text_and_number(G: NeuronGroup) -> None:
+    big = NeuronGroup(400, "x : 1")
+    S = Synapses(big, big, "w : 1")
+    S.connect("i != j", p="0.2*int(i < 200)")
+    assert abs(len(S) - 0.2 * 200 * 399) < 5 * np.sqrt(0.2 * 0.8 * 200 * 399) and S.i[:].max() < 200 and not np.any(S.i == S.j)
+    T = Synapses(big, big, "w : 1")
+    T.connect(p=0.1)
+    T.connect(i=np.arange(400), j=np.arange(400), p=0.5)
+    assert abs(len(T) - 16_200) < 650
+
+
+def test_seed_repeats_connections_and_calls_differ(G: NeuronGroup) -> None:
+    found = []
+    for number in (1, 1, 2):
+        seed(number)
+        S, T = Synapses(G, G, "w : 1"), Synapses(G, G, "w : 1")
+        S.connect(p=0.5)
+        T.connect(p=0.5)
+        found.append((pairs(S), pairs(T)))
+    assert found[0] == found[1] != found[2] and found[0][0] != found[0][1]
+
+
+def test_indexing_by_neurons(S: Synapses) -> None:
+    S.connect("i != j")
+    S.connect(i=0, j=1)
+    S.w = "100*i + 10*j"
+    S.w[-1] = 1
+    assert list(S.w[0, 1]) == [10, 1] and list(S.w[1, :]) == [100, 120, 130, 140] and list(S.w[:, 0]) == [100, 200, 300, 400]
+    assert list(S.w[[1, 2], 3:]) == [130, 140, 230, 240] and list(S.w["i == 4"]) == [400, 410, 420, 430] and S.w[3] == 40
+    assert list(S.w["i > 2", "j < 1"]) == [300, 400] and S.w[0, 0].size == 0 and list(S.double[2, 0]) == [400]
+    S.w[0, :] = "w + 1"
+    S.w[4, 3] += 5
+    S.w["x_pre > 30 and j == 0"] = -1
+    assert list(S.w[0, :]) == [11, 21, 31, 41, 2] and S.w[4, 3][0] == 435 and S.w[4, 0][0] == -1
+    with pytest.raises(IndexError, match="index 5 is out of range for 'cells' with 5 elements"):
+        S.w[5, 0]
+    with pytest.raises(IndexError, match="have two indices"):
+        S.w[0, 0, 0]
+
+
+def test_delays(S: Synapses, G: NeuronGroup) -> None:
+    S.connect("i == j")
+    assert S.delay_steps("pre") == 0 and "_delay_pre" not in S.state, "nobody asked, so no memory is spent"
+    S.delay = 1 * ms
+    assert S.delay_steps("pre") == 10 and S.delay_steps("post") == 0 and S.pre.delay[0] == 1 * ms
+    S.pre.delay = "i*0.1*ms + 0.05*ms"
+    assert list(S.delay_steps("pre")) == [1, 2, 3, 4, 5] or list(S.delay_steps("pre")) == [0, 1, 2, 3, 4]
+    S.post.delay[2] = 0.26 * ms
+    assert list(S.delay_steps("post")) == [0, 0, 3, 0, 0] and list(S.delay_steps("post", 1e-5)) == [0, 0, 26, 0, 0]
+    S.connect(i=0, j=1)
+    assert S.delay[5] == 0 * ms and len(S.post.delay) == 6
+    S.delay[0] = -1 * ms
+    with pytest.raises(ValueError, match="synapse 0 of 'links' has -0.001 s"):
+        S.delay_steps("pre")
+    with pytest.raises(DimensionMismatchError):
+        S.delay = 3
+
+
+@pytest.mark.parametrize("delay, steps", [(0.0, 0), (0.049, 0), (0.051, 1), (0.1, 1), (0.14, 1), (0.16, 2), (25.6, 256)])
+def test_delays_round_to_the_nearest_step(G: NeuronGroup, delay: float, steps: int) -> None:
+    S = Synapses(G, G, on_pre="v_post += 1*mV", delay=delay * ms)
+    S.connect()
+    assert S.delay_steps("pre") == steps and S.delay[:] == delay * ms
+
+
+def test_pathways(G: NeuronGroup) -> None:
+    S = Synapses(G, G, "w : 1", on_pre={"up": "w += 1", "down": "w -= 1"}, on_post="w *= 2", delay={"up": 2 * ms, "post": 1 * ms}, order=3, name="links")
+    S.connect("i == j")
+    assert [(p.key, p.name, p.order, p.when, p.code) for p in S.pathways.values()] == [
+        ("up", "links_up", 2, "synapses", "w += 1"),
+        ("down", "links_down", 2, "synapses", "w -= 1"),
+        ("post", "links_post", 4, "synapses", "w *= 2"),
+    ]
+    assert [S.delay_steps(key) for key in S.pathways] == [20, 0, 10] and S.up.source is G and [p.name for p in S.model.pathways] == ["up", "down", "post"]
+    S.up.delay = 3 * ms
+    assert S.up.delay[:] == 3 * ms
+    with pytest.raises(AttributeError, match="'links' has no variable or attribute 'delay'"):
+        S.delay  # noqa: B018
+
+
+WRONG: dict[str, tuple[type[Exception], str]] = {
+    "S.w[:]": (TypeError, "'links' has no synapses yet: call links.connect(...) first"),
+    "S.w = 1": (TypeError, "'links' has no synapses yet: call links.connect(...) first"),
+    "S.connect('i =< j')": (ModelError, ""),
+    "S.connect('i')": (ModelError, "`i` is a number where a condition is needed"),
+    "S.connect('v_pre > 1')": (UnitError, "`v_pre > 1` compares volt with a plain number"),
+    "S.connect('w > 1')": (UnknownNameError, "`w` is not known"),
+    "S.connect(p='i*volt')": (UnitError, "`i*volt` has the unit volt where 1 is needed"),
+    "S.connect(p=2)": (ValueError, "p must be a probability between 0 and 1, not 2"),
+    "S.connect('i == j', i=0, j=0)": (ValueError, "connect() takes either a condition or i and j"),
+    "S.connect(i=0)": (ValueError, "connect() needs both i and j"),
+    "S.connect(i=7, j=0)": (IndexError, "i contains 7, but the source has neurons 0 to 4"),
+    "S.connect([0, 1], [1, 2])": (ValueError, "connect() takes either a condition or i and j"),
+    "S.connect([0, 1])": (TypeError, "the condition of connect() is text, True or False, not [0, 1]"),
+    "S.connect(j='i')": (UnsupportedError, "connect() with i or j as text (generator syntax) comes in a later version"),
+    "S.connect(n='rand()')": (TypeError, "n must be a whole number of synapses, not float64"),
+    "S.i = 3": (TypeError, "'i' of 'links' cannot be changed"),
+    "S[0]": (NotImplementedError, "parts of Synapses such as links[0] come in a later version"),
+    "Synapses(S, G)": (UnsupportedError, "Synapses as the source of Synapses ('links') come in a later version"),
+    "Synapses(3, G)": (TypeError, "the source of Synapses must be a group of neurons, not int"),
+    "Synapses(G, G, 'v : 1')": (EquationError, "`v` is also a variable of the neurons"),
+    "Synapses(G, G, 'state : 1')": (EquationError, "`state` cannot name a variable: every Synapses has an attribute of that name"),
+    "Synapses(G, G, 'dw/dt = -w/(1*second) : 1 (event-driven)')": (UnsupportedError, "`event-driven` comes in a later version"),
+    "Synapses(G, G, 'v_post = w : 1 (summed)')": (ModelError, ""),
+    "Synapses(G, G, on_pre=3)": (TypeError, "on_pre must be text, or a dict from names of pathways to text, not 3"),
+    "Synapses(G, G, on_pre={'connect': 'v += 1*mV'})": (EquationError, "`connect` cannot name a pathway"),
+    "Synapses(G, G, delay=1*ms)": (ValueError, "delay is given for pathway 'pre', but 'synapses"),
+    "Synapses(G, G, on_pre='v += 1*mV', delay=-1*ms)": (ValueError, "a delay must be finite and not negative, not -0.001 s"),
+    "Synapses(G, G, on_pre='v += 1*mV', delay=3)": (DimensionMismatchError, "delay of 'pre' must be a time such as 0.1*ms, not 3 (no unit)"),
+}
+
+
+@pytest.mark.parametrize("code", WRONG)
+def test_wrong_use_is_refused_and_creates_nothing(S: Synapses, G: NeuronGroup, code: str) -> None:
+    error, text = WRONG[code]
+    with pytest.raises(error) as caught:
+        exec(code, {"S": S, "G": G, "Synapses": Synapses, "ms": ms, "second": second})
+    assert str(caught.value).startswith(text)
+    assert len(S) == 0 and not S.connected
+
+
+def test_snapshots_hold_connections(S: Synapses) -> None:
+    S.connect("i == j")
+    S.w, S.delay = "i", 1 * ms
+    kept = S.snapshot()
+    S.connect()
+    S.w = -1
+    S.restore(kept)
+    assert pairs(S) == [(k, k) for k in range(5)] and list(S.w) == [0, 1, 2, 3, 4] and S.delay_steps("pre") == 10 and S.state["N"] == 5
+
+
+def test_inputs_can_be_connected_and_objects_go_when_nobody_needs_them(G: NeuronGroup) -> None:
+    inputs, noise = InputGroup(3), PoissonGroup(2, 5 * Hz)
+    for source in (inputs, noise):
+        S = Synapses(source, G, "w : volt", on_pre="v_post += w")
+        S.connect()
+        S.w = 1 * mV
+        S.pre.delay = 1 * ms
+        assert (S.N_pre, S.N_post, len(S)) == (source.N, 5, source.N * 5)
+    gc.disable()
+    try:
+        gone = weakref.ref(S)
+        del S
+        assert gone() is None, "no reference cycle may keep large arrays alive"
+    finally:
+        gc.enable()
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 40), max_size=8))
+def test_many_small_calls_equal_one_large(counts: list[int]) -> None:
+    G = NeuronGroup(50, "")
+    one, many = Synapses(G, G, "w : 1"), Synapses(G, G, "w : 1")
+    i = np.arange(sum(counts)) % 50
+    one.connect(i=i, j=i)
+    for start, count in zip(np.cumsum([0, *counts]), counts):
+        many.connect(i=i[start : start + count], j=i[start : start + count])
+    if counts:
+        many.w = "i"
+        one.w = "i"
+        assert pairs(one) == pairs(many) and np.array_equal(one.w[:], many.w[:])
