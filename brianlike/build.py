@@ -31,8 +31,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from codegen.emit import cython
 from codegen.ir import Source
 
@@ -67,7 +65,7 @@ def build_python(source: Source) -> Callable[..., Any]:
 @lru_cache(maxsize=4096)
 def _function(language: str, name: str, text: str) -> Callable[..., Any]:
     filename = f"<brianlike {name} {_hash(text)[:12]}>"
-    namespace: dict[str, object] = {**_prelude(language), "__name__": "brianlike._generated"}
+    namespace: dict[str, object] = {**prelude(language), "__name__": "brianlike._generated"}
     exec(compile(text, filename, "exec"), namespace)  # noqa: S102  the compiler's own text, never the user's
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     function = namespace[name]
@@ -76,10 +74,10 @@ def _function(language: str, name: str, text: str) -> Callable[..., Any]:
 
 
 @cache
-def _prelude(language: str) -> dict[str, object]:
-    """The definitions that generated text of a language calls."""
+def prelude(language: str) -> dict[str, Any]:
+    """The definitions that generated text of a language (python, torch) calls, by name."""
     text = import_module(f"codegen.emit.{language}").PRELUDE
-    namespace: dict[str, object] = {"__name__": f"brianlike._generated_{language}"}
+    namespace: dict[str, Any] = {"__name__": f"brianlike._generated_{language}"}
     exec(compile(text, f"<brianlike {language} prelude>", "exec"), namespace)  # noqa: S102  a constant of the compiler
     return namespace
 

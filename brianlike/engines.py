@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from codegen.ir import Record, Table
+from codegen.ir import Record, Role, Table
 
 from .inputs import InputGroup, SpikeGeneratorGroup
 from .monitors import SpikeMonitor, StateMonitor
@@ -22,8 +23,11 @@ class Engine(ABC):
     prepared: Prepared
 
     @abstractmethod
-    def begin(self, step: int, steps: int) -> None:
-        """Make ready for `steps` steps from number `step` on: spikes of inputs, constants computed once, fresh random numbers."""
+    def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
+        """Make ready for `steps` steps from number `step` on: spikes of inputs, constants computed once, fresh random numbers.
+
+        `tables` gives rows of shape (steps, elements) for Table kernels that no object of the network feeds.
+        """
 
     @abstractmethod
     def advance(self, steps: int) -> None:
@@ -32,6 +36,14 @@ class Engine(ABC):
     @abstractmethod
     def collect(self) -> None:
         """Hand what was recorded since the last call to the monitors, and the last step's spikes to the groups."""
+
+    @abstractmethod
+    def records(self) -> dict[str, tuple[np.ndarray, ...]]:
+        """What Record kernels that belong to no monitor collected, by name: (indices, steps) of events, (steps, rows) of values; then forget it."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Drop what is still to be delivered."""
 
     @abstractmethod
     def past(self) -> dict[str, np.ndarray]:
@@ -57,10 +69,11 @@ class NumpySimulation(Engine):
 
     def _recorder(self, kernel: Record) -> Any:
         owner, _, variable = kernel.name.partition(".")
-        monitor = self.prepared.objects[owner]
+        monitor = self.prepared.objects.get(owner)
         rows = self._records[kernel.name] = []
-        if isinstance(monitor, SpikeMonitor):
-            self._monitors[kernel.name] = monitor
+        if self.prepared.program.array(kernel.array).role is Role.EVENT:
+            if isinstance(monitor, SpikeMonitor):
+                self._monitors[kernel.name] = monitor
 
             def record_spikes(step: int, fired: np.ndarray) -> None:
                 found = np.flatnonzero(fired)
@@ -68,17 +81,18 @@ class NumpySimulation(Engine):
                     rows.append((found.astype(np.int32), np.full(len(found), step, np.int64)))
 
             return record_spikes
-        assert isinstance(monitor, StateMonitor)
-        self._monitors[kernel.name] = (monitor, variable)
-        chosen = monitor.record
         per_element = self.prepared.program.array(kernel.array).space is not None
+        chosen: Any = slice(None)
+        if isinstance(monitor, StateMonitor):
+            self._monitors[kernel.name] = (monitor, variable)
+            chosen = monitor.record
 
         def record_values(step: int, values: np.ndarray) -> None:
             rows.append((step, values[chosen] if per_element else values.copy()))
 
         return record_values
 
-    def begin(self, step: int, steps: int) -> None:
+    def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
         self.engine.step = step
         self.engine.inputs.seed, self.engine.inputs.epoch = next_epoch()
         fresh = self.prepared.inputs()
@@ -86,16 +100,16 @@ class NumpySimulation(Engine):
             self.engine.values[name] = value
         for kernel in self.prepared.program.kernels:
             if isinstance(kernel, Table):
-                self.engine.inputs.tables[kernel.name] = self._table(kernel, step, steps)
+                given = (tables or {}).get(kernel.name)
+                self.engine.inputs.tables[kernel.name] = self._table(kernel, step, steps) if given is None else _rows(given, step)
         self.engine.set_up()
 
     def _table(self, kernel: Table, first: int, steps: int) -> Any:
-        source = self.prepared.objects[kernel.array.partition(".")[0]]
-        assert isinstance(source, InputGroup | SpikeGeneratorGroup)
-        offsets, indices = source.events_by_step(first, steps, source.clock.dt_)
+        offsets, indices = events_of(self.prepared, kernel, first, steps)
+        size = self.engine.values[kernel.array].shape[-1]
 
         def row(step: int) -> np.ndarray:
-            fired = np.zeros(len(source), bool)
+            fired = np.zeros(size, bool)
             fired[indices[offsets[step - first] : offsets[step - first + 1]]] = True
             return fired
 
@@ -123,6 +137,21 @@ class NumpySimulation(Engine):
             if fired is not None:
                 item.spikes = np.flatnonzero(fired).astype(np.int32)  # type: ignore[attr-defined]
 
+    def records(self) -> dict[str, tuple[np.ndarray, ...]]:
+        found: dict[str, tuple[np.ndarray, ...]] = {}
+        for kernel in self.prepared.program.kernels:
+            if isinstance(kernel, Record) and kernel.name not in self._monitors:
+                rows = self._records[kernel.name]
+                first = np.concatenate([np.atleast_1d(r[0]) for r in rows]) if rows else np.zeros(0, np.int64)
+                second = (np.stack if np.ndim(rows[0][0]) == 0 else np.concatenate)([r[1] for r in rows]) if rows else np.zeros(0, np.int64)
+                found[kernel.name] = (first, second)
+                rows.clear()
+        return found
+
+    def forget(self) -> None:
+        for history in self.engine.history.values():
+            history[...] = False
+
     def past(self) -> dict[str, np.ndarray]:
         keep, step = self.engine.keep, self.engine.step
         order = [(step + n) % keep for n in range(keep)]
@@ -134,3 +163,15 @@ class NumpySimulation(Engine):
             if name in self.engine.history and values.shape[1:] == self.engine.history[name].shape[1:]:
                 for back in range(1, min(keep, len(values)) + 1):
                     self.engine.history[name][(step - back) % keep] = values[-back]
+
+
+def events_of(prepared: Prepared, kernel: Table, first: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The spikes of an input group in a run: offsets by step, and indices."""
+    source = prepared.objects[kernel.array.partition(".")[0]]
+    assert isinstance(source, InputGroup | SpikeGeneratorGroup)
+    return source.events_by_step(first, steps, source.clock.dt_)
+
+
+def _rows(table: np.ndarray, first: int) -> Any:
+    """A table as a function of the step."""
+    return lambda step: table[step - first]

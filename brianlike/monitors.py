@@ -384,6 +384,8 @@ def _checked_variables(source: Group | Synapses, variables: object) -> tuple[str
             near = get_close_matches(name, source.variable_names())
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(source.variable_names())}"
             raise UnknownNameError(f"{source.name!r} has no variable {name!r} to record; {hint}")
+        if name == "lastspike":
+            raise NotImplementedError("recording 'lastspike' comes in a later version; a SpikeMonitor has all spike times")
         if name in ("t", "record", "variables", "N") or hasattr(StateMonitor, name):
             raise ValueError(f"{name!r} cannot be recorded: monitors have an attribute of that name")
     return tuple(dict.fromkeys(names))

@@ -37,7 +37,7 @@ def normal(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream:
     """Standard normal numbers, one for each of `elements` (Box-Muller)."""
     a, b, c, d = _words(seed, epoch, step, elements, stream, number)
     values = np.sqrt(-2.0 * np.log(1.0 - _unit(a, b))) * np.cos(6.283185307179586 * _unit(c, d))
-    return values.astype(dtype)  # type: ignore[arg-type, call-overload]
+    return values.astype(dtype)  # type: ignore[call-overload]
 
 
 def _words(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int, number: int) -> tuple[np.ndarray, ...]:

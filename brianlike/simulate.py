@@ -71,12 +71,14 @@ class NumpyEngine:
     inputs : arrays, connections, tables and recorders.
     batch : size of the batch axis; None for none.
     keep : how many steps of events are kept; None for as many as the longest delay needs. A backward Program needs the whole run.
+    forward : for a backward Program, the engine that ran the forward one, with its tape.
     """
 
-    def __init__(self, program: Program, inputs: Inputs, batch: int | None = None, keep: int | None = None) -> None:
+    def __init__(self, program: Program, inputs: Inputs, batch: int | None = None, keep: int | None = None, forward: NumpyEngine | None = None) -> None:
         self.program, self.inputs, self.batch = program, inputs, batch
         self.values = inputs.values
-        self.step = 0
+        self.step = 0 if forward is None else forward.step
+        self._forward = forward
         self._functions = {k.name: build_python(python.render(k, inputs.float_dtype)) for k in (*program.setup, *program.kernels) if isinstance(k, Map | Deliver)}
         self._delivered: dict[str, bool] = {}
         self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
@@ -94,11 +96,24 @@ class NumpyEngine:
         fixed = constant_in_run(self.program)
         for array in self.program.arrays:
             self._allocate(array.name, array.space, array.dtype, array.name in fixed or array.role is Role.CLOCK)
-        self.history = {name: np.zeros((self.keep, *self.values[name].shape), self.values[name].dtype) for name in self._events}
-        self.tape = {pair: [] for pair in self.program.tape}  # type: dict[tuple[str, str], list[np.ndarray]]
+        self.history: dict[str, np.ndarray] = {}
+        if self._forward is None:
+            self.history = {name: np.zeros((self.keep, *self.values[name].shape), self.values[name].dtype) for name in self._events}
+        else:
+            self._remember(self._forward)
+        self.tape: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in self.program.tape}
+
+    def _remember(self, forward: NumpyEngine) -> None:
+        """Events as the forward run had them, and room for a cotangent of each in each step."""
+        self.history = dict(forward.history)
+        for name in self._events:
+            self.values[name] = forward.values[name]
+            if f"{name}~" in self.values:
+                self.history[f"{name}~"] = np.zeros(forward.history[name].shape, self.inputs.float_dtype)
+        self._delays = {f"{k.name}~": self.values[k.delay] for k in forward.program.kernels if isinstance(k, Deliver) and k.delay is not None}
 
     def _allocate(self, name: str, space: str | None, dtype: DType, fixed: bool) -> None:
-        size = 1 if space is None else self.inputs.sizes[space]
+        size = 1 if not space else self.inputs.sizes[space]
         if name not in self.values:
             kind = {DType.FLOAT: self.inputs.float_dtype, DType.BOOL: "bool"}.get(dtype, dtype.value)
             self.values[name] = np.zeros(size, kind)
@@ -118,20 +133,30 @@ class NumpyEngine:
 
     # -------------------------------------------------------------------------------------------------------------------------------------- running
     def run(self, steps: int) -> None:
-        """Advance by `steps` steps."""
+        """Advance by `steps` steps, or go back as many for a backward Program."""
         with np.errstate(all="ignore"):
             for _ in range(steps):
-                self.one_step()
-                self.step += 1
+                if self.program.reverse:
+                    self.step -= 1
+                    self.one_step()
+                else:
+                    self.one_step()
+                    self.step += 1
 
     def one_step(self) -> None:
         """Run every kernel once."""
         self._set_clock()
+        if self._forward is not None:
+            for (kernel, array), kept in self._forward.tape.items():
+                self.values[f"{kernel}:{array}"] = kept[self.step]
+            for name in self.history:
+                self.values[name] = self.history[name][self.step]
         for kernel in self.program.kernels:
             self._keep_tape(kernel)
             self._run_kernel(kernel)
-        for name in self._events:
-            self.history[name][self.step % self.keep] = self.values[name]
+        if self._forward is None:
+            for name in self._events:
+                self.history[name][self.step % self.keep] = self.values[name]
 
     def _set_clock(self) -> None:
         if "clock.dt" in self.values:
@@ -160,12 +185,32 @@ class NumpyEngine:
                     self.values[kernel.array][...] = row
 
     def _map(self, kernel: Map) -> None:
-        arguments = [self._whole(load, kernel.space) for load in kernel.loads]
-        size = self.inputs.sizes[kernel.space]
+        arguments = [self._past(load, kernel) if load.delayed else self._whole(load, kernel.space) for load in kernel.loads]
+        size = self.inputs.sizes[kernel.space] if kernel.space else 1
         arguments += [self._draw(line, kernel, np.arange(size)) for line in kernel.body if isinstance(line, Draw)]
         results = self._functions[kernel.name](*arguments)
         for store, value in zip(kernel.stores, results):
-            self._store_whole(store, value, kernel.space)
+            if store.delayed:
+                self._add_to_past(store, value, kernel)
+            else:
+                self._store_whole(store, value, kernel.space)
+
+    def _past(self, load: Load, kernel: Map) -> np.ndarray:
+        """The value that each synapse's neuron had when it sent what arrives now; nothing before the first step."""
+        ends, _ = self.inputs.connections[kernel.space].ends(load.index)
+        sent = self.step - self._delays[kernel.name]
+        values = self.history[load.array][np.maximum(sent, 0), ..., ends]  # (synapses, *batch)
+        values = np.moveaxis(values, 0, -1)
+        return np.where(sent >= 0, values, np.zeros((), values.dtype))
+
+    def _add_to_past(self, store: Store, value: np.ndarray, kernel: Map) -> None:
+        ends, count = self.inputs.connections[kernel.space].ends(store.index)
+        sent = self.step - self._delays[kernel.name]
+        history = self.history[store.array]
+        full = np.broadcast_to(value, (*np.shape(value)[:-1], len(ends)))
+        for step in np.unique(sent[sent >= 0]):
+            chosen = sent == step
+            history[step] += _scatter(full[..., chosen], ends[chosen], count)
 
     def _whole(self, load: Load, space: str) -> np.ndarray:
         values = self.values[load.array]
@@ -182,7 +227,7 @@ class NumpyEngine:
             ends, count = self.inputs.connections[space].ends(store.index)
             value = _scatter(np.broadcast_to(value, (*np.shape(value)[:-1], len(ends))), ends, count)
         elif store.index is Index.SHARED:
-            full = np.broadcast_shapes(np.shape(value), (self.inputs.sizes[space],))
+            full = np.broadcast_shapes(np.shape(value), (self.inputs.sizes[space] if space else 1,))
             value = np.broadcast_to(value, full).sum(axis=-1, keepdims=True)
         target += value.sum(axis=tuple(range(value.ndim - target.ndim))) if np.ndim(value) > target.ndim else value
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["VariableView"]
 
 LAST_SPIKE = "_lastspike_step"
+CHUNK = 1 << 20  # elements that one evaluation of a text looks at: it needs many temporary arrays
 _READ_ONLY = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.INDEX)
 
 
@@ -169,8 +170,6 @@ class VariableView:
             values = _from_text(value, self, indices, names)
         else:
             values = _from_value(value, self)
-            if isinstance(item, str) and values.ndim:
-                raise TypeError(f"{owner.name}.{self.name}[{item!r}] takes one value or a string, not an array; index with an array of numbers instead")
         self._write(indices, values)
 
     def _write(self, indices: Any, values: np.ndarray) -> None:
@@ -244,7 +243,7 @@ def _from_value(value: object, view: VariableView) -> np.ndarray:
     name = f"{view._owner.name}.{view.name}"
     try:
         dims = get_dimensions(value)
-        numbers = np.asarray(value) if dims.is_dimensionless and not isinstance(value, (list, tuple)) else asarray_si(value)
+        numbers = np.asarray(value) if dims.is_dimensionless else asarray_si(value)  # booleans stay booleans
     except TypeError:
         raise TypeError(f"{name} takes numbers, quantities or an expression in a string, not {value!r}") from None
     if numbers.dtype.kind not in "biuf":
@@ -323,8 +322,18 @@ def element_indices(item: object, size: int, owner: VariableOwner, namespace: Ma
 def evaluated(
     text: str, owner: VariableOwner, indices: Any, namespace: Mapping[str, object] | None, *, expect_boolean: bool = False, dimensions: Dimensions | None = None
 ) -> np.ndarray:
-    """The values (SI) of a user's expression for the elements of `owner`."""
+    """The values (SI) of a user's expression for the elements of `owner` at `indices` (None: all)."""
     from .expressions import evaluate  # above this module: it needs the compiler
 
     names = dict(caller_namespace() if namespace is None else namespace)
-    return evaluate(text, owner, indices, names, expect_boolean=expect_boolean, dimensions=dimensions)
+    size = owner.state.size if indices is None else len(indices)
+    if size <= CHUNK:
+        return evaluate(text, owner, indices, names, expect_boolean=expect_boolean, dimensions=dimensions)
+    values = np.zeros(0)
+    for start in range(0, size, CHUNK):
+        stop = min(start + CHUNK, size)
+        part = np.arange(start, stop) if indices is None else indices[start:stop]
+        found = evaluate(text, owner, part, names, expect_boolean=expect_boolean, dimensions=dimensions)
+        values = np.empty(size, dtype=found.dtype) if start == 0 else values
+        values[start:stop] = found
+    return values

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from .expr import ONE, ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, negate, rebuild, walk
 from .functions import FUNCTIONS
-from .ir import Draw, Fire, Let, Line, Propagator, Select, defined, expressions
+from .ir import Draw, Fire, Force, Let, Line, Propagator, Select, defined, expressions
 from .surrogate import Gradient, TrueGradient, derivative, margin_of
 
 _BOUNDED = frozenset("sin cos tanh arctan abs sign ceil floor clip timestep _finite _erf".split())
@@ -213,6 +213,16 @@ class _Reverse:
                 self.lines.append(line)
             case Propagator():
                 self.propagator(line)
+            case Force(name, fired, value, mask):
+                self.force(name, self.atom(fired), self.atom(Compare("!=", self.atom(value), ZERO)), self.atom(mask))
+
+    def force(self, name: str, fired: Expr, value: Expr, mask: Expr) -> None:
+        self.types[name] = DType.BOOL
+        self.tame.add(name)
+        self.lines.append(Let(name, Where(mask, value, fired), DType.BOOL))
+        if self.is_active(fired):
+            self.active.add(name)
+            self.record.append(Force(name, fired, value, mask))
 
     def cast(self, expr: Expr, dtype: DType) -> Expr:
         """The expression as an atom of this type."""
@@ -321,12 +331,14 @@ class _Reverse:
             self.backward_propagator(line)
             return
         name = defined(line)[0]
-        if name not in self.cotangents or not isinstance(line, Let | Fire | Select):
+        if name not in self.cotangents or not isinstance(line, Let | Fire | Select | Force):
             return
         g = self.sum(name)
         match line:
             case Let(_, node):
                 self.backward_node(name, node, g)
+            case Force(_, fired):
+                self.give(fired, g)
             case Fire(_, _, margin, gate) if margin is not None:
                 psi = self.atom(derivative(self.gradient, margin))
                 finite: Expr = Call("_finite", (margin,))

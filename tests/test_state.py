@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brianlike import views
 from brianlike.clocks import Clock, defaultclock
 from brianlike.equations import Equations
 from brianlike.groups import NeuronGroup
@@ -16,7 +17,7 @@ from brianlike.namespaces import caller_namespace, externals
 from brianlike.objects import live_objects
 from brianlike.preferences import PREFERENCES, PreferenceError, prefs
 from brianlike.state import State
-from brianlike.units import DimensionMismatchError, Hz, Quantity, amp, mM, ms, mV, nA, second, volt
+from brianlike.units import DimensionMismatchError, Quantity, amp, ms, mV, nA, second, volt
 from codegen.dims import DIMENSIONLESS, UNITS
 from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError
 from codegen.expr import DType
@@ -126,9 +127,19 @@ def test_strings_index_and_set(G: NeuronGroup) -> None:
     G.x["i > limit"] = "-x"
     assert list(G.x) == [1, 2, -3, -4] and list(G.x["x < 0"]) == [-3, -4]
     G.x["i == 0"] = 10
+    G.flag = [True, False, True, False]
+    assert list(G.x["flag"]) == [10, -3] and list(G.x[G.flag & (G.x < 0)]) == [-3] and list(~G.flag) == [False, True, False, True]
     G.k, G.flag, G.v = "i*2", "i > 1", "i*volt"
     assert G.x[0] == 10 and list(G.k) == [0, 2, 4, 6] and list(G.flag) == [False, False, True, True] and G.v[2] == 2 * volt
     assert limit == 1
+
+
+def test_long_arrays_are_computed_in_parts(G: NeuronGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "CHUNK", 3)
+    G.x = "i + int(rand() < 2)"
+    assert list(G.x) == [1, 2, 3, 4] and list(G.gain) == [2, 4, 6, 8] and list(G.x["x > 3 or i == 0"]) == [1, 4]
+    G.x = "rand()"
+    assert len(set(G.x)) == 4
 
 
 def test_random_text_differs_between_neurons_and_calls(G: NeuronGroup) -> None:
@@ -143,7 +154,8 @@ def test_in_place(G: NeuronGroup) -> None:
     G.v += 2 * mV
     G.v *= 2
     G.v[1:3] -= 1 * mV
-    G.x[G.v > 5.5 * mV] += 1
+    G.x[G.v > 5.5 * mV] += 0.5
+    G.x["v > 5.5*mV"] += 0.5
     G.k += 3
     G.k //= 2
     assert np.allclose(G.v_, [6e-3, 5e-3, 5e-3, 6e-3]) and list(G.x) == [1, 0, 0, 1] and list(G.k) == [1] * 4
@@ -182,7 +194,7 @@ def test_arithmetic_and_numpy(G: NeuronGroup) -> None:
     with pytest.raises(DimensionMismatchError):
         G.v + 1
     with pytest.raises(DimensionMismatchError):
-        G.v < 1 * ms
+        G.v < 1 * ms  # noqa: B015
 
 
 def test_zero_infinity_and_nan_fit_any_unit(G: NeuronGroup) -> None:
@@ -214,7 +226,7 @@ WRONG = {
     "G.v = None": (TypeError, "cells.v takes numbers, quantities or an expression in a string, not None"),
     "G.x = 1j": (TypeError, "cells.x takes real numbers, quantities or an expression in a string"),
     "G.v += 'rand()'": (TypeError, "a string cannot change 'v' in place; write cells.v = 'v + ...' instead"),
-    "G.v['i > 1'] = [1, 2]*mV": (TypeError, "cells.v['i > 1'] takes one value or a string, not an array; index with an array of numbers instead"),
+    "G.v['i > 1'] = [1, 2, 3]*mV": (ValueError, "cells.v has shape (2,) here, but the value has shape (3,)"),
     "G.v['i']": (ModelError, "`i` is a number where a condition is needed"),
     "G.v[4]": (IndexError, "index 4 is out of range for 'cells' with 4 elements"),
     "G.v[1.5]": (TypeError, "'cells' is indexed by whole numbers, slices, booleans or a condition in a string, not 1.5"),
@@ -371,4 +383,3 @@ def test_equations_refuse() -> None:
         Equations("x = y : 1", y=[1, 2] * amp)
     with pytest.raises(EquationError, match="declared twice"):
         NeuronGroup(1, Equations("a : 1") + "a : 1")
-    assert Hz and mM

@@ -6,7 +6,7 @@ Values are tensors of shape (elements,) or (*batch, elements); every kernel make
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from codegen.ir import Deliver, Draw, Load, Map, Program, Record, Role, Store, T
 from codegen.optimize import constant_in_run
 from codegen.surrogate import Gradient
 
-from ..build import build_python
+from ..build import build_python, prelude
 from ..simulate import Connection
 from .recording import Recorder
 
@@ -36,14 +36,6 @@ class Plan:
     delays: list[tuple[int, torch.Tensor | None]]
     full: bool
     constant: bool
-
-
-@dataclass(slots=True)
-class Feed:
-    """What goes into a run besides parameters: rows of tables by kernel name, spikes that are forced, by event array."""
-
-    tables: Mapping[str, torch.Tensor]
-    force: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]] = field(default_factory=dict)
 
 
 class TorchEngine:
@@ -74,6 +66,7 @@ class TorchEngine:
                 self._plans[kernel.name] = self._plan(kernel, delays)
         self.memory = max((d for plan in self._plans.values() for d, _ in plan.delays), default=0)
         self._past_needed = {k.events for k in program.kernels if isinstance(k, Deliver) and k.delay is not None}
+        self._select = prelude("torch")["select"]
         self._timed = any(load.array in ("clock.t", "clock.t_in_timesteps") for k in program.kernels if isinstance(k, Map | Deliver) for load in k.loads)
 
     @staticmethod
@@ -104,7 +97,7 @@ class TorchEngine:
     def set_up(self, values: Values) -> dict[str, list[tuple[int, torch.Tensor]]]:
         """Compute what no step changes: the arrays of the set-up (into `values`) and the weight matrices of constant pathways."""
         for kernel in self.program.setup:
-            self._map(kernel, values, {}, 0)
+            self._map(kernel, values)
         matrices = {}
         for kernel in self.program.kernels:
             if isinstance(kernel, Deliver) and self._plans[kernel.name].constant:
@@ -114,12 +107,11 @@ class TorchEngine:
         return matrices
 
     def run(
-        self, values: Values, past: dict[str, list[torch.Tensor]], feed: Feed, first: int, steps: int, recorders: Mapping[str, Recorder], like: torch.Tensor
+        self, values: Values, past: dict[str, list[torch.Tensor]], tables: Mapping[str, torch.Tensor], first: int, steps: int, recorders: Mapping[str, Recorder], like: torch.Tensor
     ) -> None:
         """Advance `steps` steps from number `first`; `values` and `past` hold the state before and after."""
         matrices = self.set_up(values)
-        rows = {name: table.unbind(0) for name, table in feed.tables.items()}
-        forced = {name: (spikes.unbind(0), None if mask is None else mask.unbind(0)) for name, (spikes, mask) in feed.force.items()}
+        rows = {name: table.unbind(0) for name, table in tables.items()}
         for n in range(steps):
             if self._timed:
                 values["clock.t_in_timesteps"] = torch.tensor([first + n], device=like.device)
@@ -127,7 +119,7 @@ class TorchEngine:
             for kernel in self.program.kernels:
                 match kernel:
                     case Map():
-                        self._map(kernel, values, forced, n)
+                        self._map(kernel, values)
                     case Deliver():
                         self._deliver(kernel, values, past, matrices)
                     case Record(name, array):
@@ -137,15 +129,12 @@ class TorchEngine:
             for name in self._past_needed:
                 past[name] = [*past.get(name, []), values[name]][-self.memory :]
 
-    def _map(self, kernel: Map, values: Values, forced: Mapping[str, tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...] | None]], n: int) -> None:
+    def _map(self, kernel: Map, values: Values) -> None:
         arguments = [self._load(load, kernel.space, values) for load in kernel.loads]
-        if kernel.name in forced:
-            spikes, masks = forced[kernel.name]
-            arguments += [spikes[n], torch.ones_like(spikes[n], dtype=torch.bool) if masks is None else masks[n]]
         results = self._functions[kernel.name](*arguments)
         for store, result in zip(kernel.stores, results):
             if store.add or store.index not in (Index.SELF, Index.SHARED):
-                self._scatter(store, result, kernel.space, values)
+                raise UnsupportedError(f"a module cannot add into {store.array} from all elements of {kernel.space}")
             else:
                 values[store.array] = result
 
@@ -155,9 +144,6 @@ class TorchEngine:
             places = torch.from_numpy(np.asarray(self.connections[space].ends(load.index)[0], np.int64)).to(value.device)
             return value.index_select(-1, places)
         return value
-
-    def _scatter(self, store: Store, value: torch.Tensor, space: str, values: Values) -> None:
-        raise UnsupportedError(f"a module cannot add into {store.array} from all elements of {space}")
 
     # ------------------------------------------------------------------------------------------------------------------------------------- delivery
     def _deliver(self, kernel: Deliver, values: Values, past: dict[str, list[torch.Tensor]], matrices: dict[str, list[tuple[int, torch.Tensor]]]) -> None:
@@ -180,7 +166,7 @@ class TorchEngine:
                 empty = torch.zeros((*amount.shape[:-1], values[store.array].shape[-1]), dtype=amount.dtype, device=amount.device)
                 values[store.array] = values[store.array] + empty.index_add(-1, places, amount.expand(*amount.shape[:-1], len(places)))
             else:
-                values[store.array] = select_event(event, result, values[store.array])
+                values[store.array] = self._select(event, result, values[store.array])
 
     def _matrices(self, kernel: Deliver, values: Values) -> list[tuple[int, torch.Tensor]] | None:
         """The summed contribution of each source to each target, one matrix for each delay; None where that would be too large."""
@@ -231,12 +217,3 @@ class TorchEngine:
         if load.index in (Index.PRE, Index.POST):
             return value.index_select(-1, plan.target[load.index].to(value.device))
         return value
-
-
-def select_event(event: torch.Tensor, then: torch.Tensor, otherwise: torch.Tensor) -> torch.Tensor:
-    """`then` where the event is set, else `otherwise`; the event's derivative is their difference, 0 where that is not finite."""
-    value = torch.where(event > 0, then, otherwise)
-    if not value.is_floating_point():
-        return value
-    step = (then - otherwise).detach()
-    return value + (event - event.detach()) * torch.where(torch.isfinite(step), step, torch.zeros_like(step))

@@ -26,7 +26,7 @@ from ..network import Network
 from ..objects import SimulationObject
 from ..prepare import Prepared, prepare
 from ..synapses import Synapses
-from .engine import Feed, TorchEngine, Values
+from .engine import TorchEngine, Values
 from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
 from .parameters import Held, Learn
 from .recording import Recorder, RecordSpec, parts
@@ -226,7 +226,7 @@ class NetworkModule(nn.Module):
         for event, (spikes, mask) in forced.items():
             tables[f"{event}:forced"], tables[f"{event}:mask"] = spikes, mask
         recorders = {key: Recorder(parts(spec)[2]) for key, spec in self._specs.items()}
-        engine.run(values, past, Feed(tables), first, steps, recorders, self._like)
+        engine.run(values, past, tables, first, steps, recorders, self._like)
         batch = next(iter(tables.values())).shape[1:-1]
         results = []
         for key, spec in self._specs.items():

@@ -15,7 +15,7 @@ from __future__ import annotations
 from ..derivative import dtype_of, singular
 from ..expr import Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, names, rebuild, substitute
 from ..functions import FUNCTIONS
-from ..ir import Deliver, Draw, Fire, Let, Line, Map, Propagator, Select, Source
+from ..ir import Deliver, Draw, Fire, Force, Let, Line, Map, Propagator, Select, Source
 from ..surrogate import Gradient, Surrogate, derivative, margin_of
 from .base import COMPARISONS, Language, write
 
@@ -77,6 +77,11 @@ def select(event, then, otherwise):
 def limited(x):
     """x, without gradient where exp(x) overflows: there 0 times infinity would turn the gradient of 1/(1 + exp(x)) into NaN."""
     return torch.where(x > math.log(torch.finfo(x.dtype).max), x.detach(), x)
+
+
+def forced(fired, value, mask):
+    """The given events where the mask holds, with the gradient of the events that they replace."""
+    return fired + (torch.where(mask, value, fired) - fired).detach()
 
 
 def floor_division(x, y):
@@ -259,6 +264,10 @@ class _Writer:
                 self.select(line)
             case Propagator():
                 self.propagator(line)
+            case Force(name, fired, value, mask):
+                free, given, where = (identifier(e.name) for e in (fired, value, mask) if isinstance(e, Name))
+                self.events.add(name)
+                self.assign(name, f"forced({free}, {given}, {where})", DType.BOOL)
             case Draw():
                 pass
 

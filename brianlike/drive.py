@@ -1,0 +1,243 @@
+"""The Cython engine: compiled kernels under the static driver of `_runtime`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from codegen.emit import cython
+from codegen.expr import DType
+from codegen.ir import Array, Deliver, Map, Record, Role, Table
+
+from ._runtime import Driver
+from .build import build_cython
+from .connect import sorted_rows
+from .engines import Engine, events_of
+from .monitors import SpikeMonitor, StateMonitor
+from .preferences import prefs
+from .prepare import SPIKE, Prepared
+from .seeding import next_epoch
+from .simulate import NumpyEngine
+from .state import padded
+
+KINDS = {DType.BOOL: np.dtype(np.bool_), DType.INT32: np.dtype(np.int32), DType.INT64: np.dtype(np.int64)}
+
+
+class CythonSimulation(Engine):
+    """A prepared network as a table of compiled kernels, which the driver walks without the interpreter."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.inputs = prepared.inputs()
+        self.arrays = {array.name: self._array(array) for array in prepared.program.arrays}
+        table = {array.name: array for array in prepared.program.arrays}
+        self._sources = {
+            k.name: cython.render(k, table, self.inputs.float_dtype) for k in prepared.program.kernels if isinstance(k, Map | Deliver)
+        }
+        self._kernels = build_cython(list(self._sources.values()))
+        self._rows = {k.name: self._sorted(k) for k in prepared.program.kernels if isinstance(k, Deliver)}
+        views = {a.name: self.arrays[a.name][: self._size(a)] for a in prepared.program.arrays}
+        self._setup = NumpyEngine(replace(prepared.program, kernels=()), replace(self.inputs, values=views))
+        self._step = 0
+        self._driver: Any = None
+        self._kept: dict[str, Any] | None = None
+
+    def _size(self, array: Array) -> int:
+        return self.inputs.sizes[array.space] if array.space else 1
+
+    def _array(self, array: Array) -> np.ndarray:
+        """The padded memory behind an array: the object's own where it has it."""
+        owner, _, variable = array.name.partition(".")
+        item = self.prepared.objects.get(owner)
+        state = getattr(item, "state", None)
+        if state is not None and variable in state:
+            base: np.ndarray = state.base(variable)
+            return base
+        real = "float64" if array.role is Role.CLOCK else self.inputs.float_dtype  # times stay exact enough in float32 networks
+        kind = KINDS.get(array.dtype, np.dtype(real))
+        memory = np.zeros(padded(self._size(array)), kind)
+        given = self.inputs.values.get(array.name)
+        if given is not None:
+            memory[: len(given)] = given
+        return memory
+
+    def _sorted(self, kernel: Deliver) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+        ends, count = self.inputs.connections[kernel.space].ends(kernel.side)
+        delays = 0 if kernel.delay is None else self.inputs.values[kernel.delay]
+        order, rows, distinct = sorted_rows(ends, delays, count)
+        identity = bool((order == np.arange(len(order))).all())
+        return None if identity else np.ascontiguousarray(order, np.int32), rows, distinct
+
+    # ------------------------------------------------------------------------------------------------------------------------------------------- runs
+    def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
+        fresh = self.prepared.inputs()
+        for array in self.prepared.program.arrays:
+            if array.role in (Role.EXTERNAL, Role.CLOCK) and array.name in fresh.values:
+                self.arrays[array.name][:1] = fresh.values[array.name]
+        self._setup.set_up()
+        self._step = step
+        seed, epoch = next_epoch()
+        past = self._past_state()
+        self._driver = Driver(seed, epoch)
+        self._build(step, steps, tables or {})
+        if past is not None:
+            self._driver.set_state({"step": step, "events": past})
+        else:
+            self._driver.set_state({"step": step, "events": [[] for _ in self._events]})
+
+    def _past_state(self) -> list[list[np.ndarray]] | None:
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return kept["events"]  # type: ignore[no-any-return]
+        return None if self._driver is None else self._driver.state()["events"]
+
+    def forget(self) -> None:
+        """Drop what is still to be delivered."""
+        self._driver = None
+
+    def _build(self, step: int, steps: int, tables: Mapping[str, np.ndarray]) -> None:
+        driver, program = self._driver, self.prepared.program
+        names = {a.name for a in program.arrays}
+        driver.add_clock(
+            float(self.arrays["clock.dt"][0]) if "clock.dt" in names else 1.0,
+            self._clock_array("clock.t", np.float64) if "clock.t" in names and self.arrays["clock.t"].dtype == np.float64 else None,
+            self._clock_array("clock.t_in_timesteps", np.int64) if "clock.t_in_timesteps" in names else None,
+        )
+        self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name]) for a in program.arrays if a.role is Role.EVENT}
+        self._operations: dict[str, int] = {}
+        self._recorders: dict[str, Any] = {}
+        for kernel in program.kernels:
+            match kernel:
+                case Map():
+                    self._operations[kernel.name] = self._add_map(kernel)
+                case Deliver():
+                    self._operations[kernel.name] = self._add_deliver(kernel)
+                case Record():
+                    self._operations[kernel.name] = self._add_record(kernel)
+                case Table():
+                    self._operations[kernel.name] = self._add_table(kernel, step, steps, tables)
+
+    def _clock_array(self, name: str, dtype: Any) -> np.ndarray:
+        assert self.arrays[name].dtype == dtype
+        return self.arrays[name]
+
+    def _parameters(self, kernel: Map | Deliver) -> tuple[Any, list[np.ndarray]]:
+        source = self._sources[kernel.name]
+        return self._kernels[source.name], [self.arrays[name] for name in source.parameters]
+
+    def _ends(self, space: str) -> dict[str, np.ndarray]:
+        connection = self.inputs.connections.get(space)
+        return {} if connection is None else {"i": connection.pre, "j": connection.post}
+
+    def _add_map(self, kernel: Map) -> int:
+        native, arrays = self._parameters(kernel)
+        roles = {a.name: a.role for a in self.prepared.program.arrays}
+        events = tuple(self._events[s.array] for s in kernel.stores if roles[s.array] is Role.EVENT)
+        only = None if kernel.only is None else self._events[kernel.only]
+        after = () if kernel.after is None else (self._operations[kernel.after],)
+        stream, size = self.inputs.streams.get(kernel.space, 0), self.inputs.sizes[kernel.space]
+        number: int = self._driver.add_map(native, arrays, size, events=events, only=only, after=after, stream=stream, **self._ends(kernel.space))
+        return number
+
+    def _add_deliver(self, kernel: Deliver) -> int:
+        native, arrays = self._parameters(kernel)
+        order, rows, delays = self._rows[kernel.name]
+        number: int = self._driver.add_deliver(
+            native, arrays, self._events[kernel.events], rows, delays=delays.tolist(), order=order, stream=self.inputs.streams.get(kernel.space, 0),
+            **self._ends(kernel.space),
+        )  # fmt: skip
+        return number
+
+    def _add_record(self, kernel: Record) -> int:
+        owner, _, variable = kernel.name.partition(".")
+        monitor = self.prepared.objects.get(owner)
+        array = next(a for a in self.prepared.program.arrays if a.name == kernel.array)
+        if array.role is Role.EVENT:
+            self._recorders[kernel.name] = monitor
+            number: int = self._driver.add_record_events(self._events[kernel.array])
+            return number
+        elements = np.arange(self._size(array))
+        if isinstance(monitor, StateMonitor):
+            self._recorders[kernel.name] = (monitor, variable)
+            elements = monitor.record if array.space is not None else elements
+        number = self._driver.add_record_values(self.arrays[kernel.array], elements)
+        return number
+
+    def _add_table(self, kernel: Table, step: int, steps: int, tables: Mapping[str, np.ndarray]) -> int:
+        array = next(a for a in self.prepared.program.arrays if a.name == kernel.array)
+        if array.role is not Role.EVENT:
+            memory = self.arrays[kernel.array]
+            rows = np.zeros((max(steps, 1), self._size(array)), memory.dtype)
+            rows[:steps] = tables[kernel.name]
+            number: int = self._driver.add_table_values(memory, rows, first_step=step)
+            return number
+        if kernel.name in tables:
+            offsets, indices = sparse(tables[kernel.name])
+        else:
+            offsets, indices = events_of(self.prepared, kernel, step, steps)
+        number = self._driver.add_table_events(self._events[kernel.array], offsets, indices, first_step=step)
+        return number
+
+    def advance(self, steps: int) -> None:
+        self._driver.run(steps, threads=int(prefs["core.threads"]))
+        self._step += steps
+
+    def collect(self) -> None:
+        states: dict[str, tuple[StateMonitor, np.ndarray, dict[str, np.ndarray]]] = {}
+        for name, recorder in self._recorders.items():
+            number = self._operations[name]
+            if isinstance(recorder, SpikeMonitor):
+                indices, steps = self._driver.events(number)[:2]
+                recorder.append(indices, steps)
+            elif recorder is not None:
+                monitor, variable = recorder
+                steps, rows = self._driver.rows(number)
+                states.setdefault(monitor.name, (monitor, steps, {}))[2][variable] = rows
+            self._driver.clear(number)
+        for monitor, steps, values in states.values():
+            if len(steps):
+                monitor.append(steps * monitor.clock.dt_, values)
+        for item in self.prepared.objects.values():
+            event = self._events.get(f"{item.name}.{SPIKE}")
+            if event is not None:
+                item.spikes = self._driver.spikes(event)  # type: ignore[attr-defined]
+
+    def records(self) -> dict[str, tuple[np.ndarray, ...]]:
+        """What the Record kernels collected: (indices, steps) of events, (steps, rows) of values; and nothing is kept."""
+        found = {}
+        for kernel in self.prepared.program.kernels:
+            if isinstance(kernel, Record):
+                number = self._operations[kernel.name]
+                found[kernel.name] = self._driver.events(number)[:2] if kernel.name in self._recorders else self._driver.rows(number)
+                self._driver.clear(number)
+        return found
+
+    # ------------------------------------------------------------------------------------------------------------------------------------------- past
+    def past(self) -> dict[str, np.ndarray]:
+        events = self._driver.state()["events"]
+        past = {}
+        for name, number in self._events.items():
+            array = next(a for a in self.prepared.program.arrays if a.name == name)
+            dense = np.zeros((len(events[number]), self._size(array)), bool)
+            for age, spikes in enumerate(events[number], 1):
+                dense[-age, spikes] = True
+            past[name] = dense
+        return past
+
+    def set_past(self, past: dict[str, np.ndarray]) -> None:
+        lists = []
+        for name in self._events:
+            rows = past.get(name, np.zeros((0, 0), bool))
+            lists.append([np.flatnonzero(row).astype(np.int32) for row in rows[::-1]])
+        self._driver.set_state({"step": self._step, "events": lists})
+
+
+def sparse(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets by step and indices of the events in a raster of shape (steps, elements)."""
+    steps, indices = np.nonzero(dense)
+    offsets = np.zeros(len(dense) + 1, np.int64)
+    np.cumsum(np.bincount(steps, minlength=len(dense)), out=offsets[1:])
+    return offsets, indices.astype(np.int32)

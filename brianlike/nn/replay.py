@@ -1,0 +1,91 @@
+"""The module's batch in the simulator: one sample after the other, through the kernels that `run` uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from codegen.ir import Role
+
+from ..engines import Engine
+from ..groups import Group
+from ..network import make_engine
+from ..synapses import Synapses
+from .recording import Recorder, parts
+
+if TYPE_CHECKING:
+    from .module import NetworkModule
+
+
+def simulate(module: NetworkModule, tables: dict[str, torch.Tensor], progress: Callable[..., Any] | None) -> Any:
+    """The record of `module(x)`, computed by the simulator from the same initial values. The user's objects are as before afterwards."""
+    prepared = module.prepared
+    items = [item for item in prepared.objects.values() if isinstance(item, Group | Synapses)]
+    before = {item.name: item.state.snapshot() for item in items}
+    steps = next(iter(tables.values())).shape[0]
+    batch = next(iter(tables.values())).shape[1:-1]
+    flat = {name: table.detach().to("cpu").reshape(steps, -1, table.shape[-1]).numpy() for name, table in tables.items()}
+    _check_spikes(module, flat)
+    start = {**module._constants, **module.learned_values()}
+    engine = make_engine(prepared)
+    try:
+        samples = max(table.shape[1] for table in flat.values())
+        results: list[dict[str, torch.Tensor]] = []
+        for n in progress(range(samples)) if progress else range(samples):
+            _enter(items, start)
+            engine.forget()
+            engine.begin(0, steps, {name: table[:, min(n, table.shape[1] - 1)] for name, table in flat.items()})
+            engine.advance(steps)
+            results.append(_read(module, engine, steps))
+    finally:
+        for item in items:
+            item.state.restore(before[item.name])
+    return module._record_type(*(_stack([r[key] for r in results], batch, parts(spec)[2] is None, module) for key, spec in module._specs.items()))
+
+
+def _enter(items: list[Group | Synapses], start: dict[str, np.ndarray]) -> None:
+    for item in items:
+        for name in item.state.variables:
+            values = start.get(f"{item.name}.{name}")
+            if values is not None:
+                item.state[name][...] = values
+
+
+def _check_spikes(module: NetworkModule, tables: dict[str, np.ndarray]) -> None:
+    roles = {a.name: a.role for a in module.prepared.program.arrays}
+    for key, (table, _, _) in module._inputs.items():
+        array = table.rsplit(".", 1)[0] + "._spike"
+        if roles.get(array) is Role.EVENT and table.endswith(".spikes") and not np.isin(tables[table], (0, 1)).all():
+            raise ValueError(f"the simulator knows whole spikes only: input {key!r} must hold 0 and 1")
+
+
+def _read(module: NetworkModule, engine: Engine, steps: int) -> dict[str, torch.Tensor]:
+    """One sample's record, shape (T, N) or (N,)."""
+    found = engine.records()
+    results = {}
+    for key, spec in module._specs.items():
+        owner, variable, reduction = parts(spec)
+        if variable == "_spike":
+            indices, when = found[key]
+            dense = np.zeros((steps, len(owner)))  # type: ignore[arg-type]
+            dense[when.astype(np.int64), indices.astype(np.int64)] = 1.0
+        else:
+            _, dense = found[key]
+            dense = np.broadcast_to(dense, (steps, dense.shape[-1]))
+        rows = torch.from_numpy(np.ascontiguousarray(dense, np.float64))
+        recorder = Recorder(reduction)
+        for row in rows:
+            recorder.add(row)
+        results[key] = recorder.result(steps, rows[:0].sum(0))
+    return results
+
+
+def _stack(samples: list[torch.Tensor], batch: torch.Size, timed: bool, module: NetworkModule) -> torch.Tensor:
+    axis = 1 if timed else 0
+    value = torch.stack(samples, axis)
+    shape = (value.shape[0], *batch, value.shape[-1]) if timed else (*batch, value.shape[-1])
+    value = value.reshape(shape).to(module._like.dtype)
+    return value.transpose(0, 1) if timed and module.batch_first and value.dim() > 2 else value

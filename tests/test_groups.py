@@ -1,0 +1,152 @@
+"""Groups of neurons and of inputs: what their constructors accept, and which spikes inputs give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brianlike.equations import Equations
+from brianlike.groups import NeuronGroup
+from brianlike.inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
+from brianlike.units import DimensionMismatchError, Hz, kHz, ms, second
+from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError, UnsupportedError
+from codegen.ir import Model
+
+LIF = "dv/dt = -v/tau : volt (unless refractory)\ntau : second (constant)"
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------- NeuronGroup
+def test_a_group_knows_what_it_was_made_from() -> None:
+    G = NeuronGroup(3, Equations(LIF), "euler", threshold="v > 1*mV", reset="v = 0*mV", refractory=5 * ms, order=2, namespace={"a": 1}, name="cells")
+    assert (G.N, len(G), G.name, G.when, G.order, G.method, G.active) == (3, 3, "cells", "groups", 2, "euler", True)
+    assert (G.threshold, G.reset, G.refractory, G.namespace) == ("v > 1*mV", "v = 0*mV", "0.005*second", {"a": 1})
+    assert isinstance(G.model, Model) and G.model.refractory is not None and not G.model.refractory.conditional
+    assert G.spikes.dtype == np.int32 and G.spikes.size == 0 and list(G.i) == [0, 1, 2] and G.t == 0 * ms and G.dt == 0.1 * ms
+    assert G.equations.names == {"v", "tau"} and list(G.state["i"]) == [0, 1, 2] and G.state["N"] == 3
+    assert eval(repr(G)).equations == G.equations and NeuronGroup(np.int64(2)).N == 2 and NeuronGroup(2.0).N == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("refractory", [False, 0 * ms, 3 * ms, "tau", "v > 1*mV", "3*ms"])
+def test_refractory_takes_times_and_conditions(refractory: object) -> None:
+    G = NeuronGroup(2, LIF, threshold="v > 1*mV", refractory=refractory)
+    assert ("_lastspike_step" in G.state) is (refractory is not False)
+    assert refractory is False or (G.model.refractory is not None and G.model.refractory.conditional == (refractory == "v > 1*mV"))
+
+
+def test_the_time_before_the_first_spike_does_not_depend_on_dt() -> None:
+    for dt in (0.1 * ms, 1 * ms, 0.01 * ms):
+        G = NeuronGroup(1, LIF, threshold="v > 1*mV", refractory=1 * ms, dt=dt)
+        assert np.allclose(G.lastspike_, -1e4)
+
+
+WRONG: dict[str, tuple[type[Exception], str]] = {
+    "NeuronGroup(0, LIF)": (ValueError, "N must be from 1 to 2**31 - 1, not 0"),
+    "NeuronGroup(2**31, LIF)": (ValueError, "N must be from 1 to 2**31 - 1, not 2147483648"),
+    "NeuronGroup(1.5, LIF)": (TypeError, "N must be a whole number of neurons, not 1.5"),
+    "NeuronGroup(True, LIF)": (TypeError, "N must be a whole number of neurons, not True"),
+    "NeuronGroup(LIF, 3)": (TypeError, "N must be a whole number of neurons"),
+    "NeuronGroup(1, 3)": (TypeError, "equations are given as text, not int"),
+    "NeuronGroup(1, 'dv/dt = -v/tau')": (EquationError, "the equation of `v` has no unit"),
+    "NeuronGroup(1, 'v : mV')": (UnitError, "`mV` cannot be the unit of an equation"),
+    "NeuronGroup(1, 'v : vlot')": (UnknownNameError, "`vlot` is not a unit"),
+    "NeuronGroup(1, 'name : 1')": (EquationError, "`name` cannot name a variable: every NeuronGroup has an attribute of that name\n  name : 1\n  ^^^^\n"),
+    "NeuronGroup(1, 'i : 1')": (EquationError, "`i` is reserved"),
+    "NeuronGroup(1, LIF, reset='v = 0*mV')": (EquationError, "a reset without a threshold would never happen"),
+    "NeuronGroup(1, LIF, threshold=3)": (TypeError, "threshold must be text, not 3"),
+    "NeuronGroup(1, LIF, method=3)": (TypeError, "method must be the name of an integrator such as 'exact' or 'euler', not 3"),
+    "NeuronGroup(1, LIF, threshold='v > 0*mV', refractory=3)": (DimensionMismatchError, "refractory must be a time such as 0.1*ms, not 3 (no unit)"),
+    "NeuronGroup(1, LIF, threshold='v > 0*mV', refractory=True)": (TypeError, "refractory must be False, a time or a string, not True"),
+    "NeuronGroup(1, LIF, threshold='v > 0*mV', refractory=-1*ms)": (EquationError, "a refractory period of -0.001 seconds is not possible"),
+    "NeuronGroup(2, LIF, threshold='v > 0*mV', refractory=[1, 2]*ms)": (TypeError, "refractory must be one time or a string; for one time a neuron"),
+    "NeuronGroup(1, LIF, events={'burst': 'v > 0*mV'})": (UnsupportedError, "custom events (burst) come in a later version"),
+    "NeuronGroup(1, LIF, namespace=[1])": (TypeError, "namespace must be a dict from names to values, not list"),
+    "NeuronGroup(1, LIF, dt=3)": (DimensionMismatchError, "dt of 'clock' must be a time such as 0.1*ms, not 3 (no unit)"),
+    "NeuronGroup(1, LIF, dtype=int)": (TypeError, "the variables of equations can be float64 or float32, not int64"),
+    "NeuronGroup(1, LIF, name='a b')": (ValueError, "'a b' cannot be a name"),
+    "NeuronGroup(1, LIF, order=0.5)": (TypeError, "order must be a whole number, not 0.5"),
+    "NeuronGroup(1, LIF, name='a')[0:1]": (NotImplementedError, "subgroups such as a[slice(0, 1, None)] come in a later version"),
+    "NeuronGroup(1, LIF).run_regularly('v = 0*mV')": (NotImplementedError, "run_regularly comes in a later version"),
+    "PoissonGroup(2, 3)": (DimensionMismatchError, "poissongroup"),
+    "PoissonGroup(2, -3*Hz)": (ValueError, "rates must be finite and not negative, but contain -3 Hz"),
+    "PoissonGroup(2, [1, 2, 3]*Hz)": (ValueError, "poissongroup"),
+    "PoissonGroup(2, 'i*')": (ModelError, "a value is missing after `*`"),
+    "PoissonGroup(2, 'i*Hz').rates = 3*Hz": (TypeError, "'rates' of 'poissongroup"),
+    "SpikeGeneratorGroup(2, [0, 2], [1, 2]*ms, name='g')": (IndexError, "'g' has neurons 0 to 1, but indices contains 2"),
+    "SpikeGeneratorGroup(2, [0, -1], [1, 2]*ms, name='g')": (IndexError, "'g' has neurons 0 to 1, but indices contains -1"),
+    "SpikeGeneratorGroup(2, [0.5], [1]*ms, name='g')": (TypeError, "indices of 'g' must be whole numbers, not float64"),
+    "SpikeGeneratorGroup(2, [0, 1], [1]*ms, name='g')": (ValueError, "indices and times of 'g' must be lists of one length, but have shapes (2,) and (1,)"),
+    "SpikeGeneratorGroup(2, [0], [1], name='g')": (DimensionMismatchError, "times of 'g' must be a time such as 0.1*ms, not [1] (no unit)"),
+    "SpikeGeneratorGroup(2, [0], [-1]*ms, name='g')": (ValueError, "times of 'g' must be finite and not negative, but contain -0.001 s"),
+    "SpikeGeneratorGroup(2, [0], [np.nan]*ms, name='g')": (ValueError, "times of 'g' must be finite and not negative, but contain nan s"),
+    "SpikeGeneratorGroup(2, [1, 0, 1], [1.02, 1, 1]*ms, name='g')": (ValueError, "neuron 1 of 'g' spikes twice in the step at 0.001 s (dt is 0.0001 s)"),
+    "SpikeGeneratorGroup(2, [0, 1], [2, 1]*ms, sorted=True, name='g')": (ValueError, "sorted=True, but the spike times of 'g' are not in order"),
+    "SpikeGeneratorGroup(2, [0], [2]*ms, period=2*ms, name='g')": (ValueError, "the last spike of 'g' (0.002 s) must come before the end of its period"),
+    "SpikeGeneratorGroup(2, [0], [1]*ms, period=2.05*ms, name='g')": (ValueError, "the period of 'g' (0.00205 s) must be a multiple of its dt (0.0001 s)"),
+    "SpikeGeneratorGroup(2, [0], [1]*ms, period=-2*ms, name='g')": (ValueError, "period of 'g' must not be negative"),
+}
+
+
+@pytest.mark.parametrize("code", WRONG)
+def test_wrong_arguments_are_refused(code: str) -> None:
+    error, text = WRONG[code]
+    with pytest.raises(error) as caught:
+        exec(code, dict(globals()))
+    assert str(caught.value).startswith(text)
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------ inputs
+def test_rates() -> None:
+    P = PoissonGroup(3, [1, 2, 3] * Hz, name="noise")
+    assert list(P.rates_) == [1, 2, 3] and P.when == "thresholds" and P.threshold == "rand() < rates*dt" and P.model.events[0].name == "spike"
+    P.rates = 5 * kHz
+    P.rates[0] = "2*rates"
+    assert list(P.rates_) == [10_000, 5_000, 5_000]
+    fast = 7 * Hz
+    T = PoissonGroup(3, "i*fast + t*Hz/second")
+    assert list(T.rates_) == [0, 7, 14] and fast == 7 * Hz
+    with pytest.raises(AttributeError, match="did you mean 'rates'"):
+        P.rate = 3 * Hz
+
+
+@st.composite
+def trains(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int]:
+    spikes = draw(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 3)), unique=True, max_size=30))
+    return spikes, draw(st.sampled_from([0, 20, 25, 33]))
+
+
+@given(trains(), st.integers(0, 70), st.integers(0, 30), st.sampled_from([1e-4, 1e-3, 2.5e-5]), st.floats(-0.0009, 0.99))
+def test_spikes_fall_into_the_right_steps(train: tuple[list[tuple[int, int]], int], first: int, steps: int, dt: float, within: float) -> None:
+    """Any part of a run sees the same spikes; a time up to a thousandth of a step early belongs to the step it means."""
+    spikes, period = train
+    times = np.array([max(0.0, (step + within) * dt) for step, _ in spikes])
+    G = SpikeGeneratorGroup(4, [n for _, n in spikes], times * second, dt=dt * second, period=period * dt * second)
+    offsets, indices = G.events_by_step(first, steps, dt)
+    assert offsets.dtype == np.int64 and indices.dtype == np.int32 and offsets.size == steps + 1 and offsets[0] == 0
+    for k in range(steps):
+        now = (first + k) % period if period else first + k
+        assert sorted(indices[offsets[k] : offsets[k + 1]]) == sorted(n for step, n in spikes if step == now)
+
+
+def test_set_spikes_replaces_all_or_nothing() -> None:
+    G = SpikeGeneratorGroup(2, [0, 1], [1, 2] * ms)
+    with pytest.raises(ValueError, match="spikes twice"):
+        G.set_spikes([0, 0], [1, 1] * ms)
+    assert list(G.events_by_step(0, 30, 1e-4)[1]) == [0, 1]
+    G.set_spikes([1], [0.5] * ms, period=1 * ms)
+    assert list(np.flatnonzero(np.diff(G.events_by_step(0, 30, 1e-4)[0]))) == [5, 15, 25]
+
+
+def test_a_larger_dt_is_checked_when_it_is_used() -> None:
+    G = SpikeGeneratorGroup(2, [0, 0], [1, 1.5] * ms, name="g")
+    with pytest.raises(ValueError, match=r"neuron 0 of 'g' spikes twice in the step at 0.001 s \(dt is 0.001 s\)"):
+        G.events_by_step(0, 3, 1e-3)
+
+
+def test_input_groups_are_silent_until_told() -> None:
+    inputs = InputGroup(5, "x")
+    assert (inputs.N, inputs.name, inputs.when) == (5, "x", "thresholds") and inputs.events_by_step(0, 10, 1e-4)[1].size == 0
+    inputs.set_spikes([4, 3], [0.2, 0.1] * ms)
+    offsets, indices = inputs.events_by_step(0, 4, 1e-4)
+    assert list(offsets) == [0, 0, 1, 2, 2] and list(indices) == [3, 4] and repr(inputs) == "InputGroup(5, name='x')"
