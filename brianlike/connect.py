@@ -80,7 +80,8 @@ def by_condition(
     Parameters
     ----------
     condition : function of two index arrays, optional
-        Returns booleans; it is called for a bounded number of pairs at a time, in order.
+        Returns booleans; it is called for a bounded number of pairs at a time, in order. Where `p` is one number, it is asked only about pairs that chance
+        has chosen already.
     p : float or function of two index arrays, optional
         Probability; a function is asked only about pairs that fulfil the condition. Values outside 0 to 1 count as the nearest of them, but one number
         must be a probability.
@@ -96,16 +97,18 @@ def by_condition(
     >>> by_condition(3, 3, lambda i, j: i == j)
     (array([0, 1, 2], dtype=int32), array([0, 1, 2], dtype=int32))
     """
-    constant = 1.0 if p is None else None if callable(p) else checked_probability(p)
     chunk = CHUNK if chunk is None else chunk
     total = n_pre * n_post
-    if condition is None and constant is not None:
-        flats = _bernoulli(total, constant, rng, chunk)
+    if callable(p):
+        flats = _scan(total, n_post, condition, p, rng, chunk)
     else:
-        flats = _scan(total, n_post, condition, p if constant is None else constant, rng, chunk)
+        flats = _bernoulli(total, 1.0 if p is None else checked_probability(p), rng, chunk)
     found, count = [], 0
     for flat in flats:
         i, j = np.divmod(flat, max(n_post, 1))
+        if condition is not None and not callable(p) and flat.size:
+            chosen = np.broadcast_to(_checked_condition(condition(i, j)), flat.shape)
+            i, j = i[chosen], j[chosen]
         i, j = multiply(i, j, n)
         count += i.size
         _check_total(count)
@@ -114,7 +117,7 @@ def by_condition(
     return np.concatenate([empty, *(i for i, _ in found)]), np.concatenate([empty, *(j for _, j in found)])
 
 
-def _scan(total: int, n_post: int, condition: PairFunction | None, p: object, rng: np.random.Generator | None, chunk: int):
+def _scan(total: int, n_post: int, condition: PairFunction | None, p: PairFunction, rng: np.random.Generator | None, chunk: int):
     """The chosen pairs, as numbers `i*n_post + j`, one array for each run of `chunk` candidates."""
     for start in range(0, total, chunk):
         flat = np.arange(start, min(start + chunk, total), dtype=np.int64)
@@ -122,8 +125,8 @@ def _scan(total: int, n_post: int, condition: PairFunction | None, p: object, rn
         if condition is not None:
             chosen = np.broadcast_to(_checked_condition(condition(i, j)), flat.shape)
             flat, i, j = flat[chosen], i[chosen], j[chosen]
-        if p != 1.0 and flat.size:
-            probability = np.broadcast_to(_no_nan(p(i, j)) if callable(p) else np.asarray(p), flat.shape)
+        if flat.size:
+            probability = np.broadcast_to(_no_nan(p(i, j)), flat.shape)
             flat = flat[_generator(rng).random(flat.size) < probability]
         yield flat
 

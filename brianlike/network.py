@@ -21,7 +21,7 @@ from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import caller_namespace
 from .objects import SimulationObject
 from .preferences import prefs
-from .prepare import Prepared, prepare
+from .prepare import Prepared, blueprint, prepare
 from .synapses import Synapses
 from .units import Quantity
 
@@ -202,11 +202,10 @@ class Network:
             if isinstance(item, Synapses):
                 item._ready()
         self._check_complete()
-        prepared = prepare(self.objects, self.schedule, names)
-        signature = (prepared.program, tuple(id(o) for o in self.objects), prefs["codegen.target"], prefs["core.threads"], _shape(prepared))
-        if self._engine is not None and signature == self._signature:
-            self._engine.prepared.resolved = prepared.resolved
+        signature = (prefs["codegen.target"], blueprint(self.objects, self.schedule))
+        if self._engine is not None and signature == self._signature and self._engine.prepared.read_constants(names):
             return self._engine
+        prepared = prepare(self.objects, self.schedule, names)
         past = None if self._engine is None else self._engine.past()
         engine = make_engine(prepared)
         engine.begin(self._steps, 0)
@@ -244,20 +243,6 @@ class Network:
     def explain(self) -> str:
         """The compiled network as text: the Program that a run executes."""
         return str(prepare(self.objects, self.schedule, caller_namespace()).program)
-
-
-def _shape(prepared: Prepared) -> tuple[object, ...]:
-    """What an engine fixes when it is made: sizes, connections and delays."""
-    rows: list[object] = []
-    for item in prepared.objects.values():
-        if isinstance(item, Synapses):
-            delays = [np.asarray(item.delay_steps(name)).tobytes() for name in item.pathways]
-            rows.append((len(item), item.state["i"].tobytes(), item.state["j"].tobytes(), *delays))
-        elif isinstance(item, Group):
-            rows.append(len(item))
-        elif isinstance(item, StateMonitor):
-            rows.append(item.record.tobytes())
-    return tuple(rows)
 
 
 def make_engine(prepared: Prepared) -> Engine:

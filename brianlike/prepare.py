@@ -14,11 +14,13 @@ from codegen.integrate import DEFAULT_METHODS
 from codegen.ir import Fire, Kernel, Let, Program, Record, Result, Role, Step, Table, Variable
 from codegen.lower import Detach, dtype_of
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
+from codegen.resolve import unit_external
 
-from .expressions import Resolved, resolve_model
+from .expressions import Resolved, external_variable, resolve_model
 from .groups import Group
 from .inputs import InputGroup, SpikeGeneratorGroup
 from .monitors import SpikeMonitor, StateMonitor
+from .namespaces import externals
 from .objects import SimulationObject
 from .simulate import Connection, Inputs
 from .synapses import Synapses
@@ -35,6 +37,19 @@ class Prepared:
     compiled: dict[str, Compiled]
     resolved: dict[str, Resolved]
     extra: tuple[Kernel, ...] = field(default=())
+
+    def read_constants(self, namespace: Mapping[str, object]) -> bool:
+        """Take the constants' values from the namespaces as they are now; False where one has another unit or type, or none: then compile anew."""
+        fresh: dict[str, Resolved] = {}
+        for name, resolved in self.resolved.items():
+            wanted = [v for v in resolved.values if unit_external(v) is None]
+            found = externals(wanted, self.objects[name].namespace, namespace)
+            for constant in wanted:
+                if constant not in found or external_variable(constant, *found[constant]) != resolved.model.variable(constant):
+                    return False
+            fresh[name] = replace(resolved, values={**resolved.values, **{constant: value for constant, (value, _) in found.items()}})
+        self.resolved = fresh
+        return True
 
     def inputs(self, seed: int = 0, epoch: int = 0) -> Inputs:
         """The arrays of the objects themselves (a run changes them in place), and their connections."""
@@ -111,6 +126,20 @@ def prepare(
             kernels += _state_records(item, parts, compiled)
     program = compile_program(list(parts.values()), kernels, schedule)
     return Prepared(program, active, compiled, resolved, tuple(kernels))
+
+
+def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> tuple[object, ...]:
+    """What a compiled network and its engine depend on and users can change between runs, the units of constants apart; equal blueprints, equal networks."""
+    rows: list[object] = [tuple(schedule)]
+    for item in objects:
+        if not item.active:
+            continue
+        rows.append((id(item), item.when, item.order, item.clock.dt_))
+        if isinstance(item, Synapses):
+            rows.append(item.layout())
+        elif isinstance(item, StateMonitor):
+            rows.append(id(item.record))
+    return tuple(rows)
 
 
 def _with_events(group: Group, resolved: Resolved) -> Resolved:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -41,6 +42,11 @@ class State:
     float_dtype : dtype, optional
         Type of floating point variables; `prefs.core.default_float_dtype` if left out.
 
+    Attributes
+    ----------
+    written : Counter
+        How often each variable was assigned to from outside a run; who sorted by a variable sees here that it must do so again.
+
     Examples
     --------
     >>> state = State((Variable("v", Role.STATE),), 3)
@@ -55,6 +61,7 @@ class State:
         if self.float_dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
             raise TypeError(f"the variables of equations can be float64 or float32, not {self.float_dtype}")
         self.variables: dict[str, Variable] = {}
+        self.written: Counter[str] = Counter()
         self._dtypes: dict[str, np.dtype] = {}
         self._buffers: dict[str, np.ndarray] = {}
         self._views: dict[str, np.ndarray] = {}
@@ -92,6 +99,7 @@ class State:
 
     def __setitem__(self, name: str, value: object) -> None:
         self._views[name][:] = value
+        self.written[name] += 1
 
     def __contains__(self, name: object) -> bool:
         return name in self._views
@@ -120,6 +128,7 @@ class State:
                 self._buffers[name] = buffer
             buffer[min(old, size) : padded(size)] = _FILL.get(name, 0)
             self._views[name] = buffer[:size]
+            self.written[name] += 1
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """A copy of all values."""
@@ -139,7 +148,9 @@ class State:
         if sizes and sizes != {self.size}:
             self.resize(sizes.pop())
         for name, view in self._views.items():
-            view[:] = snapshot[name] if name in snapshot else _FILL.get(name, 0)
+            values = snapshot[name] if name in snapshot else _FILL.get(name, 0)
+            if not np.array_equal(view, np.broadcast_to(values, view.shape)):
+                self[name] = values
 
 
 def _dtype(given: Any) -> np.dtype[Any]:

@@ -330,6 +330,12 @@ class Synapses(VariableOwner):
         steps = (delays / step + 0.5).astype(np.int64)
         return int(steps[0]) if np.all(steps == steps[0]) else steps
 
+    def layout(self) -> tuple[object, ...]:
+        """Equal as long as connections, delays and the places of pathways in the schedule are as they were."""
+        written = self.state.written
+        pathways = [(key, p.when, p.order, p.active, written[_delay_name(key)], p.source.clock.dt_) for key, p in self.pathways.items()]
+        return (self.state.size, written["i"], written["j"], *pathways)
+
     @property
     def i(self) -> VariableView:
         """Presynaptic neuron of each synapse; read-only."""

@@ -174,7 +174,8 @@ class VariableView:
 
     def _write(self, indices: Any, values: np.ndarray) -> None:
         owner, variable = self._owner, self._variable
-        target = owner.state[LAST_SPIKE if variable.name == "lastspike" else variable.name]
+        stored = LAST_SPIKE if variable.name == "lastspike" else variable.name
+        target = owner.state[stored]
         needed = target[indices].shape
         if values.shape not in ((), (1,), needed):
             raise ValueError(f"{owner.name}.{self.name} has shape {needed} here, but the value has shape {values.shape}")
@@ -182,6 +183,7 @@ class VariableView:
             values = np.rint(values / owner.clock.dt_)
         values = _fit(values, target.dtype, f"{owner.name}.{self.name}")
         target[indices] = values if values.shape == needed else values.reshape(-1)[0]
+        owner.state.written[stored] += 1
 
     def _update(self, function: Callable[[Any, Any], Any], other: object) -> VariableView:
         if isinstance(other, str):

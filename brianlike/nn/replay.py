@@ -75,7 +75,7 @@ def _read(module: NetworkModule, engine: Engine, steps: int) -> dict[str, torch.
         else:
             _, dense = found[key]
             dense = np.broadcast_to(dense, (steps, dense.shape[-1]))
-        rows = torch.from_numpy(np.ascontiguousarray(dense, np.float64))
+        rows = torch.from_numpy(np.array(dense, np.float64))
         recorder = Recorder(reduction)
         for row in rows:
             recorder.add(row)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from ..errors import UnsupportedError
 from ..expr import Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, transform, walk
 from ..functions import FUNCTIONS
-from ..ir import Array, Deliver, Draw, Fire, Let, Line, Load, Map, Propagator, Role, Select, Source, Store
+from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store
 from .base import COMPARISONS, POWERS, Language, write
 from .prelude import PRELUDE as PRELUDE
 
@@ -42,6 +42,7 @@ def canonical(kernel: Map | Deliver) -> tuple[Map | Deliver, tuple[str, ...]]:
 
     What only the driver needs (slot, order, event, delay) is emptied.
     """
+    kernel = replace(kernel, body=tuple(_unforced(line) for line in kernel.body))
     names = tuple(dict.fromkeys([load.array for load in kernel.loads] + [store.array for store in kernel.stores]))
     arrays = {name: f"a{n}" for n, name in enumerate(names)}
     assigned = [load.name for load in kernel.loads] + [line.name for line in kernel.body if not isinstance(line, Propagator)]
@@ -64,6 +65,13 @@ def _known(name: str, values: Mapping[str, str], kernel: str) -> str:
     if name not in values:
         raise TypeError(f"kernel {kernel} uses {name!r} and never assigns it")
     return values[name]
+
+
+def _unforced(line: Line) -> Line:
+    """Without gradients, a forced event is a choice like any other."""
+    if not isinstance(line, Force):
+        return line
+    return Let(line.name, Where(line.mask, Compare("!=", line.value, Number(0.0)), line.fired), DType.BOOL)
 
 
 def _rename_line(line: Line, values: Mapping[str, str], kernel: str) -> Line:

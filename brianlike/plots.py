@@ -1,0 +1,111 @@
+"""Pictures of results. matplotlib is imported when the first one is drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .monitors import SpikeMonitor, StateMonitor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["confusion_matrix", "demo_figure", "learning_curve", "raster", "traces"]
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def raster(axes: Axes, monitor: SpikeMonitor, **style: Any) -> None:
+    """Spikes as points: time in ms against neuron."""
+    style = {"s": 4, "color": "black", "linewidths": 0} | style
+    axes.scatter(monitor.t_ * 1e3, monitor.i, **style)
+    axes.set(xlabel="time (ms)", ylabel="neuron", ylim=(-0.5, len(monitor.source) - 0.5))
+
+
+def traces(axes: Axes, monitor: StateMonitor, variable: str = "v", offset: float = 0.0, **style: Any) -> None:
+    """The recorded values of a variable over time in ms, each neuron `offset` above the one before."""
+    values = np.asarray(monitor.values_of(f"{variable}_"))
+    for n, row in enumerate(values):
+        axes.plot(monitor.t_ * 1e3, row + n * offset, label=str(monitor.record[n]), **style)
+    axes.set(xlabel="time (ms)", ylabel=variable)
+
+
+def confusion_matrix(axes: Axes, labels: np.ndarray, predicted: np.ndarray, names: list[str] | None = None) -> None:
+    """How often each class (rows) was taken for each other (columns)."""
+    size = int(max(labels.max(), predicted.max())) + 1
+    counts = np.bincount(labels * size + predicted, minlength=size * size).reshape(size, size)
+    axes.imshow(counts, cmap="Blues")
+    if size <= 12:
+        for row, column in zip(*np.nonzero(counts)):
+            color = "white" if counts[row, column] > counts.max() / 2 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7, color=color)
+    ticks = range(size)
+    axes.set(xlabel="predicted", ylabel="shown", xticks=ticks, yticks=ticks)
+    if names is not None:
+        axes.set_xticks(ticks, names, fontsize=7)
+        axes.set_yticks(ticks, names, fontsize=7)
+
+
+def learning_curve(curves: dict[str, list[float]], loss: list[float], title: str) -> Figure:
+    """Accuracies by epoch (each curve with its name), and the loss."""
+    figure = _figure(7, 4)
+    axes = figure.subplots()
+    for name, values in curves.items():
+        axes.plot(range(1, len(values) + 1), values, label=name)
+    axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1), title=title)
+    other = axes.twinx()
+    other.plot(range(1, len(loss) + 1), loss, color="gray", linestyle=":", label="loss")
+    other.set_ylabel("loss")
+    other.set_ylim(bottom=0)
+    axes.legend(loc="lower right", frameon=False)
+    other.legend(loc="center right", frameon=False)
+    return figure  # type: ignore[no-any-return]
+
+
+def demo_figure(
+    image: np.ndarray,
+    label: int,
+    monitors: tuple[SpikeMonitor, SpikeMonitor, StateMonitor, StateMonitor],
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    accuracy: float,
+) -> Figure:
+    """One test image through the trained network, the confusion matrix, and the learned time constants."""
+    input_spikes, hidden_spikes, hidden_v, readout_v = monitors
+    figure = _figure(12, 6.6)
+    axes = figure.subplots(2, 3)
+    raster(axes[0, 0], input_spikes, s=8, color="tab:blue")
+    axes[0, 0].set_title(f"a handwritten {label} as spikes (64 pixels)")
+    inset = axes[0, 0].inset_axes((0.68, 0.02, 0.3, 0.42))
+    inset.imshow(image.reshape(8, 8), cmap="gray_r")
+    inset.set(xticks=[], yticks=[])
+    raster(axes[0, 1], hidden_spikes)
+    axes[0, 1].set_title(f"{len(hidden_spikes.source)} hidden neurons, simulated")
+    traces(axes[0, 2], hidden_v, offset=0.0, linewidth=1)
+    axes[0, 2].axhline(1.0, color="gray", linestyle=":", linewidth=1)
+    axes[0, 2].set(title="membrane potential of four of them", ylabel="v")
+    values = np.asarray(readout_v.v)
+    for n, row in enumerate(values):
+        best = n == int(values.max(1).argmax())
+        axes[1, 0].plot(readout_v.t_ * 1e3, row, color="tab:red" if best else "lightgray", zorder=3 if best else 2, label=str(n) if best else None)
+    axes[1, 0].set(xlabel="time (ms)", ylabel="v", title="read-out: the highest wins")
+    axes[1, 0].legend(frameon=False, loc="upper left")
+    confusion_matrix(axes[1, 1], labels, predicted)
+    axes[1, 1].set_title(f"{len(labels)} test images, accuracy {accuracy:.3f}")
+    bins = np.linspace(0, max(before.max(), after.max()) * 1.05, 25)
+    axes[1, 2].hist(before, bins, alpha=0.5, color="gray", label="before training")
+    axes[1, 2].hist(after, bins, alpha=0.6, color="tab:green", label="learned")
+    axes[1, 2].set(xlabel="membrane time constant (ms)", ylabel="neurons", title="time constants of the hidden neurons")
+    axes[1, 2].legend(frameon=False)
+    return figure  # type: ignore[no-any-return]
