@@ -470,6 +470,7 @@ def _run_ufunc(ufunc: np.ufunc, method: str, bare: list[Any], keywords: dict[str
 def get_dimensions(value: Any) -> Dimensions:
     """The dimensions of a quantity, a number, an array, or a list of them.
 
+    >>> from brianlike.units import mV, volt
     >>> get_dimensions([1*mV, 2*mV]) == volt.dimensions
     True
     """
@@ -487,6 +488,7 @@ dimensions_of = get_dimensions
 def asarray_si(value: Any) -> np.ndarray:
     """The bare floating-point numbers of `value` in SI units, shared where possible.
 
+    >>> from brianlike.units import ms
     >>> asarray_si([1*ms, 2*ms])
     array([0.001, 0.002])
     """

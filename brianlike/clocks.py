@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import weakref
+from typing import Protocol
 
 import numpy as np
 
@@ -32,6 +34,13 @@ def seconds_array(value: object, what: str) -> np.ndarray:
     return array
 
 
+class CountsSteps(Protocol):
+    """What keeps a time as a number of steps of a clock."""
+
+    def recount(self, old: float, new: float) -> None:
+        """Steps last `new` seconds from now on, not `old`."""
+
+
 class Clock:
     """Time that advances in steps of `dt`: `t = timestep*dt`.
 
@@ -51,10 +60,11 @@ class Clock:
     2. * ms
     """
 
-    __slots__ = ("_dt", "_timestep", "name", "__weakref__")
+    __slots__ = ("_dt", "_timestep", "_counting", "name", "__weakref__")
 
     def __init__(self, dt: object, name: str = "clock"):
         self.name = name
+        self._counting: weakref.WeakSet[CountsSteps] = weakref.WeakSet()
         self._timestep: int = 0
         self._dt: float = 1.0
         self.dt = dt
@@ -71,7 +81,13 @@ class Clock:
             raise ValueError(f"dt of {self.name!r} must be positive and finite, not {value!r}")
         if self._timestep:
             self._timestep = round(self._timestep * self._dt / dt)
+        for item in self._counting:
+            item.recount(self._dt, dt)
         self._dt = dt
+
+    def follow(self, item: CountsSteps) -> None:
+        """Tell `item` when dt changes, for as long as it exists."""
+        self._counting.add(item)
 
     @property
     def dt_(self) -> float:
@@ -102,10 +118,14 @@ class Clock:
 
     def set_time(self, t: float) -> None:
         """Go to time `t` (seconds); ValueError unless it is a whole number of steps, within a ten-thousandth of one."""
+        self.timestep = self.whole_steps(t)
+
+    def whole_steps(self, t: float) -> int:
+        """Time `t` (seconds) in steps; ValueError unless it is a whole number of them, within a ten-thousandth of one."""
         step = round(t / self._dt)
         if abs(step * self._dt - t) > 1e-4 * self._dt:
             raise ValueError(f"time {t:g} s is no multiple of the step of {self.name!r} ({self._dt:g} s); choose a dt that divides it, or a new Network")
-        self.timestep = step
+        return step
 
     def same_dt(self, other: Clock) -> bool:
         """Whether both clocks tick together."""

@@ -69,7 +69,8 @@ class CythonSimulation(Engine):
         delays = 0 if kernel.delay is None else self.inputs.values[kernel.delay]
         order, rows, distinct = sorted_rows(ends, delays, count)
         identity = bool((order == np.arange(len(order))).all())
-        return None if identity else np.ascontiguousarray(order, np.int32), rows, distinct
+        late = self.prepared.program.late(kernel)
+        return None if identity else np.ascontiguousarray(order, np.int32), rows, distinct + late
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
@@ -91,7 +92,7 @@ class CythonSimulation(Engine):
     def _past_state(self) -> list[list[np.ndarray]] | None:
         if self._kept is not None:
             kept, self._kept = self._kept, None
-            return kept["events"]  # type: ignore[no-any-return]
+            return kept["events"]
         return None if self._driver is None else self._driver.state()["events"]
 
     def forget(self) -> None:

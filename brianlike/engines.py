@@ -88,7 +88,7 @@ class NumpySimulation(Engine):
             chosen = monitor.record
 
         def record_values(step: int, values: np.ndarray) -> None:
-            rows.append((step, values[chosen] if per_element else values.copy()))
+            rows.append((step, np.array(values[chosen] if per_element else values)))  # a copy: kernels change arrays in place
 
         return record_values
 

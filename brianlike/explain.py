@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from codegen.emit import cython, python
-from codegen.ir import Deliver, Map
+import numpy as np
 
-from .groups import Group
+from codegen.emit import cython, python, torch
+from codegen.fuse import DEFAULT_SCHEDULE
+from codegen.ir import Deliver, Map, Program
+from codegen.surrogate import Surrogate
+
+from .groups import Group, NeuronGroup
 from .namespaces import caller_namespace
 from .objects import SimulationObject
-from .prepare import prepare
+from .prepare import Prepared, prepare
 from .synapses import Synapses
 
 __all__ = ["explain"]
@@ -24,7 +28,7 @@ def explain(*objects: SimulationObject, namespace: Mapping[str, object] | None =
     *objects : groups and synapses; synapses bring the groups that they connect
     namespace : dict, optional
         Values of constants in the texts; by default the names visible where `explain` is called.
-    backend : 'cython', 'python' or 'torch'
+    backend : 'cython', 'numpy' or 'torch'
         Whose source is shown last.
 
     Returns
@@ -32,62 +36,112 @@ def explain(*objects: SimulationObject, namespace: Mapping[str, object] | None =
     str
         The user's text, the resolved model, the core model, the Steps, the Program and the generated source.
 
+    Raises
+    ------
+    ModelError
+        For texts that cannot be compiled, with a caret at the place.
+
     Examples
     --------
     >>> from brianlike import *
     >>> tau = 10*ms
-    >>> G = NeuronGroup(1, 'dv/dt = -v/tau : volt', threshold='v > 10*mV', reset='v = 0*mV', method='exact')
-    >>> print(explain(G).split(chr(10))[0])
+    >>> G = NeuronGroup(1, 'dv/dt = -v/tau : volt', threshold='v > 10*mV', reset='v = 0*mV', method='exact', name='cell')
+    >>> for line in explain(G).splitlines()[:7]:
+    ...     print(line)
     1. The user's text
+    <BLANKLINE>
+    cell = NeuronGroup of 1
+      dv/dt = -v/tau : volt
+      threshold: v > 10*mV
+      reset: v = 0*mV
+      method: exact
     """
     names = dict(caller_namespace()) if namespace is None else dict(namespace)
+    numbered = enumerate(rungs(objects, names, backend).items(), 1)
+    return "\n\n".join(f"{n}. {title}\n\n{text}" for n, (title, text) in numbered)
+
+
+def rungs(objects: Sequence[SimulationObject], namespace: Mapping[str, object], backend: str) -> dict[str, str]:
+    """The title and text of each rung, the user's own first."""
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be {', '.join(map(repr, BACKENDS))}, not {backend!r}")
     wanted = _with_ends(objects)
-    prepared = prepare(wanted, ("start", "groups", "thresholds", "synapses", "resets", "end"), names, monitors=False)
-    rungs = [
-        ("The user's text", "\n\n".join(_text(item) for item in wanted)),
-        ("Model: what was described, every name resolved", "\n\n".join(str(prepared.resolved[item.name].model) for item in wanted)),
-        ("Core model: convenience written out", "\n\n".join(str(prepared.compiled[item.name].core) for item in wanted)),
-        ("Steps: how, for one element, one slot of the schedule at a time", "\n\n".join(_steps(prepared, item) for item in wanted)),
-        ("Program: where and when", str(prepared.program)),
-        (f"Source ({backend})", _source(prepared, backend)),
-    ]
-    return "\n\n".join(f"{n}. {title}\n\n{text}" for n, (title, text) in enumerate(rungs, 1))
+    prepared = prepare(wanted, DEFAULT_SCHEDULE, namespace, monitors=False)
+    return {
+        "The user's text": "\n\n".join(map(user_text, wanted)),
+        "Model: what was described, every name resolved": "\n\n".join(str(prepared.resolved[item.name].model) for item in wanted),
+        "Core model: convenience written out": "\n\n".join(str(prepared.compiled[item.name].core) for item in wanted),
+        "Steps: how, for one element, one slot of the schedule at a time": "\n\n".join(_steps(prepared, item) for item in wanted),
+        "Program: where and when": str(prepared.program),
+        f"Source ({backend})": BACKENDS[backend](prepared.program),
+    }
 
 
-def _with_ends(objects: tuple[SimulationObject, ...]) -> list[SimulationObject]:
+def _with_ends(objects: Sequence[SimulationObject]) -> list[SimulationObject]:
     found: dict[str, SimulationObject] = {}
     for item in objects:
         if not isinstance(item, Group | Synapses):
             raise TypeError(f"explain takes groups and synapses, not {type(item).__name__}")
         for part in (item.source, item.target, item) if isinstance(item, Synapses) else (item,):
             found[part.name] = part
+    if not found:
+        raise TypeError("explain needs at least one group or Synapses object")
     return list(found.values())
 
 
-def _text(item: SimulationObject) -> str:
-    return repr(item)
+def user_text(item: SimulationObject) -> str:
+    """What the user wrote for one object, line by line."""
+    match item:
+        case NeuronGroup():
+            given = {"threshold": item.threshold, "reset": item.reset, "refractory": item.refractory, "method": item.method}
+            rows = [f"{item.name} = NeuronGroup of {len(item)}", *_lines(str(item.equations))]
+        case Synapses():
+            given = {f"on_{path.side.value} ({key})": path.code + _delay(item, key) for key, path in item.pathways.items()}
+            rows = [f"{item.name} = Synapses from {item.source.name} to {item.target.name}, {len(item)} of them", *_lines(str(item.equations))]
+        case _:
+            return repr(item)
+    return "\n".join([*rows, *(f"  {key}: {'; '.join(line.strip() for line in _lines(str(value)))}" for key, value in given.items() if value is not None)])
 
 
-def _steps(prepared, item: SimulationObject) -> str:  # type: ignore[no-untyped-def]
+def _delay(synapses: Synapses, key: str) -> str:
+    steps = np.unique(synapses.delay_steps(key))
+    if not steps.any():
+        return ""
+    return f"   [after {steps[0]} steps]" if len(steps) == 1 else f"   [after {steps[0]} to {steps[-1]} steps]"
+
+
+def _lines(text: str) -> list[str]:
+    return [f"  {line.strip()}" for line in text.splitlines() if line.strip()]
+
+
+def _steps(prepared: Prepared, item: SimulationObject) -> str:
     compiled = prepared.compiled[item.name]
-    method = f"(integrated by {compiled.method})\n" if compiled.method else ""
-    return method + "\n".join(str(step) for step in compiled.part.steps)
+    heading = f"{item.name}, integrated by {compiled.method}" if compiled.method else item.name
+    return "\n".join([heading, *map(str, compiled.part.steps)])
 
 
-def _source(prepared, backend: str) -> str:  # type: ignore[no-untyped-def]
-    kernels = [k for k in prepared.program.kernels if isinstance(k, Map | Deliver)]
-    setup = "\n".join(python.render(kernel).text for kernel in prepared.program.setup)
-    if backend == "cython":
-        arrays = {a.name: a for a in prepared.program.arrays}
-        steps = "\n".join(cython.render(kernel, arrays).text for kernel in kernels)
-    elif backend == "torch":
-        from codegen.emit import torch as emitter
-        from codegen.surrogate import Surrogate
+# ------------------------------------------------------------------------------------------------------------------------------------- the source, last
+def _cython(program: Program) -> str:
+    arrays = {array.name: array for array in program.arrays}
+    return _source([python.render(kernel).text for kernel in program.setup], [cython.render(kernel, arrays).text for kernel in _bodies(program)])
 
-        setup = ""
-        steps = "\n".join(emitter.render(kernel, Surrogate()).text for kernel in (*prepared.program.setup, *kernels))
-    elif backend == "python":
-        steps = "\n".join(python.render(kernel).text for kernel in kernels)
-    else:
-        raise ValueError(f"backend must be 'cython', 'python' or 'torch', not {backend!r}")
-    return f"{setup}\n{steps}" if setup else steps
+
+def _numpy(program: Program) -> str:
+    return _source([python.render(kernel).text for kernel in program.setup], [python.render(kernel).text for kernel in _bodies(program)])
+
+
+def _torch(program: Program) -> str:
+    gradient = Surrogate()
+    return _source([torch.render(kernel, gradient).text for kernel in program.setup], [torch.render(kernel, gradient).text for kernel in _bodies(program)])
+
+
+BACKENDS: dict[str, Callable[[Program], str]] = {"cython": _cython, "numpy": _numpy, "torch": _torch}
+
+
+def _bodies(program: Program) -> list[Map | Deliver]:
+    return [kernel for kernel in program.kernels if isinstance(kernel, Map | Deliver)]
+
+
+def _source(setup: list[str], steps: list[str]) -> str:
+    once = ["# once, before the first step", *setup] if setup else []
+    return "\n\n".join(text.strip("\n") for text in [*once, *(["# in every step"] if steps else []), *steps])

@@ -38,6 +38,11 @@ class Group(VariableOwner):
         self.state["N"] = size
         if LAST_SPIKE in self.state:
             self.state[LAST_SPIKE] = round(-1e4 / self.clock.dt_)
+            self.clock.follow(self)
+
+    def recount(self, old: float, new: float) -> None:
+        """Keep the time of the last spikes when the step of the clock changes (the clock calls this)."""
+        self.state[LAST_SPIKE] = np.rint(self.state[LAST_SPIKE] * (old / new))
 
     def element_indices(self, item: object, namespace: Mapping[str, object] | None = None) -> Any:
         return element_indices(item, self._size, self, namespace)
@@ -128,14 +133,14 @@ class NeuronGroup(Group):
     Examples
     --------
     >>> from brianlike.units import ms, mV
-    >>> G = NeuronGroup(3, "dv/dt = -v/tau : volt\\ntau : second", threshold="v > 10*mV", reset="v = 0*mV", refractory=2*ms)
+    >>> G = NeuronGroup(3, "dv/dt = -v/tau : volt\\ntau : second", threshold="v > 10*mV", reset="v = 0*mV", refractory=2*ms, name="cells")
     >>> G.v = "i*mV"
     >>> G.tau = 20*ms
     >>> G.v
-    <neurongroup.v: array([0., 1., 2.]) * mV>
+    <cells.v: array([0., 1., 2.]) * mV>
     >>> G.v["i > 0"] += 1*mV
     >>> G.v_
-    <neurongroup.v_: array([0.   , 0.002, 0.003])>
+    <cells.v_: array([0.   , 0.002, 0.003])>
     """
 
     method: str | tuple[str, ...] | None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
+from codegen.errors import UnsupportedError
 from codegen.fuse import DEFAULT_SCHEDULE
-from codegen.ir import Role
+from codegen.ir import Deliver, Map, Propagator, Role
 
 from .build import CompilerUnavailable
 from .clocks import Clock, seconds
@@ -65,7 +70,9 @@ class Network:
         self.objects: list[SimulationObject] = []
         self.schedule: list[str] = list(DEFAULT_SCHEDULE)
         self._steps = 0
+        self._dt: float | None = None  # the length of each of these steps (None: no run yet)
         self._engine: Engine | None = None
+        self._waiting: dict[str, np.ndarray] | None = None  # what the next engine has to deliver, where no engine holds it
         self._signature: object = None
         self._stopped = False
         self.add(*objects)
@@ -117,12 +124,12 @@ class Network:
     @property
     def t(self) -> Quantity:
         """Time simulated so far."""
-        return Quantity(self.t_, self._second) if self.objects else Quantity(0.0, self._second)
+        return Quantity(self.t_, self._second)
 
     @property
     def t_(self) -> float:
         """Time simulated so far in seconds, without units."""
-        return self._steps * self.clock.dt_ if self.objects else 0.0
+        return 0.0 if self._dt is None else self._steps * self._dt
 
     @property
     def _second(self) -> Any:
@@ -167,12 +174,16 @@ class Network:
             raise ValueError(f"a run cannot last {duration!r}: the duration must not be negative")
         steps = int(np.ceil(length / clock.dt_ - 1e-4))
         names = dict(caller_namespace(level)) if namespace is None else dict(namespace)
+        self._recount(clock)
         engine = self._prepare(names)
         self._stopped = False
         progress = _progress(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, steps, clock.dt_)
+        _RUNNING.append(self)
         try:
-            self._advance(engine, steps, progress)
+            with _ctrl_c(self.stop):
+                self._advance(engine, steps, progress)
         finally:
+            _RUNNING.remove(self)
             engine.collect()
             for item in self.objects:
                 item.clock.timestep = self._steps
@@ -196,6 +207,16 @@ class Network:
         """End the run after the steps under way; to be called from a report function."""
         self._stopped = True
 
+    def _recount(self, clock: Clock) -> None:
+        """Count time, and what is still to be delivered, in steps of the clock: dt may have changed since the last run."""
+        if self._dt is not None and self._dt != clock.dt_:
+            before, now, ratio = self._steps, clock.whole_steps(self.t_), self._dt / clock.dt_
+            past = self._waiting if self._engine is None else self._engine.past()
+            if past is not None:
+                self._waiting = {name: _recounted(events, before, now, ratio) for name, events in past.items()}
+            self._steps, self._engine = now, None
+        self._dt = clock.dt_
+
     def _prepare(self, names: Mapping[str, object]) -> Engine:
         """The engine for the network as it is now; the last one if only values have changed."""
         for item in self.objects:
@@ -206,12 +227,12 @@ class Network:
         if self._engine is not None and signature == self._signature and self._engine.prepared.read_constants(names):
             return self._engine
         prepared = prepare(self.objects, self.schedule, names)
-        past = None if self._engine is None else self._engine.past()
+        past = self._waiting if self._engine is None else self._engine.past()
         engine = make_engine(prepared)
         engine.begin(self._steps, 0)
         if past is not None:
             engine.set_past(past)
-        self._engine, self._signature = engine, signature
+        self._engine, self._signature, self._waiting = engine, signature, None
         return engine
 
     def _check_complete(self) -> None:
@@ -245,20 +266,64 @@ class Network:
         return str(prepare(self.objects, self.schedule, caller_namespace()).program)
 
 
+@contextlib.contextmanager
+def _ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C call `stop`, and take effect at the end, when no step is half done; a second one takes effect at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    caught: list[FrameType | None] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if caught:
+            before(number, frame)
+        caught.append(frame)
+        stop()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        before(signal.SIGINT, caught[0])
+
+
+def _recounted(events: np.ndarray, step: int, new_step: int, ratio: float) -> np.ndarray:
+    """Events of the steps before `step` (latest last), sorted into steps `1/ratio` times as long, before `new_step`; two of one neuron there become one."""
+    age, neuron = np.nonzero(events[::-1])
+    back = np.maximum(new_step - np.floor((step - 1 - age) * ratio + 0.5).astype(np.int64), 1)
+    new = np.zeros((int(back.max(initial=0)), events.shape[1]), bool)
+    new[-back, neuron] = True
+    return new
+
+
 def make_engine(prepared: Prepared) -> Engine:
-    """The engine that `prefs.codegen.target` asks for; without a compiler, numpy with one line in the log."""
+    """The engine that `prefs.codegen.target` asks for; without a compiler, or for what cannot be compiled, numpy with one line in the log."""
     target = prefs["codegen.target"]
     if target == "numpy":
         return NumpySimulation(prepared)
     try:
         from .drive import CythonSimulation
 
+        _refuse_changing_matrices(prepared)
         return CythonSimulation(prepared)
-    except (CompilerUnavailable, ImportError) as error:
+    except (CompilerUnavailable, ImportError, UnsupportedError) as error:
         if target == "cython":
             raise
-        _warn_once(str(error))
+        _warn_once(" ".join(str(error).split("\n")))
         return NumpySimulation(prepared)
+
+
+def _refuse_changing_matrices(prepared: Prepared) -> None:
+    """A matrix exponential is computed by numpy before the first step; compiled kernels have none."""
+    for kernel in prepared.program.kernels:
+        if isinstance(kernel, Map | Deliver) and any(isinstance(line, Propagator) for line in kernel.body):
+            raise UnsupportedError(
+                f"the coupled equations of {kernel.space} have coefficients that change during the run, so `exact` needs a matrix exponential in every step.",
+                hint="With method='rk4' or 'exponential_euler' they are compiled.",
+            )
 
 
 _WARNED: set[str] = set()
@@ -366,13 +431,14 @@ class MagicNetwork(Network):
         if self.objects and known and new and self._steps:
             raise MagicError(f"{new[0].name!r} is new while {known[0].name!r} has already run; call start_scope() first, or use a Network")
         if not known:
-            self._steps, self._engine, self._signature = 0, None, None
+            self._steps, self._dt, self._engine, self._waiting, self._signature = 0, None, None, None, None
             for item in objects:
                 item.clock.timestep = 0
         self.objects = objects
 
 
 magic_network = MagicNetwork()
+_RUNNING: list[Network] = []
 
 
 def run(
@@ -402,8 +468,9 @@ def run(
 
 
 def stop() -> None:
-    """End the magic run that is under way, after its current steps."""
-    magic_network.stop()
+    """End the run that is under way, after its current steps; to be called from a report function."""
+    for network in _RUNNING:
+        network.stop()
 
 
 def start_scope() -> None:

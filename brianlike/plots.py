@@ -26,8 +26,9 @@ def _figure(width: float, height: float) -> Any:
 
 def raster(axes: Axes, monitor: SpikeMonitor, **style: Any) -> None:
     """Spikes as points: time in ms against neuron."""
-    style = {"s": 4, "color": "black", "linewidths": 0} | style
-    axes.scatter(monitor.t_ * 1e3, monitor.i, **style)
+    given: dict[str, Any] = {"s": 4, "color": "black", "linewidths": 0}
+    given |= style
+    axes.scatter(monitor.t_ * 1e3, monitor.i, **given)
     axes.set(xlabel="time (ms)", ylabel="neuron", ylim=(-0.5, len(monitor.source) - 0.5))
 
 
@@ -68,7 +69,7 @@ def learning_curve(curves: dict[str, list[float]], loss: list[float], title: str
     other.set_ylim(bottom=0)
     axes.legend(loc="lower right", frameon=False)
     other.legend(loc="center right", frameon=False)
-    return figure  # type: ignore[no-any-return]
+    return figure
 
 
 def demo_figure(
@@ -86,7 +87,8 @@ def demo_figure(
     figure = _figure(12, 6.6)
     axes = figure.subplots(2, 3)
     raster(axes[0, 0], input_spikes, s=8, color="tab:blue")
-    axes[0, 0].set_title(f"a handwritten {label} as spikes (64 pixels)")
+    axes[0, 0].set(title=f"a handwritten {label} as spikes (64 pixels)", xlim=(-1, hidden_v.t_[-1] * 1e3 + 1))
+    axes[0, 1].set_xlim(axes[0, 0].get_xlim())
     inset = axes[0, 0].inset_axes((0.68, 0.02, 0.3, 0.42))
     inset.imshow(image.reshape(8, 8), cmap="gray_r")
     inset.set(xticks=[], yticks=[])
@@ -108,4 +110,4 @@ def demo_figure(
     axes[1, 2].hist(after, bins, alpha=0.6, color="tab:green", label="learned")
     axes[1, 2].set(xlabel="membrane time constant (ms)", ylabel="neurons", title="time constants of the hidden neurons")
     axes[1, 2].legend(frameon=False)
-    return figure  # type: ignore[no-any-return]
+    return figure

@@ -18,7 +18,7 @@ from codegen.resolve import unit_external
 
 from .expressions import Resolved, external_variable, resolve_model
 from .groups import Group
-from .inputs import InputGroup, SpikeGeneratorGroup
+from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import externals
 from .objects import SimulationObject
@@ -97,44 +97,46 @@ def prepare(
     extra: Sequence[Kernel] = (),
     margins: Collection[str] = (),
 ) -> Prepared:
-    """Compile the objects that are active.
+    """Compile the network; groups, synapses and pathways that are not active keep their values and do nothing.
 
     `detach` tells which resets keep their gradient, `extra` adds kernels (the inputs and records of a module), `margins` names the groups whose distance
     to threshold is kept in the variable `_margin`.
     """
-    active = {item.name: item for item in objects if item.active}
+    present = {item.name: item for item in objects if item.active or isinstance(item, Group | Synapses)}
     compiled: dict[str, Compiled] = {}
     resolved: dict[str, Resolved] = {}
-    groups = [item for item in active.values() if isinstance(item, Group)]
-    synapses = [item for item in active.values() if isinstance(item, Synapses)]
+    groups = [item for item in present.values() if isinstance(item, Group)]
+    synapses = [item for item in present.values() if isinstance(item, Synapses)]
     for group in groups:
         resolved[group.name] = _with_events(group, resolve_model(group.model, group.namespace, namespace))
         compiled[group.name] = compile_model(resolved[group.name].model, _group_options(group, detach))
-    for item in synapses:
-        source, target = compiled[item.source.name], compiled[item.target.name]
-        linked = replace(item.model, pre=source.core.variables, post=target.core.variables)
-        resolved[item.name] = resolve_model(linked, item.namespace, namespace)
-        compiled[item.name] = compile_model(resolved[item.name].model, _synapse_options(item, detach), source, target)
-    parts = {name: _with_margin(one.part) if name in margins else one.part for name, one in compiled.items()}
+    for one in synapses:
+        for pathway in one.pathways.values():
+            _check_spikes(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled)
+        source, target = compiled[one.source.name], compiled[one.target.name]
+        linked = replace(one.model, pre=source.core.variables, post=target.core.variables)
+        resolved[one.name] = resolve_model(linked, one.namespace, namespace)
+        compiled[one.name] = compile_model(resolved[one.name].model, _synapse_options(one, detach), source, target)
+    parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
     kernels = [*extra]
-    for item in active.values():
-        if isinstance(item, InputGroup | SpikeGeneratorGroup) and not any(k.array == f"{item.name}.{SPIKE}" for k in extra if isinstance(k, Table)):
+    fed = {k.array for k in extra if isinstance(k, Table)}
+    for item in present.values():
+        if isinstance(item, InputGroup | SpikeGeneratorGroup) and item.active and f"{item.name}.{SPIKE}" not in fed:
             kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order))
         elif isinstance(item, SpikeMonitor) and monitors:
+            _check_spikes(item.source, repr(item.name), compiled)
             kernels.append(Record(item.name, f"{item.source.name}.{SPIKE}", item.when, item.order))
         elif isinstance(item, StateMonitor) and monitors:
             kernels += _state_records(item, parts, compiled)
     program = compile_program(list(parts.values()), kernels, schedule)
-    return Prepared(program, active, compiled, resolved, tuple(kernels))
+    return Prepared(program, present, compiled, resolved, tuple(kernels))
 
 
 def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> tuple[object, ...]:
     """What a compiled network and its engine depend on and users can change between runs, the units of constants apart; equal blueprints, equal networks."""
     rows: list[object] = [tuple(schedule)]
     for item in objects:
-        if not item.active:
-            continue
-        rows.append((id(item), item.when, item.order, item.clock.dt_))
+        rows.append((id(item), item.active, item.when, item.order, item.clock.dt_))
         if isinstance(item, Synapses):
             rows.append(item.layout())
         elif isinstance(item, StateMonitor):
@@ -148,6 +150,19 @@ def _with_events(group: Group, resolved: Resolved) -> Resolved:
     if not isinstance(group, InputGroup | SpikeGeneratorGroup):
         return resolved
     return replace(resolved, model=replace(model, variables=(*model.variables, Variable(SPIKE, Role.EVENT, dtype=DType.BOOL))))
+
+
+def _check_spikes(group: Group, who: str, compiled: Mapping[str, Compiled]) -> None:
+    if not any(variable.name == SPIKE for variable in compiled[group.name].core.variables):
+        raise ValueError(f"{who} waits for spikes of {group.name!r}, which has no threshold; give it one")
+
+
+def _active(item: SimulationObject, part: Part) -> Part:
+    """The Part without the Steps of what is switched off."""
+    if not item.active:
+        return replace(part, steps=())
+    silent = {name for name, pathway in item.pathways.items() if not pathway.active} if isinstance(item, Synapses) else set()
+    return replace(part, steps=tuple(step for step in part.steps if step.name not in silent))
 
 
 def _with_margin(part: Part) -> Part:
@@ -166,7 +181,7 @@ def _with_margin(part: Part) -> Part:
 
 
 def _group_options(group: Group, detach: Detach) -> Options:
-    slots = {"threshold": group.when} if group.when == "thresholds" else {}
+    slots = {"threshold": group.when} if isinstance(group, PoissonGroup) else {}
     return Options(method=getattr(group, "method", None) or DEFAULT_METHODS, detach=detach, order=group.order, slots=slots)
 
 
@@ -208,4 +223,3 @@ def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapp
             array = f"{source}.{hidden}"
         records.append(Record(f"{monitor.name}.{name}", array, monitor.when, monitor.order))
     return records
-

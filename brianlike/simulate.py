@@ -90,8 +90,9 @@ class NumpyEngine:
         longest = 0
         for kernel in self.program.kernels:
             if isinstance(kernel, Deliver):
-                self._rows[kernel.name] = self._sort(kernel)
-                longest = max(longest, int(self._rows[kernel.name][2][-1]) if len(self._rows[kernel.name][2]) else 0)
+                order, rows, delays = self._sort(kernel)
+                self._rows[kernel.name] = order, rows, delays + self.program.late(kernel)
+                longest = max(longest, int(self._rows[kernel.name][2][-1]))
         self.keep = keep or longest + 1
         fixed = constant_in_run(self.program)
         for array in self.program.arrays:
@@ -147,8 +148,8 @@ class NumpyEngine:
         """Run every kernel once."""
         self._set_clock()
         if self._forward is not None:
-            for (kernel, array), kept in self._forward.tape.items():
-                self.values[f"{kernel}:{array}"] = kept[self.step]
+            for (name, array), kept in self._forward.tape.items():
+                self.values[f"{name}:{array}"] = kept[self.step]
             for name in self.history:
                 self.values[name] = self.history[name][self.step]
         for kernel in self.program.kernels:

@@ -47,11 +47,11 @@ class VariableView:
     --------
     >>> from brianlike.groups import NeuronGroup
     >>> from brianlike.units import mV
-    >>> G = NeuronGroup(4, "v : volt")
+    >>> G = NeuronGroup(4, "v : volt", name="cells")
     >>> G.v = [1, 2, 3, 4]*mV
     >>> G.v[1:3] += 10*mV
     >>> G.v
-    <neurongroup.v: array([ 1., 12., 13.,  4.]) * mV>
+    <cells.v: array([ 1., 12., 13.,  4.]) * mV>
     >>> float(G.v_[0])
     0.001
     """

@@ -24,7 +24,7 @@ from .expr import ZERO, Binary, Cast, DType, Index, Name
 from .ir import Array, Deliver, Kernel, Let, Line, Load, Map, Program, Record, Role, Select, Store, Table, defined
 from .surrogate import Gradient
 
-CONSTANT_ROLES = frozenset({Role.CLOCK, Role.INDEX, Role.HIDDEN})
+CONSTANT_ROLES = frozenset({Role.CLOCK, Role.INDEX})
 
 
 def adjoint(program: Program, gradient: Gradient, wrt: tuple[str, ...]) -> tuple[Program, Program]:

@@ -123,7 +123,12 @@ def oscillates(matrix: Sequence[Sequence[Expr]]) -> bool:
     symbolic = sp.Matrix([[algebra.to_sympy(entry) for entry in row] for row in matrix])
     if symbolic.rows > 4:
         return True
-    if symbolic.rows == 2:
-        discriminant = sp.simplify(symbolic.trace() ** 2 - 4 * symbolic.det())
-        return bool(sp.sqrt(discriminant).has(sp.I))
+    if symbolic.rows == 2 and sp.simplify(symbolic.trace() ** 2 - 4 * symbolic.det()) == 0:
+        return False  # one eigenvalue, twice, which sympy may write with a root of 0
     return any(value.has(sp.I) for value in symbolic.eigenvals())
+
+
+def is_singular(matrix: Sequence[Sequence[Expr]]) -> bool:
+    """Whether the determinant of the matrix is 0 whatever its symbols are."""
+    algebra = Algebra()
+    return bool(sp.simplify(sp.Matrix([[algebra.to_sympy(entry) for entry in row] for row in matrix]).det()) == 0)

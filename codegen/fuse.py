@@ -182,16 +182,16 @@ def _bind_pathway(
 
 def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot: str, order: int, deliver: str) -> Map:
     """What arrived is added once, under the variable's write guard, and the accumulator is emptied."""
-    value, arrived, dtype = Name(variable.name), Name("arrived"), variable.dtype
-    loads = [Load(variable.name, f"{target}.{variable.name}", Index.SELF, dtype), Load("arrived", accumulator.name, Index.SELF, dtype)]
-    body: list[Line] = [Let("total", Binary("+", value, arrived), dtype)]
-    new = "total"
+    value, arrived, dtype = Name(variable.name), Name("_arrived"), variable.dtype
+    loads = [Load(variable.name, f"{target}.{variable.name}", Index.SELF, dtype), Load("_arrived", accumulator.name, Index.SELF, dtype)]
+    body: list[Line] = [Let("_total", Binary("+", value, arrived), dtype)]
+    new = "_total"
     if variable.guard is not None:
         loads.append(Load(variable.guard, f"{target}.{variable.guard}", Index.SELF, DType.BOOL))
-        body.append(Select("guarded", Name(variable.guard), Name("total"), value, dtype))
-        new = "guarded"
-    zero = Let("nothing", _zero(dtype), dtype)
-    stores = (Store(f"{target}.{variable.name}", Index.SELF, new, dtype), Store(accumulator.name, Index.SELF, "nothing", dtype))
+        body.append(Select("_guarded", Name(variable.guard), Name("_total"), value, dtype))
+        new = "_guarded"
+    zero = Let("_nothing", _zero(dtype), dtype)
+    stores = (Store(f"{target}.{variable.name}", Index.SELF, new, dtype), Store(accumulator.name, Index.SELF, "_nothing", dtype))
     return Map(name, target, tuple(loads), (*body, zero), stores, slot, order, after=deliver)
 
 

@@ -157,7 +157,8 @@ DEFAULT_METHODS = ("exact", "euler", "heun")
 def integrate(flows: Sequence[Flow], method: str | Sequence[str], fresh: Fresh) -> tuple[list[Line], dict[str, str], str]:
     """`flows -> lines`: one step, the name of each variable's new value, and the method that was chosen.
 
-    With several methods, the first that can integrate the equations is taken, as in Brian.
+    With several methods, the first that can integrate the equations is taken, as in Brian; there `exact` needs equations with an equilibrium, so
+    others are left to the next method, and `exact` takes them only where it is asked for alone.
     """
     choices = (method,) if isinstance(method, str) else tuple(method)
     refused: IntegrationError | None = None
@@ -166,8 +167,17 @@ def integrate(flows: Sequence[Flow], method: str | Sequence[str], fresh: Fresh) 
         if name not in METHODS:
             raise IntegrationError(f"there is no integration method '{choice}'", None, f"The methods are: {', '.join(METHODS)}.")
         try:
+            if name == "exact" and len(choices) > 1:
+                _refuse_without_equilibrium(flows)
             lines, new = METHODS[name](flows, fresh)
             return lines, new, name
         except IntegrationError as error:
             refused = refused or error
     raise refused or IntegrationError("no integration method was given", None, f"The methods are: {', '.join(METHODS)}.")
+
+
+def _refuse_without_equilibrium(flows: Sequence[Flow]) -> None:
+    from .propagate import has_equilibrium
+
+    if not has_equilibrium(flows):
+        raise IntegrationError("the equations have no equilibrium, and Brian has no `exact` for them", flows[0].span, "Ask for it alone: method='exact'.")

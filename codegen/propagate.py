@@ -155,7 +155,7 @@ def _let(stem: str, value: Expr, lines: list[Line], fresh: Fresh) -> Expr:
 
 
 def _exponential(matrix: Matrix, rest: Sequence[Expr], names: Sequence[str], lines: list[Line], fresh: Fresh) -> dict[str, str]:
-    if _has_circle(matrix):
+    if _circular(matrix):
         from .algebra import oscillates  # loads sympy; only models with mutual coupling need it
 
         if oscillates(matrix):
@@ -189,7 +189,25 @@ def _reach(matrix: Matrix) -> list[list[bool]]:
     return reach
 
 
-def _has_circle(matrix: Matrix) -> bool:
+def _circular(matrix: Matrix) -> list[int]:
+    """The variables that influence themselves through others."""
     reach = _reach(matrix)
     size = len(matrix)
-    return any(reach[i][j] and reach[j][i] for i in range(size) for j in range(i))
+    return [i for i in range(size) if any(i != j and reach[i][j] and reach[j][i] for j in range(size))]
+
+
+def has_equilibrium(flows: Sequence[Flow]) -> bool:
+    """Whether linear equations have exactly one equilibrium (`dv/dt = I/tau` has none)."""
+    states = [Access(f.variable) for f in flows]
+    rows = [linear(flow.drift, states) for flow in flows]
+    matrix = [row[0] for row in rows if row is not None]
+    if len(matrix) < len(rows):
+        return True  # not linear: another question
+    circular = _circular(matrix)
+    if any(is_zero(matrix[i][i]) for i in range(len(matrix)) if i not in circular):
+        return False
+    if not circular:
+        return True
+    from .algebra import is_singular  # loads sympy, which `oscillates` needs anyway
+
+    return not is_singular([[matrix[i][j] for j in circular] for i in circular])

@@ -26,7 +26,9 @@ def raster(spikes: Sequence[tuple[int, int]], steps: int, size: int) -> np.ndarr
     return dense
 
 
-def record(engine: str, objects: Sequence[object], inputs: Spikes, targets: Targets, steps: int, schedule: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def record(
+    engine: str, objects: Sequence[object], inputs: Spikes, targets: Targets, steps: int, schedule: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
     """What one engine records at the end of each step, shape (steps, elements); spikes as 0 and 1."""
     if engine == "module":
         return _in_module(objects, inputs, targets, steps, schedule)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import user_errors
 
 from codegen.check import check_expression, check_model, resolve, resolve_expression
 from codegen.dims import DIMENSIONLESS, UNITS
@@ -366,7 +367,8 @@ def test_reset_without_threshold() -> None:
 
 
 def everything() -> str:
-    return "\n".join(report(function, text) for function, texts in BAD.items() for text in texts)
+    texts = [report(function, text) for function, texts in BAD.items() for text in texts]
+    return "\n".join([*texts, *map(user_errors.report, user_errors.MISTAKES)])
 
 
 def test_messages() -> None:

@@ -14,7 +14,7 @@ import torch
 from codegen.emit import torch as emitter
 from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
-from codegen.ir import Deliver, Draw, Load, Map, Program, Record, Role, Store, Table
+from codegen.ir import Deliver, Draw, Load, Map, Program, Record, Role, Table
 from codegen.optimize import constant_in_run
 from codegen.surrogate import Gradient
 
@@ -65,7 +65,7 @@ class TorchEngine:
             if isinstance(kernel, Deliver):
                 self._plans[kernel.name] = self._plan(kernel, delays)
         self.memory = max((d for plan in self._plans.values() for d, _ in plan.delays), default=0)
-        self._past_needed = {k.events for k in program.kernels if isinstance(k, Deliver) and k.delay is not None}
+        self._past_needed = {k.events for k in program.kernels if isinstance(k, Deliver) and any(d for d, _ in self._plans[k.name].delays)}
         self._select = prelude("torch")["select"]
         self._timed = any(load.array in ("clock.t", "clock.t_in_timesteps") for k in program.kernels if isinstance(k, Map | Deliver) for load in k.loads)
 
@@ -84,6 +84,7 @@ class TorchEngine:
         connection = self.connections[kernel.space]
         ends, n_source = connection.ends(kernel.side)
         steps = np.zeros(len(ends), np.int64) if kernel.delay is None else np.asarray(delays[kernel.delay], np.int64)
+        steps = steps + self.program.late(kernel)
         distinct = np.unique(steps)[::-1]
         groups = [(int(d), None if len(distinct) == 1 else torch.from_numpy(steps == d)) for d in distinct]
         target = {index: torch.from_numpy(np.asarray(connection.ends(index)[0], np.int64)) for index in (Index.PRE, Index.POST)}
@@ -96,9 +97,9 @@ class TorchEngine:
     # ------------------------------------------------------------------------------------------------------------------------------------------ run
     def set_up(self, values: Values) -> dict[str, list[tuple[int, torch.Tensor]]]:
         """Compute what no step changes: the arrays of the set-up (into `values`) and the weight matrices of constant pathways."""
-        for kernel in self.program.setup:
-            self._map(kernel, values)
-        matrices = {}
+        for setup in self.program.setup:
+            self._map(setup, values)
+        matrices: dict[str, list[tuple[int, torch.Tensor]]] = {}
         for kernel in self.program.kernels:
             if isinstance(kernel, Deliver) and self._plans[kernel.name].constant:
                 found = self._matrices(kernel, values)
@@ -135,8 +136,8 @@ class TorchEngine:
         for store, result in zip(kernel.stores, results):
             if store.add or store.index not in (Index.SELF, Index.SHARED):
                 raise UnsupportedError(f"a module cannot add into {store.array} from all elements of {kernel.space}")
-            else:
-                values[store.array] = result
+            size = self.sizes[kernel.space] if store.index is Index.SELF else 1
+            values[store.array] = result if result.shape[-1:] == (size,) else result.expand(*result.shape[:-1], size)
 
     def _load(self, load: Load, space: str, values: Values) -> torch.Tensor:
         value = values[load.array]

@@ -25,6 +25,7 @@ from ..namespaces import caller_namespace
 from ..network import Network
 from ..objects import SimulationObject
 from ..prepare import Prepared, prepare
+from ..state import VariableOwner
 from ..synapses import Synapses
 from .engine import TorchEngine, Values
 from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
@@ -133,6 +134,7 @@ class NetworkModule(nn.Module):
             owner, variable, _ = parts(spec)
             if owner not in self._objects:
                 raise ValueError(f"record={{{key!r}: ...}} names {owner.name!r}, which is not in the network")
+            _check_record(key, owner, variable)
             if variable == "_margin":
                 margins.add(owner.name)
             kernels.append(Record(key, f"{owner.name}.{variable}", f"after_{last}"))
@@ -208,13 +210,13 @@ class NetworkModule(nn.Module):
 
     def step(self, *inputs: torch.Tensor, state: State | None = None, **named: torch.Tensor) -> tuple[Any, State]:
         """One step: inputs of shape (..., N), a record without a time axis, and the state after it."""
-        record, new = self.run(*(x[None] for x in self._time_first(inputs)), state=state, **{k: x[None] for k, x in named.items()})
+        record, new = self.run(*map(self._one_row, inputs), state=state, **{k: self._one_row(x) for k, x in named.items()})
         timed = [parts(spec)[2] is None for spec in self._specs.values()]
-        axis = 1 if self.batch_first and record and record[0].dim() > 2 else 0
-        return self._record_type(*(v.select(axis, 0) if t else v for v, t in zip(record, timed))), new
+        return self._record_type(*(v.select(1 if self.batch_first and v.dim() > 2 else 0, 0) if t else v for v, t in zip(record, timed))), new
 
-    def _time_first(self, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-        return inputs
+    def _one_row(self, x: torch.Tensor) -> torch.Tensor:
+        """The input of one step with a time axis."""
+        return x.unsqueeze(1 if self.batch_first and x.dim() > 1 else 0)
 
     def _run(self, tables: dict[str, torch.Tensor], forced: dict[str, tuple[torch.Tensor, torch.Tensor]], steps: int, state: State | None) -> tuple[Any, State]:
         engine = self._engine_for(tuple(sorted(forced)))
@@ -227,7 +229,7 @@ class NetworkModule(nn.Module):
             tables[f"{event}:forced"], tables[f"{event}:mask"] = spikes, mask
         recorders = {key: Recorder(parts(spec)[2]) for key, spec in self._specs.items()}
         engine.run(values, past, tables, first, steps, recorders, self._like)
-        batch = next(iter(tables.values())).shape[1:-1]
+        batch = torch.broadcast_shapes(*(table.shape[1:-1] for table in tables.values()))
         results = []
         for key, spec in self._specs.items():
             owner, _, reduction = parts(spec)
@@ -293,12 +295,24 @@ class NetworkModule(nn.Module):
 
     def _enter(self, state: State, values: Values, past: dict[str, list[torch.Tensor]]) -> int:
         known = {name: tuple(name.split(".", 1)) for name in self._moving()}
+        self._refuse_unknown(state, {("clock", "t_in_timesteps"), *known.values()})
         for name, (owner, variable) in known.items():
             if variable in state.get(owner, {}):
                 values[name] = state[owner][variable]
             if f"{variable}_past" in state.get(owner, {}):
                 past[name] = list(state[owner][f"{variable}_past"].unbind(0))
         return int(state.get("clock", {}).get("t_in_timesteps", torch.tensor(0)))
+
+    @staticmethod
+    def _refuse_unknown(state: State, known: set[tuple[str, ...]]) -> None:
+        owners = sorted({owner for owner, _ in known})
+        for owner, variables in state.items():
+            if owner not in owners:
+                raise KeyError(f"the state has {owner!r}, which the module does not know; it knows {', '.join(owners)}")
+            for name in variables:
+                if (owner, name.removesuffix("_past")) not in known:
+                    has = sorted(variable for o, variable in known if o == owner)
+                    raise KeyError(f"the state has '{owner}.{name}', which the module does not know; it knows {', '.join(has)}")
 
     def _check(self, values: Values, step: int) -> None:
         """Training on NaN only makes more of it, so it is an error here."""
@@ -324,7 +338,13 @@ class NetworkModule(nn.Module):
         missing = [key for key in keys if key not in given]
         if missing:
             raise TypeError(f"input {missing[0]!r} is missing; the module's inputs are {', '.join(keys)}")
-        return self._generators(given) | {self._inputs[key][0]: self._ready(key, value) for key, value in given.items()}
+        ready = {key: self._ready(key, value) for key, value in given.items()}
+        try:
+            torch.broadcast_shapes(*(value.shape[1:-1] for value in ready.values()))
+        except RuntimeError:
+            shapes = ", ".join(f"{key} {tuple(ready[key].shape[1:-1])}" for key in keys)
+            raise ValueError(f"inputs have different batch axes: {shapes}") from None
+        return self._generators(given) | {self._inputs[key][0]: value for key, value in ready.items()}
 
     def _ready(self, key: str, value: torch.Tensor) -> torch.Tensor:
         size = self._inputs[key][1]
@@ -369,14 +389,14 @@ class NetworkModule(nn.Module):
         key = self._learned_arrays.get(f"{owner.name}.{variable}")
         if key is None:
             raise KeyError(f"{owner.name}.{variable} is not learned")
-        return self.learned[key].raw  # type: ignore[union-attr,return-value]
+        return self.learned[key].raw
 
     def value(self, owner: SimulationObject, variable: str) -> torch.Tensor:
         """The current values of a learned variable in its unit, shaped as its parameter."""
         key = self._learned_arrays.get(f"{owner.name}.{variable}")
         if key is None:
             raise KeyError(f"{owner.name}.{variable} is not learned")
-        return self.learned[key].value  # type: ignore[union-attr,return-value]
+        return self.learned[key].value
 
     @torch.no_grad()
     def learned_values(self) -> dict[str, np.ndarray]:
@@ -432,6 +452,20 @@ class NetworkModule(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{item.name}: {len(item)}" for item in self._objects)  # type: ignore[arg-type]
+
+
+def _check_record(key: str, owner: VariableOwner, variable: str) -> None:
+    where = f"record={{{key!r}: ...}}: {owner.name!r}"
+    if variable in ("_spike", "_margin"):
+        if not isinstance(owner, InputGroup | SpikeGeneratorGroup) and not owner.model.events:
+            raise ValueError(f"{where} has no threshold, so it has no spikes")
+        return
+    declared = owner.variable(variable)
+    recordable = [v.name for v in owner.model.variables if v.role in (Role.STATE, Role.PARAMETER, Role.INPUT)]
+    if declared is None:
+        raise ValueError(f"{where} has no variable {variable!r}; it has {', '.join(recordable) or 'none'}")
+    if declared.role is Role.SUBEXPRESSION:
+        raise UnsupportedError(f"{where} computes {variable!r} where it is used; modules record {', '.join(recordable)} only")
 
 
 def _stable(text: str, objects: Sequence[SimulationObject]) -> str:

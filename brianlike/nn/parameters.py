@@ -66,7 +66,8 @@ class Learn:
             known = sorted(v.name for v in self.owner.model.variables if v.role in (Role.PARAMETER, Role.STATE) and v.dtype is DType.FLOAT)
             raise ValueError(
                 f"{self.owner.name!r} declares no variable {self.variable!r} that could be learned; it has {', '.join(known) or 'none'}. "
-                f"A constant becomes learnable by a line such as `{self.variable} : {unit_name(declared.dimensions) if declared else '1'}` in the equations."
+                f"A constant becomes learnable by a line such as `{self.variable} : {unit_name(declared.dimensions) if declared else '1'}` in the equations"
+                f"{'.' if declared else ', with its unit for `1`.'}"
             )
         if declared.dtype is not DType.FLOAT:
             raise TypeError(f"{self.owner.name}.{self.variable} is {declared.dtype.value}; only floating point variables can be learned")
@@ -122,7 +123,7 @@ class Held(nn.Module):
     @property
     def raw(self) -> nn.Parameter:
         """The parameter that the optimiser changes."""
-        return self.parametrizations.value.original  # type: ignore[union-attr,return-value]
+        return self.parametrizations.value.original
 
 
 def _shape(learn: Learn) -> tuple[int, ...]:
@@ -189,7 +190,7 @@ class Beyond(nn.Module):
         self.edge, self.sign = edge, sign
 
     def forward(self, raw: torch.Tensor) -> torch.Tensor:
-        return self.edge + self.sign * nn.functional.softplus(raw)
+        return self.edge + self.sign * -nn.functional.logsigmoid(-raw)  # torch's softplus is off by 2e-9 beyond 20
 
     def right_inverse(self, value: torch.Tensor) -> torch.Tensor:
         distance = (value - self.edge) * self.sign

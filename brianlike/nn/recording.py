@@ -34,42 +34,54 @@ class Reduction(ABC):
     target: Target
 
     @abstractmethod
-    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
-        """The reduction with one more step."""
+    def add(self, total: Any, value: torch.Tensor) -> Any:
+        """The reduction with one more step; `total` is None in the first."""
 
-    def finish(self, total: torch.Tensor, steps: int) -> torch.Tensor:
+    def finish(self, total: Any, steps: int) -> torch.Tensor:
         """The result after all steps."""
-        return total
+        result: torch.Tensor = total
+        return result
 
 
 class Count(Reduction):
     """The sum over time: of spikes, their number; shape (..., N)."""
 
-    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+    def add(self, total: Any, value: torch.Tensor) -> Any:
         return value if total is None else total + value
 
 
 class Mean(Reduction):
     """The mean over time; shape (..., N)."""
 
-    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+    def add(self, total: Any, value: torch.Tensor) -> Any:
         return value if total is None else total + value
 
-    def finish(self, total: torch.Tensor, steps: int) -> torch.Tensor:
-        return total / steps
+    def finish(self, total: Any, steps: int) -> torch.Tensor:
+        result: torch.Tensor = total / steps
+        return result
 
 
 class Max(Reduction):
-    """The maximum over time; shape (..., N). Steps that share it share its gradient."""
+    """The maximum over time; shape (..., N). Steps that share it share its gradient equally, as in `torch.amax`."""
 
-    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
-        return value if total is None else torch.maximum(total, value)
+    def add(self, total: Any, value: torch.Tensor) -> Any:
+        if total is None:
+            return value, torch.ones_like(value)
+        highest, count = total
+        above, equal = value > highest, value == highest
+        count = torch.where(above, 1.0, count + equal)
+        shared = highest + torch.where(equal, value - highest, 0.0) / count  # the same number; its gradient is that of the mean of equals
+        return torch.where(above, value, shared), count
+
+    def finish(self, total: Any, steps: int) -> torch.Tensor:
+        result: torch.Tensor = total[0]
+        return result
 
 
 class Last(Reduction):
     """The value of the last step; shape (..., N)."""
 
-    def add(self, total: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+    def add(self, total: Any, value: torch.Tensor) -> Any:
         return value
 
 
@@ -82,7 +94,7 @@ class Recorder:
 
     reduction: Reduction | None
     values: list[torch.Tensor] = field(default_factory=list)
-    total: torch.Tensor | None = None
+    total: Any = None
 
     def add(self, value: torch.Tensor) -> None:
         if self.reduction is None:
@@ -99,7 +111,7 @@ class Recorder:
 def parts(entry: Any) -> tuple[VariableOwner, str, Reduction | None]:
     """Object, variable (`_spike` for spikes, `_margin` for the margin) and reduction of an entry of `record=`."""
     match entry:
-        case Reduction(target):
+        case Reduction(target) if not isinstance(target, Reduction):
             owner, variable, _ = parts(target)
             return owner, variable, entry
         case Margin(group):

@@ -26,24 +26,32 @@ def simulate(module: NetworkModule, tables: dict[str, torch.Tensor], progress: C
     items = [item for item in prepared.objects.values() if isinstance(item, Group | Synapses)]
     before = {item.name: item.state.snapshot() for item in items}
     steps = next(iter(tables.values())).shape[0]
-    batch = next(iter(tables.values())).shape[1:-1]
-    flat = {name: table.detach().to("cpu").reshape(steps, -1, table.shape[-1]).numpy() for name, table in tables.items()}
+    batch = torch.broadcast_shapes(*(table.shape[1:-1] for table in tables.values()))
+    flat = {name: _flat(table.detach().to("cpu"), batch) for name, table in tables.items()}
     _check_spikes(module, flat)
     start = {**module._constants, **module.learned_values()}
     engine = make_engine(prepared)
     try:
-        samples = max(table.shape[1] for table in flat.values())
+        samples = batch.numel()
         results: list[dict[str, torch.Tensor]] = []
         for n in progress(range(samples)) if progress else range(samples):
             _enter(items, start)
             engine.forget()
-            engine.begin(0, steps, {name: table[:, min(n, table.shape[1] - 1)] for name, table in flat.items()})
+            engine.begin(0, steps, {name: table[:, n] for name, table in flat.items()})
             engine.advance(steps)
             results.append(_read(module, engine, steps))
     finally:
         for item in items:
             item.state.restore(before[item.name])
     return module._record_type(*(_stack([r[key] for r in results], batch, parts(spec)[2] is None, module) for key, spec in module._specs.items()))
+
+
+def _flat(table: torch.Tensor, batch: torch.Size) -> np.ndarray:
+    """The table of every sample, shape (T, samples, N)."""
+    missing = [1] * (len(batch) - (table.dim() - 2))
+    full = table.reshape(table.shape[0], *missing, *table.shape[1:]).expand(table.shape[0], *batch, table.shape[-1])
+    found: np.ndarray = full.reshape(table.shape[0], -1, table.shape[-1]).numpy()
+    return found
 
 
 def _enter(items: list[Group | Synapses], start: dict[str, np.ndarray]) -> None:
@@ -70,7 +78,7 @@ def _read(module: NetworkModule, engine: Engine, steps: int) -> dict[str, torch.
         owner, variable, reduction = parts(spec)
         if variable == "_spike":
             indices, when = found[key]
-            dense = np.zeros((steps, len(owner)))  # type: ignore[arg-type]
+            dense = np.zeros((steps, owner.state.size))
             dense[when.astype(np.int64), indices.astype(np.int64)] = 1.0
         else:
             _, dense = found[key]
