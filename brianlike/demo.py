@@ -153,7 +153,8 @@ def _draw(demo: DemoNetwork, data: Split, x_test: torch.Tensor, predicted: np.nd
     when, which = np.nonzero(x_test[:, image].numpy())
     demo.inputs.set_spikes(which, when * defaultclock.dt)
     shown = list(range(0, HIDDEN, HIDDEN // 4))[:4]
-    monitors = (SpikeMonitor(demo.inputs), SpikeMonitor(demo.hidden), StateMonitor(demo.hidden, "v", record=shown), StateMonitor(demo.readout, "v", record=True))
+    spikes = SpikeMonitor(demo.inputs), SpikeMonitor(demo.hidden)
+    monitors = (*spikes, StateMonitor(demo.hidden, "v", record=shown), StateMonitor(demo.readout, "v", record=True))
     network = Network(*demo.network.objects, *monitors)
     for group in (demo.hidden, demo.readout):
         group.v, group.I = 0, 0

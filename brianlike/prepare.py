@@ -9,10 +9,11 @@ import numpy as np
 
 from codegen.desugar import subexpressions
 from codegen.expr import Access, DType, Index
+from codegen.functions import dtype_of
 from codegen.fuse import Part
 from codegen.integrate import DEFAULT_METHODS
 from codegen.ir import Fire, Kernel, Let, Program, Record, Result, Role, Step, Table, Variable
-from codegen.lower import Detach, dtype_of
+from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.resolve import unit_external
 

@@ -6,7 +6,7 @@ leading axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,9 +77,10 @@ class NumpyEngine:
     def __init__(self, program: Program, inputs: Inputs, batch: int | None = None, keep: int | None = None, forward: NumpyEngine | None = None) -> None:
         self.program, self.inputs, self.batch = program, inputs, batch
         self.values = inputs.values
-        self.step = 0 if forward is None else forward.step
+        self.step: int = 0 if forward is None else forward.step
         self._forward = forward
-        self._functions = {k.name: build_python(python.render(k, inputs.float_dtype)) for k in (*program.setup, *program.kernels) if isinstance(k, Map | Deliver)}
+        bodies = [k for k in (*program.setup, *program.kernels) if isinstance(k, Map | Deliver)]
+        self._functions = {k.name: build_python(python.render(k, inputs.float_dtype)) for k in bodies}
         self._delivered: dict[str, bool] = {}
         self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._events = [a.name for a in program.arrays if a.role is Role.EVENT]

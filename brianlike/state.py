@@ -148,7 +148,7 @@ class State:
         if sizes and sizes != {self.size}:
             self.resize(sizes.pop())
         for name, view in self._views.items():
-            values = snapshot[name] if name in snapshot else _FILL.get(name, 0)
+            values = np.asarray(snapshot[name] if name in snapshot else _FILL.get(name, 0))
             if not np.array_equal(view, np.broadcast_to(values, view.shape)):
                 self[name] = values
 

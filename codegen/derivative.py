@@ -12,39 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .expr import ONE, ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, negate, rebuild, walk
-from .functions import FUNCTIONS
+from .expr import ONE, ZERO, Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, negate, rebuild, walk
+from .functions import FUNCTIONS, dtype_of
 from .ir import Draw, Fire, Force, Let, Line, Propagator, Select, defined, expressions
 from .surrogate import Gradient, TrueGradient, derivative, margin_of
 
 _BOUNDED = frozenset("sin cos tanh arctan abs sign ceil floor clip timestep _finite _erf".split())
-_WIDTH = {DType.BOOL: 0, DType.INT32: 1, DType.INT64: 2, DType.FLOAT: 3}
-
-
-def dtype_of(expr: Expr, types: Mapping[str, DType]) -> DType:
-    """The type of an expression over names: `/` and `**` give floats, other arithmetic the wider of its operands."""
-    match expr:
-        case Number(value):
-            return DType.FLOAT if isinstance(value, float) else DType.INT32 if abs(value) < 2**31 else DType.INT64
-        case Truth() | Not() | Compare() | Logical():
-            return DType.BOOL
-        case Name(name):
-            return types[name]
-        case Negate(operand):
-            return dtype_of(operand, types)
-        case Cast(dtype):
-            return dtype
-        case Binary("/" | "**"):
-            return DType.FLOAT
-        case Binary(_, left, right) | Where(_, left, right):
-            return max(dtype_of(left, types), dtype_of(right, types), key=_WIDTH.__getitem__)
-        case Call(function, arguments):
-            return FUNCTIONS[function].dtype or max((dtype_of(a, types) for a in arguments), key=_WIDTH.__getitem__)
-        case Access():
-            raise TypeError(f"kernels reach variables through their loads: {expr!r}")
-    raise TypeError(f"not an expression: {expr!r}")
-
-
 def singular(expr: Expr) -> bool:
     """Whether a derivative of the expression can be infinite or NaN where its operands are finite."""
     return any(_singular_node(node) for node in walk(expr))

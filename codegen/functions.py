@@ -6,10 +6,10 @@ definitions of its prelude (`emit/python.py`, `emit/torch.py`, `emit/cython.py`)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .expr import ONE, Access, Binary, Call, Compare, DType, Expr, Index, Logical, Name, Negate, Number, Where
+from .expr import ONE, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where
 
 Partials = Callable[..., tuple[Expr | None, ...]]
 
@@ -143,3 +143,39 @@ CLOCK_NAMES = ("t", "dt", "t_in_timesteps")
 
 T, DT = Access("t", Index.SHARED), Access("dt", Index.SHARED)
 T_IN_TIMESTEPS = Access("t_in_timesteps", Index.SHARED)
+
+
+def dtype_of(expr: Expr, names: Mapping[str, DType], access: Callable[[Access], DType] | None = None) -> DType:
+    """The type of an expression: `/` and `**` give floats, other arithmetic the wider of its operands.
+
+    `names` gives the types of names, `access` those of variables (kernels have none: they reach variables through their loads).
+    """
+    match expr:
+        case Number(value):
+            return DType.FLOAT if isinstance(value, float) else DType.INT32 if abs(value) < 2**31 else DType.INT64
+        case Truth() | Not() | Compare() | Logical():
+            return DType.BOOL
+        case Name(name):
+            return names[name]
+        case Access():
+            if access is None:
+                raise TypeError(f"kernels reach variables through their loads: {expr!r}")
+            return access(expr)
+        case Negate(operand):
+            return dtype_of(operand, names, access)
+        case Cast(dtype):
+            return dtype
+        case Binary("/" | "**"):
+            return DType.FLOAT
+        case Binary(_, left, right) | Where(_, left, right):
+            return _widest(dtype_of(left, names, access), dtype_of(right, names, access))
+        case Call(function, arguments):
+            return FUNCTIONS[function].dtype or _widest(*(dtype_of(a, names, access) for a in arguments))
+    raise TypeError(f"not an expression: {expr!r}")
+
+
+_WIDTH = {DType.BOOL: 0, DType.INT32: 1, DType.INT64: 2, DType.FLOAT: 3}
+
+
+def _widest(*types: DType) -> DType:
+    return max(types, key=_WIDTH.__getitem__)

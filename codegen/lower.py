@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .errors import UnsupportedError
@@ -15,20 +15,15 @@ from .expr import (
     DType,
     Expr,
     Index,
-    Logical,
     Name,
     Negate,
-    Not,
-    Number,
-    Truth,
-    Where,
     accesses,
     substitute,
     subtract,
     transform,
     walk,
 )
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, dtype_of
 from .integrate import Fresh, integrate
 from .ir import Draw, Event, Fire, Let, Line, Model, Pathway, Result, Role, Select, Statement, Step, Variable
 
@@ -109,41 +104,6 @@ class _Body:
 
     def results(self) -> tuple[Result, ...]:
         return tuple(Result(access, name) for access, name in self.written.items())
-
-
-def dtype_of(expr: Expr, names: Mapping[str, DType], access: Callable[[Access], DType]) -> DType:
-    """The type of an expression: `/` and `**` give floats, other arithmetic the wider of its operands."""
-    match expr:
-        case Number(value):
-            return DType.FLOAT if isinstance(value, float) else DType.INT32 if abs(value) < 2**31 else DType.INT64
-        case Truth() | Not() | Compare() | Logical():
-            return DType.BOOL
-        case Name(name):
-            return names.get(name, DType.FLOAT)
-        case Access():
-            return access(expr)
-        case Negate(operand):
-            return dtype_of(operand, names, access)
-        case Cast(dtype):
-            return dtype
-        case Binary("/", _, _) | Binary("**", _, _):
-            return DType.FLOAT
-        case Binary(_, left, right) | Where(_, left, right):
-            return _wider(dtype_of(left, names, access), dtype_of(right, names, access))
-        case Call(function, arguments):
-            return FUNCTIONS[function].dtype or _widest([dtype_of(a, names, access) for a in arguments])
-    raise TypeError(f"not an expression: {expr!r}")
-
-
-_WIDTH = {DType.BOOL: 0, DType.INT32: 1, DType.INT64: 2, DType.FLOAT: 3}
-
-
-def _wider(left: DType, right: DType) -> DType:
-    return left if _WIDTH[left] >= _WIDTH[right] else right
-
-
-def _widest(types: Sequence[DType]) -> DType:
-    return max(types, key=lambda t: _WIDTH[t])
 
 
 def lower_expression(model: Model, expr: Expr) -> tuple[tuple[Line, ...], str, DType]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from .expr import Access, Binary, Call, Cast, DType, Expr, Index, Name, Negate, Number, Truth, children, rebuild, transform, walk
+from .functions import dtype_of
 from .ir import Array, Deliver, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, Table, defined, expressions
-from .lower import dtype_of
 
 Body = Map | Deliver
 
@@ -104,7 +104,7 @@ def share(body: Sequence[Line], loads: dict[str, DType]) -> tuple[tuple[Line, ..
         while f"s_{count}" in types:
             count += 1
         name = Name(f"s_{count}")
-        types[name.name] = _type(rewritten, types)
+        types[name.name] = dtype_of(rewritten, types)
         new.append(Let(name.name, rewritten, types[name.name]))
         known[node] = known[rewritten] = name
         return name
@@ -151,14 +151,6 @@ def _uses(body: Sequence[Line]) -> Counter[Expr]:
 def _worth_a_name(node: Expr) -> bool:
     return not isinstance(node, Name | Access | Number | Truth)
 
-
-
-def _type(expr: Expr, names: dict[str, DType]) -> DType:
-    return dtype_of(expr, names, _no_access)
-
-
-def _no_access(access: Access) -> DType:
-    raise TypeError(f"a kernel reaches {access} through its loads")
 
 
 def prune(body: Sequence[Line], results: Iterable[str]) -> tuple[Line, ...]:
@@ -243,7 +235,7 @@ def _hoist_map(kernel: Map, fixed: frozenset[str]) -> tuple[Map, list[Map], list
             while f"h_{count}" in types:
                 count += 1
             name = f"h_{count}"
-            dtype = _type(expr, types)
+            dtype = dtype_of(expr, types)
             setup_lines.append(Let(name, expr, dtype))
             bound[name], exported[name], types[name] = varies(expr), dtype, dtype
             return Name(name)

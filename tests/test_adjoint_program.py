@@ -106,7 +106,11 @@ def test_a_propagator_whose_matrix_changes_during_the_run():
 
 PATHWAYS = {
     "short-term depression": dict(
-        synapse="w : 1\nR : 1\nU : 1", on_pre="I_post += w*R*U; R *= 1 - U", synaptic={"R": 1, "U": "0.2 + 0.3*rand()"}, learn_synaptic=("w", "R", "U"), weight=5.0
+        synapse="w : 1\nR : 1\nU : 1",
+        on_pre="I_post += w*R*U; R *= 1 - U",
+        synaptic={"R": 1, "U": "0.2 + 0.3*rand()"},
+        learn_synaptic=("w", "R", "U"),
+        weight=5.0,
     ),
     "traces, pre and post": dict(
         synapse="w : 1\nx : 1\ny : 1\neta : 1 (shared)",
@@ -224,7 +228,8 @@ def test_true_gradients_are_finite_differences_where_no_spike_changes(case):
 def test_reductions_equal_those_of_the_full_record():
     module, inputs, cells, feed = custom(LIF.equations, TIMES, ("tau_m",), method="exact", record=("v", "I"))
     learn = [bnn.Learn(feed, "w"), bnn.Learn(cells, "tau_m")]
-    kinds = {"count": bnn.Count(cells), "mean": bnn.Mean((cells, "v")), "max": bnn.Max((cells, "v")), "last": bnn.Last((cells, "I")), "margin": bnn.Margin(cells)}
+    v, i = (cells, "v"), (cells, "I")
+    kinds = {"count": bnn.Count(cells), "mean": bnn.Mean(v), "max": bnn.Max(v), "last": bnn.Last(i), "margin": bnn.Margin(cells)}
     reduced = bnn.NetworkModule(Network(*module._objects), kinds, learn, module._gradient, dtype=torch.float64, namespace={})
     full, short = module(**inputs), reduced(**inputs)
     # `v` is recorded after the reset, the margin before it: equal where nobody fired

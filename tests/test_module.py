@@ -309,7 +309,8 @@ BOUNDS = [(2 * ms, 30 * ms), (2 * ms, None), (None, 30 * ms)]
 def test_bounds_hold_whatever_the_optimiser_does(bounds):
     inputs, cells = InputGroup(1), NeuronGroup(3, "dv/dt = (1 - v)/tau : 1\ntau : second", method="exact")
     cells.tau = [5, 10, 20] * ms
-    module = bnn.NetworkModule(Network(inputs, cells), {"v": (cells, "v")}, [bnn.Learn(cells, "tau", unit=ms, bounds=bounds)], dtype=torch.float64, namespace={})
+    learn = [bnn.Learn(cells, "tau", unit=ms, bounds=bounds)]
+    module = bnn.NetworkModule(Network(inputs, cells), {"v": (cells, "v")}, learn, dtype=torch.float64, namespace={})
     np.testing.assert_allclose(module.value(cells, "tau").detach().numpy(), [5, 10, 20], rtol=1e-12)
     for sign in (1, -1):
         optimizer = torch.optim.SGD(module.parameters(), lr=1e6)

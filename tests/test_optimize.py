@@ -70,6 +70,11 @@ class Writer:
             case _:
                 return Not(self.expression(BOOL, depth))
 
+    def value(self):
+        """A number that is no literal, since Python does not divide literals by 0."""
+        found = self.expression(FLOAT)
+        return Cast(FLOAT, found if any(isinstance(node, Name) for node in walk(found)) else Binary("+", Name("x"), found))
+
     def line(self, name):
         match self.random.randrange(6):
             case 0:
@@ -77,9 +82,9 @@ class Writer:
             case 1:
                 line, kind = Fire(name, self.expression(BOOL), None, self.expression(BOOL) if self.random.random() < 0.5 else None), BOOL
             case 2:
-                line, kind = Select(name, self.expression(BOOL), Cast(FLOAT, self.expression(FLOAT)), Cast(FLOAT, self.expression(FLOAT)), FLOAT), FLOAT
+                line, kind = Select(name, self.expression(BOOL), self.value(), self.value(), FLOAT), FLOAT
             case _:
-                line, kind = Let(name, Cast(FLOAT, self.expression(FLOAT)), FLOAT), FLOAT
+                line, kind = Let(name, self.value(), FLOAT), FLOAT
         self.names[name] = kind
         return line
 
@@ -90,7 +95,7 @@ LOADS = (Load("x", "x", SELF), Load("y", "y", SELF), Load("z", "z", SHARED), Loa
 def random_kernel(random, name="k", loads=LOADS, targets=("x", "y"), lines=6):
     writer = Writer(random, {load.name: load.dtype for load in loads})
     body = tuple(writer.line(f"n{k}") for k in range(lines))
-    body += tuple(Let(f"new_{target}", Cast(FLOAT, writer.expression(FLOAT)), FLOAT) for target in targets)
+    body += tuple(Let(f"new_{target}", writer.value(), FLOAT) for target in targets)
     return Map(name, "group", loads, body, tuple(Store(target, SELF, f"new_{target}") for target in targets))
 
 

@@ -110,14 +110,15 @@ def network(neuron, shape=None, *, gradient=None, record=("v",), size=4, inputs=
     """A module with a population driven by inputs and by itself, with a delay for each recurrent synapse; and graded input events."""
     seed(7)
     defaultclock.dt = neuron.dt * ms
-    source = InputGroup(inputs)
-    cells = NeuronGroup(size, neuron.equations, threshold=neuron.threshold, reset=neuron.reset or None, method=method or neuron.method, refractory=neuron.refractory)
+    source = InputGroup(inputs, name="source")  # names of their own: they decide the order in which synapses deliver
+    events = {"threshold": neuron.threshold, "reset": neuron.reset or None, "refractory": neuron.refractory}
+    cells = NeuronGroup(size, neuron.equations, method=method or neuron.method, name="cells", **events)
     for name, value in neuron.values.items():
         setattr(cells, name, value)
-    feed = Synapses(source, cells, f"w : {neuron.unit}", on_pre="I_post += w")
+    feed = Synapses(source, cells, f"w : {neuron.unit}", on_pre="I_post += w", name="feed")
     feed.connect()
     feed.w = neuron.weight * (0.2 + np.random.rand(len(feed)))
-    loop = Synapses(cells, cells, f"w : {neuron.unit}", on_pre="I_post += w")
+    loop = Synapses(cells, cells, f"w : {neuron.unit}", on_pre="I_post += w", name="loop")
     loop.connect(p=0.7)
     loop.w = neuron.weight * 0.3 * np.random.randn(len(loop))
     if delays:

@@ -24,7 +24,7 @@ from brianlike.datasets import Split, braille
 from brianlike.plots import learning_curve
 
 COPIES, HIDDEN, CLASSES = 32, 200, 27
-BATCH, LEARNING_RATE, RATE_COST = 50, 0.005, 1e-3
+BATCH, LEARNING_RATE, RATE_COST = 32, 0.005, 1e-3
 
 encoder_equations = """
 dv/dt = (gain*(pressure + bias) - v)/tau_m : 1
@@ -42,13 +42,13 @@ def build() -> bnn.NetworkModule:
     """The network, as a torch module."""
     constants = {"tau_m": 20 * ms, "tau_s": 10 * ms}
     encoders = NeuronGroup(4 * COPIES, encoder_equations, threshold="v > 1", reset="v = 0", method="exact", namespace=constants)
-    encoders.gain, encoders.bias = "randn()", "randn()"
+    encoders.gain, encoders.bias = "4*randn()", "randn()"
     hidden = NeuronGroup(HIDDEN, equations, threshold="v > 1", reset="v = 0", method="exact", namespace=constants)
     readout = NeuronGroup(CLASSES, equations, method="exact", namespace=constants)
     forward, recurrent, output = (
         Synapses(source, target, "w : 1", on_pre="I_post += w") for source, target in ((encoders, hidden), (hidden, hidden), (hidden, readout))
     )
-    for synapses, deviation in ((forward, 3.0), (recurrent, 0.03), (output, 3.0)):
+    for synapses, deviation in ((forward, 1.0), (recurrent, 0.03), (output, 3.0)):
         synapses.connect()
         synapses.w = deviation / np.sqrt(len(synapses.source)) * np.random.randn(len(synapses))
     return bnn.NetworkModule(
@@ -71,7 +71,10 @@ def accuracy(model: bnn.NetworkModule, x: torch.Tensor, y: torch.Tensor) -> floa
 
 
 def train(model: bnn.NetworkModule, data: Split, epochs: int) -> tuple[list[float], list[float], list[float]]:
-    """Adam with a cosine schedule on the read-out's maximum over time, with a cost on the hidden spikes; training accuracy, test accuracy and loss of each epoch."""
+    """Adam with a cosine schedule on the read-out's maximum over time, with a cost on the hidden spikes.
+
+    Returns training accuracy, test accuracy and loss of each epoch.
+    """
     x, y, x_test, y_test = encode(data.x_train), torch.from_numpy(data.y_train), encode(data.x_test), torch.from_numpy(data.y_test)
     optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)

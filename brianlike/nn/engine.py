@@ -108,7 +108,14 @@ class TorchEngine:
         return matrices
 
     def run(
-        self, values: Values, past: dict[str, list[torch.Tensor]], tables: Mapping[str, torch.Tensor], first: int, steps: int, recorders: Mapping[str, Recorder], like: torch.Tensor
+        self,
+        values: Values,
+        past: dict[str, list[torch.Tensor]],
+        tables: Mapping[str, torch.Tensor],
+        first: int,
+        steps: int,
+        recorders: Mapping[str, Recorder],
+        like: torch.Tensor,
     ) -> None:
         """Advance `steps` steps from number `first`; `values` and `past` hold the state before and after."""
         matrices = self.set_up(values)

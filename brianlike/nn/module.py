@@ -239,7 +239,8 @@ class NetworkModule(nn.Module):
             value = recorders[key].result(steps, empty)
             results.append(value.expand(*batch, value.shape[-1]) if reduction is not None else value)
         self._check(values, first + steps)
-        return self._record_type(*(self._output(v, parts(s)[2] is None) for v, s in zip(results, self._specs.values()))), self._leave(values, past, first + steps)
+        record = self._record_type(*(self._output(v, parts(s)[2] is None) for v, s in zip(results, self._specs.values())))
+        return record, self._leave(values, past, first + steps)
 
     def _output(self, value: torch.Tensor, timed: bool) -> torch.Tensor:
         return value.transpose(0, 1) if timed and self.batch_first and value.dim() > 2 else value
@@ -320,7 +321,8 @@ class NetworkModule(nn.Module):
             if array.role is Role.STATE and array.name in values and not torch.isfinite(values[array.name].detach()).all():
                 bad = torch.nonzero(~torch.isfinite(values[array.name].detach()))[0].tolist()
                 raise FloatingPointError(
-                    f"{array.name} of element {bad[-1]} is not finite after step {step}; a smaller learning rate, bounds= on the parameters or a smaller dt may help"
+                    f"{array.name} of element {bad[-1]} is not finite after step {step}; "
+                    "a smaller learning rate, bounds= on the parameters or a smaller dt may help"
                 )
 
     # ------------------------------------------------------------------------------------------------------------------------------------------ inputs
@@ -377,7 +379,8 @@ class NetworkModule(nn.Module):
                 raise ValueError(f"force= names {getattr(group, 'name', group)!r}, which is not a spiking group of this network")
             spikes, mask = given if isinstance(given, tuple) else (given, None)
             spikes = spikes.to(dtype=self._like.dtype, device=self._like.device)
-            mask = torch.ones_like(spikes, dtype=torch.bool) if mask is None else torch.as_tensor(mask, device=self._like.device).to(torch.bool).expand_as(spikes)
+            mask = torch.ones_like(spikes) if mask is None else torch.as_tensor(mask, device=self._like.device)
+            mask = mask.to(torch.bool).expand_as(spikes)
             if self.batch_first and spikes.dim() > 2:
                 spikes, mask = spikes.transpose(0, 1), mask.transpose(0, 1)
             forced[f"{group.name}._spike"] = (spikes, mask)

@@ -12,9 +12,9 @@ compilation, `vmap` and double backward work.
 
 from __future__ import annotations
 
-from ..derivative import dtype_of, singular
+from ..derivative import singular
 from ..expr import Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, names, rebuild, substitute
-from ..functions import FUNCTIONS
+from ..functions import FUNCTIONS, dtype_of
 from ..ir import Deliver, Draw, Fire, Force, Let, Line, Map, Propagator, Select, Source
 from ..surrogate import Gradient, Surrogate, derivative, margin_of
 from .base import COMPARISONS, Language, write
