@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any
 
 import numpy as np
 
+from codegen.dims import UNITS
 from codegen.errors import UnsupportedError
 from codegen.fuse import DEFAULT_SCHEDULE
 from codegen.ir import Deliver, Map, Propagator, Role
@@ -124,18 +124,12 @@ class Network:
     @property
     def t(self) -> Quantity:
         """Time simulated so far."""
-        return Quantity(self.t_, self._second)
+        return Quantity(self.t_, UNITS["second"])
 
     @property
     def t_(self) -> float:
         """Time simulated so far in seconds, without units."""
         return 0.0 if self._dt is None else self._steps * self._dt
-
-    @property
-    def _second(self) -> Any:
-        from codegen.dims import UNITS
-
-        return UNITS["second"]
 
     # --------------------------------------------------------------------------------------------------------------------------------------- running
     def run(

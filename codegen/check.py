@@ -7,7 +7,28 @@ from collections.abc import Iterable, Mapping
 
 from .dims import DIMENSIONLESS, UNITS, Dimensions, unit_name
 from .errors import DataTypeError, EquationError, ModelError, UnitError, UnsupportedError
-from .expr import Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, accesses, children, show, walk
+from .expr import (
+    Access,
+    Binary,
+    Call,
+    Cast,
+    Compare,
+    DType,
+    Expr,
+    Index,
+    Logical,
+    Name,
+    Negate,
+    Not,
+    Number,
+    Truth,
+    Where,
+    accesses,
+    children,
+    is_zero,
+    show,
+    walk,
+)
 from .functions import FUNCTIONS
 from .grammar import MAX_DEPTH, literal
 from .ir import (
@@ -141,6 +162,8 @@ def _join(types: Iterable[Type]) -> DType:
 
 
 def _arithmetic(expr: Binary, operator: str, left: Type, right: Type) -> Type:
+    if operator in ("/", "//", "%") and is_zero(expr.right):
+        raise EquationError(f"`{text_of(expr)}` divides by zero", expr.right.span, "Divide by something else.")
     match operator:
         case "*":
             return left[0] * right[0], _join((left, right))

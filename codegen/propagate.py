@@ -87,6 +87,8 @@ def _system(flows: Sequence[Flow], fresh: Fresh) -> Update:
         part = [[matrix[i][j] for j in block] for i in block]
         sources = [rest[i] for i in block]
         solve = _closed if _is_closed(part, sources) else _exponential
+        if solve is _exponential:
+            _refuse_oscillation(part, [flows[i] for i in block])
         new |= solve(part, sources, [names[i] for i in block], lines, fresh)
     return lines, {name: new[name] for name in names}
 
@@ -154,16 +156,20 @@ def _let(stem: str, value: Expr, lines: list[Line], fresh: Fresh) -> Expr:
     return Name(name)
 
 
-def _exponential(matrix: Matrix, rest: Sequence[Expr], names: Sequence[str], lines: list[Line], fresh: Fresh) -> dict[str, str]:
-    if _circular(matrix):
-        from .algebra import oscillates  # loads sympy; only models with mutual coupling need it
+def _refuse_oscillation(matrix: Matrix, flows: Sequence[Flow]) -> None:
+    if not _circular(matrix):
+        return
+    from .algebra import oscillates  # loads sympy; only models with mutual coupling need it
 
-        if oscillates(matrix):
-            raise IntegrationError(
-                f"`exact` has no real closed-form solution for the coupled equations of {', '.join(names)}",
-                None,
-                "Use method='rk4' or 'euler' for these equations.",
-            )
+    if oscillates(matrix):
+        raise IntegrationError(
+            f"`exact` has no real closed-form solution for the coupled equations of {', '.join(f.variable for f in flows)}",
+            flows[0].span,
+            "Use method='rk4' or 'euler' for these equations.",
+        )
+
+
+def _exponential(matrix: Matrix, rest: Sequence[Expr], names: Sequence[str], lines: list[Line], fresh: Fresh) -> dict[str, str]:
     size = len(names)
     reach = _reach(matrix)
     transition = tuple(tuple(fresh(f"P_{names[i]}_{names[j]}") if reach[i][j] else None for j in range(size)) for i in range(size))

@@ -214,7 +214,8 @@ def test_steps_much_longer_and_shorter_than_time_constants(ratio):
         ),
         (
             "dv/dt = -u/(10*ms) : 1\ndu/dt = v/(10*ms) : 1",
-            "`exact` has no real closed-form solution for the coupled equations of v, u\nUse method='rk4' or 'euler' for these equations.",
+            "`exact` has no real closed-form solution for the coupled equations of v, u\n"
+            "  dv/dt = -u/(10*ms) : 1\n  ^^^^^^^^^^^^^^^^^^^^^^\nUse method='rk4' or 'euler' for these equations.",
         ),
     ],
     ids=["not linear", "reads t", "oscillates"],
