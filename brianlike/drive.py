@@ -43,7 +43,7 @@ class CythonSimulation(Engine):
         self._setup = NumpyEngine(replace(prepared.program, kernels=()), replace(self.inputs, values=views))
         self._step = 0
         self._driver: Any = None
-        self._kept: dict[str, Any] | None = None
+        self._fed = any(isinstance(kernel, Table) for kernel in prepared.program.kernels)
 
     def _size(self, array: Array) -> int:
         return self.inputs.sizes[array.space] if array.space else 1
@@ -81,19 +81,13 @@ class CythonSimulation(Engine):
         self._setup.set_up()
         self._step = step
         seed, epoch = next_epoch()
-        past = self._past_state()
+        if self._driver is not None and not self._fed and self._driver.step == step:  # nothing of the driver has changed
+            self._driver.seed, self._driver.epoch = seed, epoch
+            return
+        past = None if self._driver is None else self._driver.state()["events"]
         self._driver = Driver(seed, epoch)
         self._build(step, steps, tables or {})
-        if past is not None:
-            self._driver.set_state({"step": step, "events": past})
-        else:
-            self._driver.set_state({"step": step, "events": [[] for _ in self._events]})
-
-    def _past_state(self) -> list[list[np.ndarray]] | None:
-        if self._kept is not None:
-            kept, self._kept = self._kept, None
-            return kept["events"]
-        return None if self._driver is None else self._driver.state()["events"]
+        self._driver.set_state({"step": step, "events": [[] for _ in self._events] if past is None else past})
 
     def forget(self) -> None:
         """Drop what is still to be delivered."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from codegen.dims import Dimensions, unit_name
-from codegen.expr import Expr, Name, show
+from codegen.expr import Expr, Name
 from codegen.parse import Equation, parse_equations
 
 from .units import asarray_si, get_dimensions
@@ -128,15 +128,9 @@ class Equations(Mapping[str, Equation]):
 
 
 def _latex(value: Expr) -> str:
-    import sympy  # heavy, and wanted by notebooks only
+    from codegen.algebra import latex  # loads sympy, and only notebooks want it
 
-    from codegen.algebra import Algebra
-
-    algebra = Algebra()
-    formula = algebra.to_sympy(value)
-    parts = {symbol: algebra.from_sympy(symbol) for symbol in formula.free_symbols}
-    texts = {symbol: sympy.latex(sympy.Symbol(part.name)) if isinstance(part, Name) else rf"\mathtt{{{show(part)}}}" for symbol, part in parts.items()}
-    return str(sympy.latex(formula, symbol_names=texts))
+    return latex(value)
 
 
 def _replacement(name: str, value: object) -> str:

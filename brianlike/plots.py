@@ -67,8 +67,7 @@ def learning_curve(curves: dict[str, list[float]], loss: list[float], title: str
     other.plot(range(1, len(loss) + 1), loss, color="gray", linestyle=":", label="loss")
     other.set_ylabel("loss")
     other.set_ylim(bottom=0)
-    axes.legend(loc="lower right", frameon=False)
-    other.legend(loc="center right", frameon=False)
+    axes.legend(handles=[*axes.get_lines(), *other.get_lines()], loc="center right", frameon=False)
     return figure
 
 

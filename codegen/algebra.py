@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import sympy as sp
 
 from .errors import UnsupportedError
-from .expr import Access, Binary, Call, Cast, Compare, Expr, Logical, Name, Negate, Not, Number, Truth, Where, add, divide, multiply, negate, walk
+from .expr import Access, Binary, Call, Cast, Compare, Expr, Logical, Name, Negate, Not, Number, Truth, Where, add, divide, multiply, negate, show, walk
 
 _FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     "sin": sp.sin, "cos": sp.cos, "tan": sp.tan, "sinh": sp.sinh, "cosh": sp.cosh, "tanh": sp.tanh, "arcsin": sp.asin, "arccos": sp.acos,
@@ -132,3 +132,12 @@ def is_singular(matrix: Sequence[Sequence[Expr]]) -> bool:
     """Whether the determinant of the matrix is 0 whatever its symbols are."""
     algebra = Algebra()
     return bool(sp.simplify(sp.Matrix([[algebra.to_sympy(entry) for entry in row] for row in matrix]).det()) == 0)
+
+
+def latex(expr: Expr) -> str:
+    """The expression as LaTeX; what sympy does not know stands as the user would write it."""
+    algebra = Algebra()
+    formula = algebra.to_sympy(expr)
+    parts = {symbol: algebra.from_sympy(symbol) for symbol in formula.free_symbols}
+    texts = {symbol: sp.latex(sp.Symbol(part.name)) if isinstance(part, Name) else rf"\mathtt{{{show(part)}}}" for symbol, part in parts.items()}
+    return str(sp.latex(formula, symbol_names=texts))

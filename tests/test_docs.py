@@ -174,7 +174,7 @@ fuse pipeline emit emit.base emit.prelude emit.python emit.cython emit.torch
 
 DOORS = {
     "torch": ("brianlike/nn/", "brianlike/demo.py"),
-    "sympy": ("codegen/algebra.py", "brianlike/equations.py"),  # in equations only inside the function that writes LaTeX
+    "sympy": ("codegen/algebra.py",),
     "Cython": ("brianlike/build.py",),
     "setuptools": ("brianlike/build.py",),
     "matplotlib": ("brianlike/plots.py",),
