@@ -55,7 +55,7 @@ def build() -> bnn.NetworkModule:
         Network(encoders, hidden, readout, forward, recurrent, output),
         record={"v": (readout, "v"), "spikes": hidden, "count": bnn.Count(hidden)},
         learn=[*(bnn.Learn(s, "w") for s in (forward, recurrent, output)), bnn.Learn(encoders, "gain"), bnn.Learn(encoders, "bias")],
-        gradient=bnn.Surrogate(bnn.SuperSpike(beta=5)),  # wider than SpyTorch's 20: more neurons learn from each recording
+        gradient=bnn.Surrogate(bnn.SuperSpike(beta=20)),
     )
 
 
