@@ -102,16 +102,6 @@ def expression_type(expr: Expr, model: Model, local: Locals | None = None) -> Ty
     raise TypeError(f"not an expression: {expr!r}")
 
 
-def dimensions_of(expr: Expr, model: Model, local: Locals | None = None) -> Dimensions:
-    """The dimensions of a resolved expression."""
-    return expression_type(expr, model, local)[0]
-
-
-def dtype_of(expr: Expr, model: Model, local: Locals | None = None) -> DType:
-    """The data type of a resolved expression."""
-    return expression_type(expr, model, local)[1]
-
-
 def check_expression(
     expr: Expr,
     variables: tuple[Variable, ...],
