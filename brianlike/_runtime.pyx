@@ -74,6 +74,7 @@ cdef struct Operation:
     # events read or written
     ptrdiff_t event
     ptrdiff_t first, stop
+    int64_t late                 # 1: what runs before its events are found in a step sees those of the step before
     ptrdiff_t n_delays
     int64_t *delays
     # recorders; `used` rows or events are filled
@@ -294,7 +295,7 @@ cdef class Driver:
         self._history(self._n_events - 1, 2)
         return self._n_events - 1
 
-    def add_map(self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, after=(), i=None, j=None, uint32_t stream=0, int64_t every=1):
+    def add_map(self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, late=0, after=(), i=None, j=None, uint32_t stream=0, int64_t every=1):
         """A compiled Map over `size` elements. Returns the number of the operation.
 
         Parameters
@@ -303,6 +304,7 @@ cdef class Driver:
         arrays : one array for each of `Source.parameters`; arrays with one value an element are padded to a multiple of 16.
         events : the events whose masks this Map writes.
         only : the event whose elements run it.
+        late : 1 if the Map comes before that event is found in a step, and runs for the elements of the step before.
         after : operations (Delivers); the Map is skipped in steps in which none of them delivered anything.
         i, j : pre- and postsynaptic index of each element.
         """
@@ -315,6 +317,7 @@ cdef class Driver:
         op.context.size, op.context.stream = size, stream
         op.parallel = kind == "M"
         op.event = -1 if only is None else self._event(only)
+        op.late = self._lateness(late)
         if only is not None and self._events[op.event].size > size:
             raise ValueError("the event has more elements than the Map")
         for event in events:
@@ -382,7 +385,7 @@ cdef class Driver:
         self._keep.append((number, array.dtype))
         return number
 
-    def add_record_events(self, event, *, sources=None, selected=None, counts=None, bint store=True, gather=(), int64_t every=1):
+    def add_record_events(self, event, *, sources=None, selected=None, counts=None, bint store=True, gather=(), late=0, int64_t every=1):
         """Each spike of `event` adds (index, step), and the values of the arrays `gather` there. Returns the number of the operation.
 
         Parameters
@@ -390,12 +393,14 @@ cdef class Driver:
         sources : first and last + 1 element that count; indices are relative to the first.
         selected : bool, one for each of these; only spikes of selected elements are stored.
         counts : int64, one for each of these, to which all spikes are added.
+        late : 1 if the record comes before the event is found in a step, and takes the spikes of the step before.
         """
         self._idle()
         number = self._event(event)
         first, stop = self._range(number, sources)
         cdef Operation *op = self._new(RECORD_EVENTS, every)
         op.event, op.first, op.stop, op.store = number, first, stop, store
+        op.late = self._lateness(late)
         op.selected = <uint8_t *>self._pointer(selected, "B", stop - first)
         op.counts = <int64_t *>self._pointer(counts, "q", stop - first)
         addresses, sizes = [], []
@@ -616,7 +621,7 @@ cdef class Driver:
 
     cdef int _sparse_map(self, Operation *op) noexcept nogil:
         cdef Event *event = &self._events[op.event]
-        cdef ptrdiff_t slot = self._step % event.slots
+        cdef ptrdiff_t slot = (self._step - op.late + event.slots) % event.slots
         if event.counts[slot] and self._wanted(op):
             op.context.step = <uint64_t>self._step
             op.context.spikes = event.lists[slot]
@@ -676,7 +681,7 @@ cdef class Driver:
 
     cdef int _record_events(self, Operation *op) noexcept nogil:
         cdef Event *event = &self._events[op.event]
-        cdef ptrdiff_t slot = self._step % event.slots, n, k, element, count = event.counts[slot]
+        cdef ptrdiff_t slot = (self._step - op.late + event.slots) % event.slots, n, k, element, count = event.counts[slot]
         cdef const int32_t *spikes = event.lists[slot]
         if count and op.store and op.used + count > op.capacity and not self._grow_events(op, op.used + count):
             return NO_MEMORY
@@ -816,6 +821,11 @@ cdef class Driver:
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, not {value}")
         return 0
+
+    cdef int64_t _lateness(self, late) except -1:
+        if late not in (0, 1):
+            raise ValueError(f"late is 0 or 1, not {late!r}")
+        return late
 
     cdef void *_grow(self, void *old, ptrdiff_t count, size_t size) except NULL:
         cdef void *new = realloc(old, count * size)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from codegen.dataflow import late
 from codegen.emit import cython
 from codegen.expr import DType
-from codegen.ir import Array, Deliver, Map, Record, Role, Table
+from codegen.ir import Array, Deliver, Kernel, Map, Record, Role, Table
 
 from ._runtime import Driver
 from .build import build_cython
@@ -66,11 +67,11 @@ class CythonSimulation(Engine):
 
     def _sorted(self, kernel: Deliver) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
         ends, count = self.inputs.connections[kernel.space].ends(kernel.side)
-        delays = 0 if kernel.delay is None else self.inputs.values[kernel.delay]
-        order, rows, distinct = sorted_rows(ends, delays, count)
+        steps = 0 if kernel.delay is None else self.inputs.values[kernel.delay]
+        order, rows, distinct = sorted_rows(ends, steps, count)
         identity = bool((order == np.arange(len(order))).all())
-        late = self.prepared.program.late(kernel)
-        return None if identity else np.ascontiguousarray(order, np.int32), rows, distinct + late
+        delays = distinct + late(self.prepared.program, kernel, kernel.events)
+        return None if identity else np.ascontiguousarray(order, np.int32), rows, delays
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
@@ -95,12 +96,8 @@ class CythonSimulation(Engine):
 
     def _build(self, step: int, steps: int, tables: Mapping[str, np.ndarray]) -> None:
         driver, program = self._driver, self.prepared.program
-        names = {a.name for a in program.arrays}
-        driver.add_clock(
-            float(self.arrays["clock.dt"][0]) if "clock.dt" in names else 1.0,
-            self._clock_array("clock.t", np.float64) if "clock.t" in names and self.arrays["clock.t"].dtype == np.float64 else None,
-            self._clock_array("clock.t_in_timesteps", np.int64) if "clock.t_in_timesteps" in names else None,
-        )
+        clock = (self.arrays.get(name) for name in ("clock.t", "clock.t_in_timesteps"))
+        driver.add_clock(float(self.arrays["clock.dt"][0]), *clock)
         self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name]) for a in program.arrays if a.role is Role.EVENT}
         self._operations: dict[str, int] = {}
         self._recorders: dict[str, Any] = {}
@@ -115,10 +112,6 @@ class CythonSimulation(Engine):
                 case Table():
                     self._operations[kernel.name] = self._add_table(kernel, step, steps, tables)
 
-    def _clock_array(self, name: str, dtype: Any) -> np.ndarray:
-        assert self.arrays[name].dtype == dtype
-        return self.arrays[name]
-
     def _parameters(self, kernel: Map | Deliver) -> tuple[Any, list[np.ndarray]]:
         source = self._sources[kernel.name]
         return self._kernels[source.name], [self.arrays[name] for name in source.parameters]
@@ -129,13 +122,17 @@ class CythonSimulation(Engine):
 
     def _add_map(self, kernel: Map) -> int:
         native, arrays = self._parameters(kernel)
-        roles = {a.name: a.role for a in self.prepared.program.arrays}
-        events = tuple(self._events[s.array] for s in kernel.stores if roles[s.array] is Role.EVENT)
+        events = tuple(self._events[s.array] for s in kernel.stores if s.array in self._events)
         only = None if kernel.only is None else self._events[kernel.only]
         after = () if kernel.after is None else (self._operations[kernel.after],)
         stream, size = self.inputs.streams.get(kernel.space, 0), self.inputs.sizes[kernel.space]
-        number: int = self._driver.add_map(native, arrays, size, events=events, only=only, after=after, stream=stream, **self._ends(kernel.space))
+        number: int = self._driver.add_map(
+            native, arrays, size, events=events, only=only, after=after, stream=stream, late=self._late(kernel, kernel.only), **self._ends(kernel.space)
+        )
         return number
+
+    def _late(self, kernel: Kernel, events: str | None) -> int:
+        return 0 if events is None else late(self.prepared.program, kernel, events)
 
     def _add_deliver(self, kernel: Deliver) -> int:
         native, arrays = self._parameters(kernel)
@@ -149,10 +146,10 @@ class CythonSimulation(Engine):
     def _add_record(self, kernel: Record) -> int:
         owner, _, variable = kernel.name.partition(".")
         monitor = self.prepared.objects.get(owner)
-        array = next(a for a in self.prepared.program.arrays if a.name == kernel.array)
+        array = self.prepared.program.array(kernel.array)
         if array.role is Role.EVENT:
             self._recorders[kernel.name] = monitor
-            number: int = self._driver.add_record_events(self._events[kernel.array])
+            number: int = self._driver.add_record_events(self._events[kernel.array], late=self._late(kernel, kernel.array))
             return number
         elements = np.arange(self._size(array))
         if isinstance(monitor, StateMonitor):
@@ -162,7 +159,7 @@ class CythonSimulation(Engine):
         return number
 
     def _add_table(self, kernel: Table, step: int, steps: int, tables: Mapping[str, np.ndarray]) -> int:
-        array = next(a for a in self.prepared.program.arrays if a.name == kernel.array)
+        array = self.prepared.program.array(kernel.array)
         if array.role is not Role.EVENT:
             memory = self.arrays[kernel.array]
             rows = np.zeros((max(steps, 1), self._size(array)), memory.dtype)
@@ -215,7 +212,7 @@ class CythonSimulation(Engine):
         events = self._driver.state()["events"]
         past = {}
         for name, number in self._events.items():
-            array = next(a for a in self.prepared.program.arrays if a.name == name)
+            array = self.prepared.program.array(name)
             dense = np.zeros((len(events[number]), self._size(array)), bool)
             for age, spikes in enumerate(events[number], 1):
                 dense[-age, spikes] = True

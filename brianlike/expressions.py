@@ -22,13 +22,12 @@ from codegen.resolve import resolve, unit_value, unresolved
 
 from .build import build_python
 from .namespaces import externals
-from .randomness import normal, uniform
+from .randomness import LAWS
 from .seeding import next_epoch
 
 if TYPE_CHECKING:
     from .state import VariableOwner
 
-LAWS = {"uniform": uniform, "normal": normal}
 _VALUE = "_value"
 
 

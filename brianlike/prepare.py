@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,7 +37,6 @@ class Prepared:
     objects: dict[str, SimulationObject]
     compiled: dict[str, Compiled]
     resolved: dict[str, Resolved]
-    extra: tuple[Kernel, ...] = field(default=())
 
     def read_constants(self, namespace: Mapping[str, object]) -> bool:
         """Take the constants' values from the namespaces as they are now; False where one has another unit or type, or none: then compile anew."""
@@ -130,7 +129,7 @@ def prepare(
         elif isinstance(item, StateMonitor) and monitors:
             kernels += _state_records(item, parts, compiled)
     program = compile_program(list(parts.values()), kernels, schedule)
-    return Prepared(program, present, compiled, resolved, tuple(kernels))
+    return Prepared(program, present, compiled, resolved)
 
 
 def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> tuple[object, ...]:

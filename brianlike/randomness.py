@@ -51,3 +51,7 @@ def _words(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream:
 
 def _unit(high: np.ndarray, low: np.ndarray) -> np.ndarray:
     return ((high >> np.uint64(5)).astype(np.float64) * 67108864.0 + (low >> np.uint64(6)).astype(np.float64)) * 2.0**-53
+
+
+LAWS = {"uniform": uniform, "normal": normal}
+"""The laws of `codegen.ir.Draw`, by name."""

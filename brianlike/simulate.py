@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from codegen.dataflow import constant_in_run, late
 from codegen.emit import python
 from codegen.expr import DType, Index
 from codegen.ir import Deliver, Draw, Kernel, Load, Map, Program, Record, Role, Store, Table
-from codegen.optimize import constant_in_run
 
 from .build import build_python
 from .connect import sorted_rows
-from .randomness import normal, uniform
-
-LAWS = {"uniform": uniform, "normal": normal}
+from .randomness import LAWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class NumpyEngine:
         for kernel in self.program.kernels:
             if isinstance(kernel, Deliver):
                 order, rows, delays = self._sort(kernel)
-                self._rows[kernel.name] = order, rows, delays + self.program.late(kernel)
+                self._rows[kernel.name] = order, rows, delays + late(self.program, kernel, kernel.events)
                 longest = max(longest, int(self._rows[kernel.name][2][-1]))
         self.keep = keep or longest + 1
         fixed = constant_in_run(self.program)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from .dataflow import reads, writes
 from .expr import Access, Binary, DType, Expr, Index, Name, Number, substitute, walk
 from .ir import (
     Array,
@@ -17,13 +18,11 @@ from .ir import (
     Model,
     Program,
     Propagator,
-    Record,
     Result,
     Role,
     Select,
     Step,
     Store,
-    Table,
     Variable,
     defined,
 )
@@ -204,32 +203,6 @@ def _used(kernels: Iterable[Kernel]) -> set[str]:
     for kernel in kernels:
         found |= reads(kernel) | writes(kernel)
     return found
-
-
-def reads(kernel: Kernel) -> set[str]:
-    """The arrays that a kernel reads."""
-    match kernel:
-        case Map():
-            return {load.array for load in kernel.loads} | ({kernel.only} if kernel.only else set())
-        case Deliver():
-            return {load.array for load in kernel.loads} | {kernel.events} | ({kernel.delay} if kernel.delay else set())
-        case Record():
-            return {kernel.array}
-        case Table():
-            return set()
-    raise TypeError(f"not a kernel: {kernel!r}")
-
-
-def writes(kernel: Kernel) -> set[str]:
-    """The arrays that a kernel writes."""
-    match kernel:
-        case Map() | Deliver():
-            return {store.array for store in kernel.stores}
-        case Record():
-            return set()
-        case Table():
-            return {kernel.array}
-    raise TypeError(f"not a kernel: {kernel!r}")
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------------------- fusion

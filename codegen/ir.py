@@ -426,12 +426,6 @@ class Program:
     reverse: bool = False
     tape: tuple[tuple[str, str], ...] = ()
 
-    def late(self, deliver: Deliver) -> int:
-        """1 if a step delivers before it finds the events of that step, so that they arrive one step later; else 0."""
-        place = self.kernels.index(deliver)
-        found = [n for n, k in enumerate(self.kernels) if (isinstance(k, Table) and k.array == deliver.events) or _stores(k, deliver.events)]
-        return int(bool(found) and place < found[-1])
-
     def array(self, name: str) -> Array:
         for array in self.arrays:
             if array.name == name:
@@ -446,10 +440,6 @@ class Program:
                 rows += [f"  {title} {line}" if n == 0 else f"    {line}" for n, line in enumerate(show_kernel(kernel))]
         rows += [f"  keep {array} before {kernel}" for kernel, array in self.tape]
         return "\n".join(rows)
-
-
-def _stores(kernel: Kernel, array: str) -> bool:
-    return isinstance(kernel, Map | Deliver) and any(store.array == array for store in kernel.stores)
 
 
 def show_kernel(kernel: Kernel) -> Iterator[str]:

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from .dataflow import constant_in_run
 from .expr import Access, Binary, Call, Cast, DType, Expr, Index, Name, Negate, Number, Truth, children, rebuild, transform, walk
 from .functions import dtype_of
-from .ir import Array, Deliver, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, Table, defined, expressions
+from .ir import Array, Deliver, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, defined, expressions
 
 Body = Map | Deliver
 
@@ -173,28 +174,6 @@ def _without_unread(line: Propagator, needed: set[str]) -> Propagator:
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------------ a Program
-def written(program: Program) -> set[str]:
-    """The arrays that some kernel of the loop writes."""
-    found = set()
-    for kernel in program.kernels:
-        if isinstance(kernel, Map | Deliver):
-            found |= {store.array for store in kernel.stores}
-        elif isinstance(kernel, Table):
-            found.add(kernel.array)
-    return found
-
-
-MOVING = frozenset({Role.EVENT, Role.ACCUMULATOR, Role.INPUT, Role.TAPE, Role.COTANGENT})
-
-
-def constant_in_run(program: Program) -> frozenset[str]:
-    """The arrays that keep their value through a run: nothing in the loop writes them, and they are not the running time."""
-    moving = written(program)
-    return frozenset(
-        a.name for a in program.arrays if a.name not in moving and a.role not in MOVING and not (a.role is Role.CLOCK and not a.name.endswith(".dt"))
-    )
-
-
 def hoist(program: Program) -> Program:
     """`Program -> Program`: what depends only on arrays that no step writes is computed once, by kernels of `setup`."""
     fixed = constant_in_run(program)

@@ -505,3 +505,17 @@ def test_nothing_to_do(engine: str) -> None:
     assert net.t == 0 * ms and G.v[:].tolist() == [2, 2]
     net.run(1 * ms)
     assert len(S) == 0 and M.v.shape == (0, 10) and G.v[:].tolist() == [0, 0]
+
+
+def test_what_reads_events_before_a_step_has_found_them_sees_those_of_the_step_before() -> None:
+    """As in Brian, where events stay until the next threshold: v = 1, 2, 3 > 2.5 is found in step 2, and acted on in step 3."""
+    cells = NeuronGroup(1, "dv/dt = 1/(0.1*ms) : 1", threshold="v > 2.5", reset="v = 0", method="euler", name="cells")
+    late, usual = SpikeMonitor(cells, when="start"), SpikeMonitor(cells)
+    values = StateMonitor(cells, "v", record=0, when="end")
+    network = Network(cells, late, usual, values)
+    network.schedule = ["start", "resets", "groups", "thresholds", "synapses", "end"]
+    network.run(0.5 * ms)
+    network.run(0.3 * ms)  # also across two runs
+    np.testing.assert_allclose(values.v[0], [1, 2, 3, 1, 2, 3, 1, 2])
+    np.testing.assert_allclose(usual.t_ / 1e-4, [2, 5])
+    np.testing.assert_allclose(late.t_ / 1e-4, [3, 6])

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from codegen.dataflow import constant_in_run, late
 from codegen.emit import torch as emitter
 from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
 from codegen.ir import Deliver, Draw, Load, Map, Program, Record, Role, Table
-from codegen.optimize import constant_in_run
 from codegen.surrogate import Gradient
 
 from ..build import build_python, prelude
@@ -84,7 +84,7 @@ class TorchEngine:
         connection = self.connections[kernel.space]
         ends, n_source = connection.ends(kernel.side)
         steps = np.zeros(len(ends), np.int64) if kernel.delay is None else np.asarray(delays[kernel.delay], np.int64)
-        steps = steps + self.program.late(kernel)
+        steps = steps + late(self.program, kernel, kernel.events)
         distinct = np.unique(steps)[::-1]
         groups = [(int(d), None if len(distinct) == 1 else torch.from_numpy(steps == d)) for d in distinct]
         target = {index: torch.from_numpy(np.asarray(connection.ends(index)[0], np.int64)) for index in (Index.PRE, Index.POST)}

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from codegen.dataflow import constant_in_run
 from codegen.errors import UnsupportedError
 from codegen.expr import DType
 from codegen.force import force_events
 from codegen.ir import Kernel, Record, Role, Table
-from codegen.optimize import constant_in_run
 
 from ..groups import Group
 from ..inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from codegen.ir import Role
-
 from ..engines import Engine
 from ..groups import Group
 from ..network import make_engine
@@ -63,10 +61,8 @@ def _enter(items: list[Group | Synapses], start: dict[str, np.ndarray]) -> None:
 
 
 def _check_spikes(module: NetworkModule, tables: dict[str, np.ndarray]) -> None:
-    roles = {a.name: a.role for a in module.prepared.program.arrays}
-    for key, (table, _, _) in module._inputs.items():
-        array = table.rsplit(".", 1)[0] + "._spike"
-        if roles.get(array) is Role.EVENT and table.endswith(".spikes") and not np.isin(tables[table], (0, 1)).all():
+    for key, (table, _, holds_spikes) in module._inputs.items():
+        if holds_spikes and not np.isin(tables[table], (0, 1)).all():
             raise ValueError(f"the simulator knows whole spikes only: input {key!r} must hold 0 and 1")
 
 

@@ -1,0 +1,48 @@
+"""Who reads and writes what in a Program, and what follows from it: when a value can change."""
+
+from __future__ import annotations
+
+from .ir import Deliver, Kernel, Map, Program, Record, Role, Table
+
+
+def reads(kernel: Kernel) -> set[str]:
+    """The arrays that a kernel reads."""
+    match kernel:
+        case Map():
+            return {load.array for load in kernel.loads} | ({kernel.only} if kernel.only else set())
+        case Deliver():
+            return {load.array for load in kernel.loads} | {kernel.events} | ({kernel.delay} if kernel.delay else set())
+        case Record():
+            return {kernel.array}
+        case Table():
+            return set()
+    raise TypeError(f"not a kernel: {kernel!r}")
+
+
+def writes(kernel: Kernel) -> set[str]:
+    """The arrays that a kernel writes."""
+    match kernel:
+        case Map() | Deliver():
+            return {store.array for store in kernel.stores}
+        case Record():
+            return set()
+        case Table():
+            return {kernel.array}
+    raise TypeError(f"not a kernel: {kernel!r}")
+
+
+MOVING = frozenset({Role.EVENT, Role.ACCUMULATOR, Role.INPUT, Role.TAPE, Role.COTANGENT})
+
+
+def constant_in_run(program: Program) -> frozenset[str]:
+    """The arrays that keep their value through a run: nothing in the loop writes them, and they are not the running time."""
+    moving = {array for kernel in program.kernels for array in writes(kernel)}
+    return frozenset(
+        a.name for a in program.arrays if a.name not in moving and a.role not in MOVING and not (a.role is Role.CLOCK and not a.name.endswith(".dt"))
+    )
+
+
+def late(program: Program, kernel: Kernel, events: str) -> int:
+    """1 if the kernel comes before the step has found these events, so that it sees those of the step before; else 0."""
+    found = [n for n, other in enumerate(program.kernels) if events in writes(other)]
+    return int(bool(found) and program.kernels.index(kernel) < found[-1])
