@@ -1,11 +1,10 @@
-"""Networks: what runs together, in which order, for how long; and the magic `run` that finds the objects itself."""
+"""Networks: what runs together, in which order, for how long."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,18 +26,15 @@ from .namespaces import caller_namespace
 from .objects import SimulationObject
 from .preferences import prefs
 from .prepare import Prepared, blueprint, prepare
+from .progress import Progress, Report, progress_of
 from .synapses import Synapses
 from .units import Quantity
 
-__all__ = ["MagicError", "Network", "magic_network", "run", "start_scope", "stop"]
+__all__ = ["Network"]
 
 _LOG = logging.getLogger("brianlike")
-Report = str | Callable[[Quantity, float, Quantity, Quantity], None] | None
+RUNNING: list[Network] = []  # the networks that run now, the innermost last
 CHUNK_SECONDS = 0.05  # how long a call into an engine lasts: between calls Ctrl-C and reports have their turn
-
-
-class MagicError(Exception):
-    """`run` cannot tell which objects belong together; use a Network."""
 
 
 class Network:
@@ -171,20 +167,20 @@ class Network:
         self._recount(clock)
         engine = self._prepare(names)
         self._stopped = False
-        progress = _progress(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, steps, clock.dt_)
-        _RUNNING.append(self)
+        progress = progress_of(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, steps, clock.dt_)
+        RUNNING.append(self)
         try:
             with _ctrl_c(self.stop):
                 self._advance(engine, steps, progress)
         finally:
-            _RUNNING.remove(self)
+            RUNNING.remove(self)
             engine.collect()
             for item in self.objects:
                 item.clock.timestep = self._steps
             progress.close()
         self._check_values(engine.prepared)
 
-    def _advance(self, engine: Engine, steps: int, progress: _Progress) -> None:
+    def _advance(self, engine: Engine, steps: int, progress: Progress) -> None:
         engine.begin(self._steps, steps)
         done, chunk = 0, min(steps, 16)
         while done < steps and not self._stopped:
@@ -340,137 +336,3 @@ def _flat(objects: object) -> Iterator[SimulationObject]:
             yield from _flat(item)
     else:
         raise TypeError(f"a network holds groups, synapses and monitors (or lists of them), not {objects!r}")
-
-
-# ---------------------------------------------------------------------------------------------------------------------------------------------- progress
-class _Progress:
-    """Reports on a run; this one says nothing."""
-
-    def update(self, done: int) -> None:
-        return
-
-    def close(self) -> None:
-        return
-
-
-class _Bar(_Progress):
-    def __init__(self, steps: int, dt: float) -> None:
-        from tqdm.auto import tqdm
-
-        self._bar, self._dt = tqdm(total=round(steps * dt, 9), unit="s", unit_scale=True, desc="simulating"), dt
-        self._done = 0
-
-    def update(self, done: int) -> None:
-        self._bar.update((done - self._done) * self._dt)
-        self._done = done
-
-    def close(self) -> None:
-        self._bar.close()
-
-
-class _Periodic(_Progress):
-    """Calls a function of (elapsed seconds, fraction done, start, duration) at the start, every period, and at the end."""
-
-    def __init__(self, function: Callable[..., None], period: float, start: Quantity, steps: int, dt: float) -> None:
-        self._function, self._period, self._start, self._steps = function, period, start, steps
-        self._duration = Quantity(steps * dt, start.dimensions)
-        self._began = self._last = time.perf_counter()
-        self._function(0.0, 0.0, start, self._duration)
-
-    def update(self, done: int) -> None:
-        now = time.perf_counter()
-        if now - self._last >= self._period or done == self._steps:
-            self._last = now
-            self._function(now - self._began, done / max(1, self._steps), self._start, self._duration)
-
-
-def _text_report(elapsed: float, completed: float, start: Quantity, duration: Quantity) -> None:
-    if completed == 0.0:
-        sys.stdout.write(f"Simulating {duration} from t = {start}\n")
-    elif completed < 1.0:
-        sys.stdout.write(f"{completed * duration} simulated ({completed:.0%}) in {elapsed:.0f} s, about {elapsed * (1 / completed - 1):.0f} s to go\n")
-    else:
-        sys.stdout.write(f"{duration} simulated (100%) in {elapsed:.1f} s\n")
-
-
-def _progress(report: Report, period: float, start: Quantity, steps: int, dt: float) -> _Progress:
-    match report:
-        case None:
-            return _Progress()
-        case "tqdm":
-            return _Bar(steps, dt)
-        case "text" | "stdout":
-            return _Periodic(_text_report, period, start, steps, dt)
-    if callable(report):
-        return _Periodic(report, period, start, steps, dt)
-    raise ValueError(f"report must be 'tqdm', 'text', a function or None, not {report!r}")
-
-
-# ------------------------------------------------------------------------------------------------------------------------------------------------- magic
-class MagicNetwork(Network):
-    """The network of all objects that the caller of `run` has in variables."""
-
-    def __init__(self) -> None:
-        super().__init__(name="magic_network")
-        self._scope = 0
-
-    def collect(self, names: Mapping[str, object]) -> None:
-        """Take the objects among `names`; a new set of objects starts again at t = 0."""
-        found = {id(v): v for v in names.values() if isinstance(v, SimulationObject) and v.add_to_magic_network and v._number >= self._scope}
-        objects = sorted(found.values(), key=lambda item: item._number)
-        if not objects:
-            raise MagicError("run() found no groups in your variables; objects in lists and dicts are not seen: put them into a Network")
-        known = [o for o in objects if any(o is p for p in self.objects)]
-        new = [o for o in objects if not any(o is p for p in self.objects) and not isinstance(o, SpikeMonitor | StateMonitor)]
-        if self.objects and known and new and self._steps:
-            raise MagicError(f"{new[0].name!r} is new while {known[0].name!r} has already run; call start_scope() first, or use a Network")
-        if not known:
-            self._steps, self._dt, self._engine, self._waiting, self._signature = 0, None, None, None, None
-            for item in objects:
-                item.clock.timestep = 0
-        self.objects = objects
-
-
-magic_network = MagicNetwork()
-_RUNNING: list[Network] = []
-
-
-def run(
-    duration: object,
-    report: Report = None,
-    report_period: object = None,
-    namespace: Mapping[str, object] | None = None,
-    level: int = 0,
-) -> None:
-    """Simulate every object that the calling code has in a variable.
-
-    See `Network.run` for the parameters and errors.
-
-    Examples
-    --------
-    >>> from brianlike import *
-    >>> tau = 10*ms
-    >>> G = NeuronGroup(1, 'dv/dt = -v/tau : 1', method='exact')
-    >>> G.v = 1
-    >>> run(10*ms)
-    >>> float(G.v[0].round(4))
-    0.3679
-    """
-    names = dict(caller_namespace(level))
-    magic_network.collect(names)
-    magic_network.run(duration, report, report_period, names if namespace is None else namespace)
-
-
-def stop() -> None:
-    """End the run that is under way, after its current steps; to be called from a report function."""
-    for network in _RUNNING:
-        network.stop()
-
-
-def start_scope() -> None:
-    """Let `run` forget all objects that exist now."""
-    from .objects import live_objects
-
-    existing = live_objects()
-    magic_network._scope = existing[-1]._number + 1 if existing else 0
-    magic_network.objects = []
