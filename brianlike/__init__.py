@@ -31,6 +31,8 @@ from .monitors import SpikeMonitor as SpikeMonitor
 from .monitors import StateMonitor as StateMonitor
 from .namespaces import get_local_namespace as get_local_namespace
 from .network import Network as Network
+from .operations import NetworkOperation as NetworkOperation
+from .operations import network_operation as network_operation
 from .preferences import prefs as prefs
 from .seeding import seed as seed
 from .synapses import Synapses as Synapses
@@ -38,7 +40,8 @@ from .units import *  # noqa: F403
 
 __version__ = "0.1.0"
 __all__ = [
-    "Clock", "Equations", "InputGroup", "MagicError", "ModelError", "Network", "NeuronGroup", "PoissonGroup", "SpikeGeneratorGroup", "SpikeMonitor",
-    "StateMonitor", "Synapses", "defaultclock", "explain", "get_local_namespace", "magic_network", "prefs", "run", "seed", "start_scope", "stop",
+    "Clock", "Equations", "InputGroup", "MagicError", "ModelError", "Network", "NetworkOperation", "NeuronGroup", "PoissonGroup",
+    "SpikeGeneratorGroup", "SpikeMonitor", "StateMonitor", "Synapses", "defaultclock", "explain", "get_local_namespace", "magic_network",
+    "network_operation", "prefs", "run", "seed", "start_scope", "stop",
     *_units.__all__,
 ]  # fmt: skip

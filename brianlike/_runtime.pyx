@@ -42,7 +42,7 @@ has_threads = bool(HAS_THREADS)
 cdef enum:
     THREADS_FROM = 4096  # elements; below this a barrier costs more than it saves
     MAP = 0, SPARSE_MAP, DELIVER, RECORD_VALUES, RECORD_EVENTS, RECORD_RATE, TABLE_EVENTS, TABLE_VALUES, CALL
-    DONE, CHUNK, CALLED, NO_MEMORY, FULL
+    DONE, CHUNK, CALLED, NO_MEMORY, FULL, STOPPED
 
 cdef struct Event:
     ptrdiff_t size
@@ -230,6 +230,9 @@ cdef class Driver:
     cdef int64_t _blocked        # the operation that stopped the loop
     cdef Crew _crew
     cdef list _keep
+    cdef dict _functions         # of the calls that `run` makes itself
+    cdef bint _calling           # one of these is running
+    cdef bint _stop              # `run` ends at the end of the step under way
     cdef list _workers
     cdef bint _running
     cdef public uint32_t seed
@@ -237,7 +240,7 @@ cdef class Driver:
 
     def __cinit__(self, uint32_t seed=0, uint32_t epoch=0):
         self.seed, self.epoch = seed, epoch
-        self._keep, self._workers = [], []
+        self._keep, self._workers, self._functions = [], [], {}
         self._blocked = -1
 
     def __dealloc__(self):
@@ -461,11 +464,18 @@ cdef class Driver:
         op.rows, op.first_step, op.steps_per_row = len(table), first_step, steps_per_row
         return self._finish()
 
-    def add_call(self, *, int64_t every=1):
-        """`run` returns here with reason "call", and goes on behind it when it is called again. Returns the number of the operation."""
+    def add_call(self, function=None, *, int64_t every=1):
+        """`run` calls the function here. Without one it returns with reason "call", and goes on behind it when it is called again.
+
+        While the function runs, what recorders and events hold can be read. An exception leaves the step under way: the next `run` goes on behind
+        the call. Returns the number of the operation.
+        """
         self._idle()
         self._new(CALL, every)
-        return self._finish()
+        number = self._finish()
+        if function is not None:
+            self._functions[number] = function
+        return number
 
     # -------------------------------------------------------------------------------------------------------------------------------- running
     @property
@@ -484,13 +494,19 @@ cdef class Driver:
         """The `add_call` operation at which `run` returned, or None."""
         return None if self._position == 0 or self._blocked < 0 else self._blocked
 
+    def stop(self):
+        """Let `run` end with the step under way; to be called from the functions that it calls, or from a signal's handler."""
+        self._stop = True
+
     def run(self, int64_t steps, int threads=1, seconds=None):
         """Run to the end of `steps` more steps (a step under way counts as one). Returns the number of finished steps and the reason.
 
-        Reasons: "done"; "time", if `seconds` are over; "call" (see `add_call`). A signal's exception, such as KeyboardInterrupt, leaves the driver
+        Reasons: "done"; "time", if `seconds` are over; "call" (see `add_call`); "stop" (see `stop`). A signal's exception, such as KeyboardInterrupt, leaves the driver
         between two steps or operations, from where the next `run` goes on.
         """
         self._idle()
+        if self._calling:
+            raise RuntimeError("the driver waits for a function that it has called")
         if steps <= 0:
             return 0, "done"
         if steps > INT64_MAX - self._step:
@@ -500,7 +516,7 @@ cdef class Driver:
         cdef int code
         for n in range(self._n_operations):
             self._operations[n].context.seed, self._operations[n].context.epoch = self.seed, self.epoch
-        self._running = True
+        self._running, self._stop = True, False
         try:
             self._reserve_rows(steps)
             self._hire(threads)
@@ -511,7 +527,11 @@ cdef class Driver:
                 if code == DONE:
                     return self._step - start, "done"
                 if code == CALLED:
-                    return self._step - start, "call"
+                    if not self._call():
+                        return self._step - start, "call"
+                    continue
+                if code == STOPPED:
+                    return self._step - start, "stop"
                 if code == NO_MEMORY:
                     raise MemoryError("no memory for the spikes of this run")
                 if code == FULL:
@@ -523,6 +543,18 @@ cdef class Driver:
         finally:
             self._running = False
             self._dismiss()
+
+    cdef bint _call(self) except -1:
+        """Call the function of the operation at which the loop stopped; False if it has none."""
+        function = self._functions.get(self._blocked)
+        if function is None:
+            return False
+        self._running, self._calling = False, True
+        try:
+            function()
+        finally:
+            self._running, self._calling = True, False
+        return True
 
     cdef int _advance(self, int64_t target, double limit) noexcept nogil:
         """Steps until `target`, or until something needs the interpreter."""
@@ -547,6 +579,9 @@ cdef class Driver:
                 self._position += 1
             self._position = 0
             self._step += 1
+            if self._stop:
+                self._write_clocks(True)
+                return STOPPED
             if self._step < target and seconds_now() >= limit:
                 return CHUNK
 
@@ -749,10 +784,10 @@ cdef class Driver:
         return DONE
 
     # ---------------------------------------------------------------------------------------------------------------------- results and state
-    def spikes(self, event):
-        """The elements of `event` that fired in the step under way, or in the last one."""
+    def spikes(self, event, late=0):
+        """The elements of `event` that fired in the step under way, or in the last one; with `late`, in the step before that."""
         self._idle()
-        return self._list(self._event(event), self._step if self._position else self._step - 1)
+        return self._list(self._event(event), (self._step if self._position else self._step - 1) - late)
 
     def rows(self, ptrdiff_t operation):
         """The steps and the rows that `add_record_values` or `add_record_rate` collected so far, as copies."""

@@ -11,15 +11,16 @@ import numpy as np
 from codegen.dataflow import late
 from codegen.emit import cython
 from codegen.expr import DType
-from codegen.ir import Array, Deliver, Kernel, Map, Record, Role, Table
+from codegen.ir import Array, Deliver, Extern, Kernel, Map, Record, Role, Table
 
 from ._runtime import Driver
 from .build import build_cython
+from .calls import Calls
 from .connect import sorted_rows
 from .engines import Engine, events_of
 from .monitors import SpikeMonitor, StateMonitor
 from .preferences import prefs
-from .prepare import SPIKE, Prepared
+from .prepare import Prepared
 from .seeding import next_epoch
 from .simulate import NumpyEngine
 from .state import padded
@@ -35,15 +36,14 @@ class CythonSimulation(Engine):
         self.inputs = prepared.inputs()
         self.arrays = {array.name: self._array(array) for array in prepared.program.arrays}
         table = {array.name: array for array in prepared.program.arrays}
-        self._sources = {
-            k.name: cython.render(k, table, self.inputs.float_dtype) for k in prepared.program.kernels if isinstance(k, Map | Deliver)
-        }
+        self._sources = {k.name: cython.render(k, table, self.inputs.float_dtype) for k in prepared.program.kernels if isinstance(k, Map | Deliver)}
         self._kernels = build_cython(list(self._sources.values()))
         self._rows = {k.name: self._sorted(k) for k in prepared.program.kernels if isinstance(k, Deliver)}
         views = {a.name: self.arrays[a.name][: self._size(a)] for a in prepared.program.arrays}
         self._setup = NumpyEngine(replace(prepared.program, kernels=()), replace(self.inputs, values=views))
-        self._step = 0
+        self._first = 0
         self._driver: Any = None
+        self.calls = Calls(prepared, self)
         self._fed = any(isinstance(kernel, Table) for kernel in prepared.program.kernels)
 
     def _size(self, array: Array) -> int:
@@ -80,7 +80,7 @@ class CythonSimulation(Engine):
             if array.role in (Role.EXTERNAL, Role.CLOCK) and array.name in fresh.values:
                 self.arrays[array.name][:1] = fresh.values[array.name]
         self._setup.set_up()
-        self._step = step
+        self._first = step
         seed, epoch = next_epoch()
         if self._driver is not None and not self._fed and self._driver.step == step:  # nothing of the driver has changed
             self._driver.seed, self._driver.epoch = seed, epoch
@@ -90,14 +90,21 @@ class CythonSimulation(Engine):
         self._build(step, steps, tables or {})
         self._driver.set_state({"step": step, "events": [[] for _ in self._events] if past is None else past})
 
+    @property
+    def step(self) -> int:
+        return self._first if self._driver is None else int(self._driver.step)
+
+    def set_up(self) -> None:
+        self._setup.set_up()
+
     def forget(self) -> None:
         """Drop what is still to be delivered."""
         self._driver = None
 
     def _build(self, step: int, steps: int, tables: Mapping[str, np.ndarray]) -> None:
         driver, program = self._driver, self.prepared.program
-        clock = (self.arrays.get(name) for name in ("clock.t", "clock.t_in_timesteps"))
-        driver.add_clock(float(self.arrays["clock.dt"][0]), *clock)
+        if "clock.dt" in self.arrays:
+            driver.add_clock(float(self.arrays["clock.dt"][0]), self.arrays.get("clock.t"), self.arrays.get("clock.t_in_timesteps"))
         self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name]) for a in program.arrays if a.role is Role.EVENT}
         self._operations: dict[str, int] = {}
         self._recorders: dict[str, Any] = {}
@@ -111,6 +118,8 @@ class CythonSimulation(Engine):
                     self._operations[kernel.name] = self._add_record(kernel)
                 case Table():
                     self._operations[kernel.name] = self._add_table(kernel, step, steps, tables)
+                case Extern():
+                    driver.add_call(self.calls.functions[kernel.name])
 
     def _parameters(self, kernel: Map | Deliver) -> tuple[Any, list[np.ndarray]]:
         source = self._sources[kernel.name]
@@ -175,7 +184,14 @@ class CythonSimulation(Engine):
 
     def advance(self, steps: int) -> None:
         self._driver.run(steps, threads=int(prefs["core.threads"]))
-        self._step += steps
+        self.calls.raise_failure()
+
+    def stop(self) -> None:
+        self._driver.stop()
+
+    def spikes_now(self, event: str, kernel: Extern | None) -> np.ndarray:
+        found: np.ndarray = self._driver.spikes(self._events[event], 0 if kernel is None else self._late(kernel, event))
+        return found
 
     def collect(self) -> None:
         states: dict[str, tuple[StateMonitor, np.ndarray, dict[str, np.ndarray]]] = {}
@@ -192,10 +208,6 @@ class CythonSimulation(Engine):
         for monitor, steps, values in states.values():
             if len(steps):
                 monitor.append(steps * monitor.clock.dt_, values)
-        for item in self.prepared.objects.values():
-            event = self._events.get(f"{item.name}.{SPIKE}")
-            if event is not None:
-                item.spikes = self._driver.spikes(event)  # type: ignore[attr-defined]
 
     def records(self) -> dict[str, tuple[np.ndarray, ...]]:
         """What the Record kernels collected: (indices, steps) of events, (steps, rows) of values; and nothing is kept."""
@@ -224,7 +236,7 @@ class CythonSimulation(Engine):
         for name in self._events:
             rows = past.get(name, np.zeros((0, 0), bool))
             lists.append([np.flatnonzero(row).astype(np.int32) for row in rows[::-1]])
-        self._driver.set_state({"step": self._step, "events": lists})
+        self._driver.set_state({"step": self.step, "events": lists})
 
 
 def sparse(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from codegen.ir import Record, Role, Table
+from codegen.ir import Extern, Record, Role, Table
 
+from .calls import Calls
+from .groups import Group
 from .inputs import InputGroup, SpikeGeneratorGroup
 from .monitors import SpikeMonitor, StateMonitor
 from .prepare import SPIKE, Prepared
@@ -21,6 +23,16 @@ class Engine(ABC):
     """A prepared network that can advance. Variables of the objects change in place; monitors fill when `collect` is called."""
 
     prepared: Prepared
+    calls: Calls
+
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """The step that comes next, or is under way."""
+
+    @abstractmethod
+    def set_up(self) -> None:
+        """Compute anew what no step changes."""
 
     @abstractmethod
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
@@ -31,11 +43,28 @@ class Engine(ABC):
 
     @abstractmethod
     def advance(self, steps: int) -> None:
-        """Run that many steps."""
+        """Run that many steps, fewer if `stop` is called. What a user's function raises comes from here, behind the step under way."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Let `advance` end with the step under way."""
+
+    @abstractmethod
+    def spikes_now(self, event: str, kernel: Extern | None) -> np.ndarray:
+        """The neurons that fired last, as the function behind `kernel` sees it while it runs."""
 
     @abstractmethod
     def collect(self) -> None:
-        """Hand what was recorded since the last call to the monitors, and the last step's spikes to the groups."""
+        """Hand what was recorded since the last call to the monitors."""
+
+    def end(self) -> None:
+        """A run is over: hand what was recorded to the monitors, and the last step's spikes to the groups."""
+        self.calls.end()
+        self.collect()
+        for item in self.prepared.objects.values():
+            event = f"{item.name}.{SPIKE}"
+            if isinstance(item, Group) and any(array.name == event for array in self.prepared.program.arrays):
+                item.spikes = self.spikes_now(event, None)
 
     @abstractmethod
     def records(self) -> dict[str, tuple[np.ndarray, ...]]:
@@ -66,6 +95,8 @@ class NumpySimulation(Engine):
             if isinstance(kernel, Record):
                 inputs.recorders[kernel.name] = self._recorder(kernel)
         self.engine = NumpyEngine(prepared.program, inputs)
+        self.calls = Calls(prepared, self)
+        inputs.calls.update(self.calls.functions)
 
     def _recorder(self, kernel: Record) -> Any:
         owner, _, variable = kernel.name.partition(".")
@@ -104,6 +135,13 @@ class NumpySimulation(Engine):
                 self.engine.inputs.tables[kernel.name] = self._table(kernel, step, steps) if given is None else _rows(given, step)
         self.engine.set_up()
 
+    @property
+    def step(self) -> int:
+        return self.engine.step
+
+    def set_up(self) -> None:
+        self.engine.set_up()
+
     def _table(self, kernel: Table, first: int, steps: int) -> Any:
         offsets, indices = events_of(self.prepared, kernel, first, steps)
         size = self.engine.values[kernel.array].shape[-1]
@@ -117,6 +155,13 @@ class NumpySimulation(Engine):
 
     def advance(self, steps: int) -> None:
         self.engine.run(steps)
+        self.calls.raise_failure()
+
+    def stop(self) -> None:
+        self.engine.stop()
+
+    def spikes_now(self, event: str, kernel: Extern | None) -> np.ndarray:
+        return np.flatnonzero(self.engine.values[event]).astype(np.int32)
 
     def collect(self) -> None:
         states: dict[str, tuple[StateMonitor, list[int], dict[str, np.ndarray]]] = {}
@@ -132,10 +177,6 @@ class NumpySimulation(Engine):
             rows.clear()
         for owner, steps, values in states.values():
             owner.append(np.array(steps) * owner.clock.dt_, values)
-        for item in self.prepared.objects.values():
-            fired = self.engine.values.get(f"{item.name}.{SPIKE}")
-            if fired is not None:
-                item.spikes = np.flatnonzero(fired).astype(np.int32)  # type: ignore[attr-defined]
 
     def records(self) -> dict[str, tuple[np.ndarray, ...]]:
         found: dict[str, tuple[np.ndarray, ...]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,8 +24,9 @@ __all__ = ["Group", "NeuronGroup"]
 class Group(VariableOwner):
     """What neurons of every kind have: a number, their index `i`, the spikes of the last step."""
 
-    spikes: np.ndarray
     _size: int
+    _fired: np.ndarray
+    _find_fired: Callable[[], np.ndarray] | None = None  # during a run
 
     def _set_up(self, size: int, model: Model, dtype: object = None) -> None:
         """Allocate the variables of `model`."""
@@ -33,7 +34,7 @@ class Group(VariableOwner):
         refuse_attributes(self, model)
         self.model = model
         self.state = State(model.variables, size, dtype)
-        self.spikes = np.zeros(0, dtype=np.int32)
+        self._fired = np.zeros(0, dtype=np.int32)
         self.state["i"] = np.arange(size, dtype=np.int32)
         self.state["N"] = size
         if LAST_SPIKE in self.state:
@@ -49,6 +50,15 @@ class Group(VariableOwner):
 
     def _ready(self) -> None:
         return
+
+    @property
+    def spikes(self) -> np.ndarray:
+        """The neurons that spiked in the last step; during a run, in the step under way once its thresholds have been found."""
+        return self._fired if self._find_fired is None else self._find_fired()
+
+    @spikes.setter
+    def spikes(self, neurons: object) -> None:
+        self._fired = np.asarray(neurons)
 
     @property
     def source(self) -> Group:
@@ -120,8 +130,6 @@ class NeuronGroup(Group):
 
     Attributes
     ----------
-    spikes : array of int32
-        The neurons that spiked in the last step.
     threshold, reset, refractory : str or None
     equations : Equations
 

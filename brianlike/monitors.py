@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -44,6 +44,12 @@ class Column:
 
     def replace(self, values: np.ndarray) -> None:
         self._chunks = [np.array(values, dtype=self._empty.dtype, copy=True)]
+
+
+def _fetch(monitor: SpikeMonitor | StateMonitor) -> None:
+    """Let a run under way hand over what it has recorded so far."""
+    if monitor._collect is not None:
+        monitor._collect()
 
 
 class SpikeMonitor(SimulationObject):
@@ -103,6 +109,8 @@ class SpikeMonitor(SimulationObject):
             choose_name(name, "spikemonitor"), when=slot if when is None else when, order=source.order + 1 if order is None else order, clock=source.clock
         )
 
+    _collect: Callable[[], None] | None = None  # fetches what a run under way has recorded
+
     def _clear(self) -> None:
         self._indices, self._times = Column(np.int32), Column(np.float64)
         self._count = np.zeros(self.source.N, dtype=np.int64)
@@ -127,12 +135,14 @@ class SpikeMonitor(SimulationObject):
     def i(self) -> np.ndarray:
         """Neuron of each spike, in order of time."""
         self._recorded()
+        _fetch(self)
         return self._indices.joined()
 
     @property
     def t_(self) -> np.ndarray:
         """Time of each spike in seconds, without units."""
         self._recorded()
+        _fetch(self)
         return self._times.joined()
 
     @property
@@ -153,11 +163,13 @@ class SpikeMonitor(SimulationObject):
     @property
     def count(self) -> np.ndarray:
         """Number of spikes of each neuron."""
+        _fetch(self)
         return self._count.copy()
 
     @property
     def num_spikes(self) -> int:
         """Number of spikes of all neurons."""
+        _fetch(self)
         return int(self._count.sum())
 
     @property
@@ -249,6 +261,8 @@ class StateMonitor(SimulationObject):
         self._clear()
         self._register(choose_name(name, "statemonitor"), when=when, order=order, clock=source.clock)
 
+    _collect: Callable[[], None] | None = None  # fetches what a run under way has recorded
+
     def _clear(self) -> None:
         self._times = Column(np.float64)
         self._columns = {name: Column(self._dtype(name), (self._rows(name),)) for name in self.variables}
@@ -283,6 +297,7 @@ class StateMonitor(SimulationObject):
     @property
     def t_(self) -> np.ndarray:
         """Time of each record in seconds, without units."""
+        _fetch(self)
         return self._times.joined()
 
     @property
@@ -300,6 +315,7 @@ class StateMonitor(SimulationObject):
 
     def values_of(self, name: str, rows: Any = slice(None)) -> Any:
         """The record of a variable, shape (recorded, times); without units if the name ends in `_`."""
+        _fetch(self)
         plain = name not in self._columns and name.endswith("_")
         column = self._columns.get(name[:-1] if plain else name)
         if column is None:

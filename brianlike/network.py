@@ -125,7 +125,8 @@ class Network:
     @property
     def t_(self) -> float:
         """Time simulated so far in seconds, without units."""
-        return 0.0 if self._dt is None else self._steps * self._dt
+        steps = self._engine.step if self in RUNNING and self._engine is not None else self._steps
+        return 0.0 if self._dt is None else steps * self._dt
 
     # --------------------------------------------------------------------------------------------------------------------------------------- running
     def run(
@@ -158,6 +159,8 @@ class Network:
         ModelError
             For texts that cannot be run, with a caret at the place.
         """
+        if self in RUNNING:
+            raise RuntimeError(f"network {self.name!r} is running already")
         clock = self.clock
         length = seconds(duration, "the duration of a run")
         if length < 0:
@@ -174,28 +177,31 @@ class Network:
                 self._advance(engine, steps, progress)
         finally:
             RUNNING.remove(self)
-            engine.collect()
+            self._steps = engine.step
+            engine.end()
             for item in self.objects:
                 item.clock.timestep = self._steps
             progress.close()
         self._check_values(engine.prepared)
 
     def _advance(self, engine: Engine, steps: int, progress: Progress) -> None:
-        engine.begin(self._steps, steps)
-        done, chunk = 0, min(steps, 16)
-        while done < steps and not self._stopped:
-            chunk = min(chunk, steps - done)
+        first, end, chunk = self._steps, self._steps + steps, min(steps, 16)
+        engine.begin(first, steps)
+        engine.calls.begin()
+        while engine.step < end and not self._stopped:
+            chunk = min(chunk, end - engine.step)
             start = time.perf_counter()
             engine.advance(chunk)
             elapsed = max(time.perf_counter() - start, 1e-9)
-            done += chunk
-            self._steps += chunk
-            progress.update(done)
+            self._steps = engine.step
+            progress.update(engine.step - first)
             chunk = max(1, int(chunk * min(4.0, max(0.25, CHUNK_SECONDS / elapsed))))
 
     def stop(self) -> None:
-        """End the run after the steps under way; to be called from a report function."""
+        """End the run with the step under way; to be called from a network operation or a report function."""
         self._stopped = True
+        if self in RUNNING and self._engine is not None:
+            self._engine.stop()
 
     def _recount(self, clock: Clock) -> None:
         """Count time, and what is still to be delivered, in steps of the clock: dt may have changed since the last run."""

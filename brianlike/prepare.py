@@ -12,7 +12,7 @@ from codegen.expr import Access, DType, Index
 from codegen.functions import dtype_of
 from codegen.fuse import Part
 from codegen.integrate import DEFAULT_METHODS
-from codegen.ir import Fire, Kernel, Let, Program, Record, Result, Role, Step, Table, Variable
+from codegen.ir import Extern, Fire, Kernel, Let, Program, Record, Result, Role, Step, Table, Variable
 from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.resolve import unit_external
@@ -23,6 +23,7 @@ from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import externals
 from .objects import SimulationObject
+from .operations import NetworkOperation
 from .simulate import Connection, Inputs
 from .synapses import Synapses
 
@@ -128,6 +129,8 @@ def prepare(
             kernels.append(Record(item.name, f"{item.source.name}.{SPIKE}", item.when, item.order))
         elif isinstance(item, StateMonitor) and monitors:
             kernels += _state_records(item, parts, compiled)
+        elif isinstance(item, NetworkOperation):
+            kernels.append(Extern(item.name, item.when, item.order))
     program = compile_program(list(parts.values()), kernels, schedule)
     return Prepared(program, present, compiled, resolved)
 

@@ -14,7 +14,7 @@ import numpy as np
 from codegen.dataflow import constant_in_run, late
 from codegen.emit import python
 from codegen.expr import DType, Index
-from codegen.ir import Deliver, Draw, Kernel, Load, Map, Program, Record, Role, Store, Table
+from codegen.ir import Deliver, Draw, Extern, Kernel, Load, Map, Program, Record, Role, Store, Table
 
 from .build import build_python
 from .connect import sorted_rows
@@ -46,6 +46,7 @@ class Inputs:
     connections : the synapses of each Synapses object.
     tables : for each Table kernel, a function of the step that gives its row.
     recorders : for each Record kernel, a function of the step and the array's values.
+    calls : for each Extern kernel, the function; it must not raise.
     streams : ordinal of each object, which keeps its random numbers apart from those of the others.
     """
 
@@ -54,6 +55,7 @@ class Inputs:
     connections: dict[str, Connection] = field(default_factory=dict)
     tables: dict[str, Callable[[int], np.ndarray]] = field(default_factory=dict)
     recorders: dict[str, Callable[[int, np.ndarray], None]] = field(default_factory=dict)
+    calls: dict[str, Callable[[], None]] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
     seed: int = 0
     epoch: int = 0
@@ -133,15 +135,22 @@ class NumpyEngine:
 
     # -------------------------------------------------------------------------------------------------------------------------------------- running
     def run(self, steps: int) -> None:
-        """Advance by `steps` steps, or go back as many for a backward Program."""
+        """Advance by `steps` steps (fewer if `stop` is called), or go back as many for a backward Program."""
+        self._stop = False
         with np.errstate(all="ignore"):
             for _ in range(steps):
+                if self._stop:
+                    return
                 if self.program.reverse:
                     self.step -= 1
                     self.one_step()
                 else:
                     self.one_step()
                     self.step += 1
+
+    def stop(self) -> None:
+        """Let `run` end with the step under way."""
+        self._stop = True
 
     def one_step(self) -> None:
         """Run every kernel once."""
@@ -183,6 +192,8 @@ class NumpyEngine:
                     self.values[kernel.array] += row
                 else:
                     self.values[kernel.array][...] = row
+            case Extern():
+                self.inputs.calls[kernel.name]()
 
     def _map(self, kernel: Map) -> None:
         arguments = [self._past(load, kernel) if load.delayed else self._whole(load, kernel.space) for load in kernel.loads]

@@ -46,6 +46,8 @@ class State:
     ----------
     written : Counter
         How often each variable was assigned to from outside a run; who sorted by a variable sees here that it must do so again.
+    locked : bool
+        Set while a run holds the arrays: then the number of elements cannot change.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class State:
         self.float_dtype = _dtype(prefs["core.default_float_dtype"] if float_dtype is None else float_dtype)
         if self.float_dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
             raise TypeError(f"the variables of equations can be float64 or float32, not {self.float_dtype}")
+        self.locked = False
         self.variables: dict[str, Variable] = {}
         self.written: Counter[str] = Counter()
         self._dtypes: dict[str, np.dtype] = {}
@@ -116,6 +119,8 @@ class State:
 
     def resize(self, size: int) -> None:
         """Change the number of elements; old values stay, new ones are as after construction. Arrays handed out before are no longer the state's."""
+        if self.locked:
+            raise RuntimeError("the number of elements cannot change while a run is under way; connect before the run, or between two runs")
         old, self.size = self.size, size
         for name, variable in self.variables.items():
             if variable.shared:

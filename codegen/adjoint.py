@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from .derivative import active_names, reverse, used
 from .errors import UnsupportedError
 from .expr import ZERO, Binary, Cast, DType, Index, Name
-from .ir import Array, Deliver, Kernel, Let, Line, Load, Map, Program, Record, Role, Select, Store, Table, defined
+from .ir import Array, Deliver, Extern, Kernel, Let, Line, Load, Map, Program, Record, Role, Select, Store, Table, defined
 from .surrogate import Gradient
 
 CONSTANT_ROLES = frozenset({Role.CLOCK, Role.INDEX})
@@ -84,6 +84,8 @@ def _check(program: Program, wrt: Iterable[str]) -> None:
                 f"the result of pathway {kernel.name} depends on the order of its synapses, so it has no gradient",
                 hint="Only add to the variables of the connected groups (`v_post += w`), and do not read there what the same code adds to.",
             )
+        if isinstance(kernel, Extern):
+            raise UnsupportedError(f"the function {kernel.name} has no gradient: nothing is known of what it does", hint="Leave it out of the network.")
         if not isinstance(kernel, Map | Deliver):
             continue
         for load in dense(kernel).loads:

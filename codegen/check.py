@@ -33,6 +33,7 @@ from .functions import FUNCTIONS
 from .grammar import MAX_DEPTH, literal
 from .ir import (
     Deliver,
+    Extern,
     Kernel,
     Line,
     Map,
@@ -448,6 +449,9 @@ def verify_program(program: Program) -> None:
 
 def _verify_kernel(kernel: Kernel, arrays: set[str]) -> None:
     where = f"kernel {kernel.name}"
+    if isinstance(kernel, Extern):
+        assert {*kernel.reads, *kernel.writes} <= arrays, f"{where}: it reaches an array that does not exist"
+        return
     if isinstance(kernel, Record | Table):
         assert kernel.array in arrays, f"{where}: there is no array {kernel.array}"
         return

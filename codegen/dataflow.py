@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .ir import Deliver, Kernel, Map, Program, Record, Role, Table
+from .ir import Deliver, Extern, Kernel, Map, Program, Record, Role, Table
 
 
 def reads(kernel: Kernel) -> set[str]:
@@ -16,6 +16,8 @@ def reads(kernel: Kernel) -> set[str]:
             return {kernel.array}
         case Table():
             return set()
+        case Extern():
+            return set(kernel.reads)
     raise TypeError(f"not a kernel: {kernel!r}")
 
 
@@ -28,15 +30,23 @@ def writes(kernel: Kernel) -> set[str]:
             return set()
         case Table():
             return {kernel.array}
+        case Extern():
+            return set(kernel.writes)
     raise TypeError(f"not a kernel: {kernel!r}")
 
+
+CHANGEABLE = frozenset({Role.STATE, Role.PARAMETER, Role.HIDDEN})
+"""The roles of arrays that users can assign to, also while an Extern runs."""
 
 MOVING = frozenset({Role.EVENT, Role.ACCUMULATOR, Role.INPUT, Role.TAPE, Role.COTANGENT})
 
 
 def constant_in_run(program: Program) -> frozenset[str]:
-    """The arrays that keep their value through a run: nothing in the loop writes them, and they are not the running time."""
-    moving = {array for kernel in program.kernels for array in writes(kernel)}
+    """The arrays that keep their value through a run: nothing in the loop writes them, and they are not the running time.
+
+    What an Extern may write is not among what moves: it tells the engine when it has, and the engine repeats the set-up.
+    """
+    moving = {array for kernel in program.kernels if not isinstance(kernel, Extern) for array in writes(kernel)}
     return frozenset(
         a.name for a in program.arrays if a.name not in moving and a.role not in MOVING and not (a.role is Role.CLOCK and not a.name.endswith(".dt"))
     )

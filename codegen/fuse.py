@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .dataflow import reads, writes
+from .dataflow import CHANGEABLE, reads, writes
 from .expr import Access, Binary, DType, Expr, Index, Name, Number, substitute, walk
 from .ir import (
     Array,
     Deliver,
+    Extern,
     Kernel,
     Let,
     Line,
@@ -70,7 +71,15 @@ def assemble(parts: Sequence[Part], extra: Sequence[Kernel] = (), schedule: Sequ
     kernels += [((*_slot(kernel, schedule), kernel.name.replace(".", "_")), kernel) for kernel in extra]
     kernels.sort(key=lambda item: item[0])  # stable: the kernels of one Step stay in their order
     used = _used(kernel for _, kernel in kernels)
-    return Program(tuple(a for a in arrays.values() if a.name in used or a.role is Role.CLOCK), (), tuple(optimize_kernel(k) for _, k in kernels))
+    kept = tuple(a for a in arrays.values() if a.name in used or a.role is Role.CLOCK)
+    return Program(kept, (), tuple(_reaching(optimize_kernel(k), kept) for _, k in kernels))
+
+
+def _reaching(kernel: Kernel, arrays: Sequence[Array]) -> Kernel:
+    """`Kernel -> Kernel`: an Extern told what a user's function can reach."""
+    if not isinstance(kernel, Extern):
+        return kernel
+    return replace(kernel, reads=tuple(a.name for a in arrays), writes=tuple(a.name for a in arrays if a.role in CHANGEABLE))
 
 
 def optimize_kernel(kernel: Kernel) -> Kernel:

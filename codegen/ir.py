@@ -409,7 +409,18 @@ class Table:
     order: int = 0
 
 
-Kernel = Map | Deliver | Record | Table
+@dataclass(frozen=True, slots=True)
+class Extern:
+    """A function from outside the Program runs here. It may read `reads` and change `writes`; `assemble` fills in both: all that users can reach."""
+
+    name: str
+    slot: str = ""
+    order: int = 0
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+
+Kernel = Map | Deliver | Record | Table | Extern
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,6 +459,8 @@ def show_kernel(kernel: Kernel) -> Iterator[str]:
             yield f"record {name} <- {array}"
         case Table(name, array, add):
             yield f"table {array} {'+=' if add else '<-'} {name}"
+        case Extern(name):
+            yield f"call {name}"
         case Map() | Deliver():
             yield from _show_body(kernel)
 
