@@ -35,13 +35,14 @@ from .operations import NetworkOperation as NetworkOperation
 from .operations import network_operation as network_operation
 from .preferences import prefs as prefs
 from .seeding import seed as seed
+from .subgroups import Subgroup as Subgroup
 from .synapses import Synapses as Synapses
 from .units import *  # noqa: F403
 
 __version__ = "0.1.0"
 __all__ = [
     "Clock", "Equations", "InputGroup", "MagicError", "ModelError", "Network", "NetworkOperation", "NeuronGroup", "PoissonGroup",
-    "SpikeGeneratorGroup", "SpikeMonitor", "StateMonitor", "Synapses", "defaultclock", "explain", "get_local_namespace", "magic_network",
+    "SpikeGeneratorGroup", "SpikeMonitor", "StateMonitor", "Subgroup", "Synapses", "defaultclock", "explain", "get_local_namespace", "magic_network",
     "network_operation", "prefs", "run", "seed", "start_scope", "stop",
     *_units.__all__,
 ]  # fmt: skip

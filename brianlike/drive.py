@@ -17,7 +17,7 @@ from ._runtime import Driver
 from .build import build_cython
 from .calls import Calls
 from .connect import sorted_rows
-from .engines import Engine, events_of
+from .engines import Engine, events_of, recorded_range
 from .monitors import SpikeMonitor, StateMonitor
 from .preferences import prefs
 from .prepare import Prepared
@@ -158,12 +158,13 @@ class CythonSimulation(Engine):
         array = self.prepared.program.array(kernel.array)
         if array.role is Role.EVENT:
             self._recorders[kernel.name] = monitor
-            number: int = self._driver.add_record_events(self._events[kernel.array], late=self._late(kernel, kernel.array))
+            sources = recorded_range(monitor) if isinstance(monitor, SpikeMonitor) else None
+            number: int = self._driver.add_record_events(self._events[kernel.array], sources=sources, late=self._late(kernel, kernel.array))
             return number
         elements = np.arange(self._size(array))
         if isinstance(monitor, StateMonitor):
             self._recorders[kernel.name] = (monitor, variable)
-            elements = monitor.record if array.space is not None else elements
+            elements = monitor.elements if array.space is not None else elements
         number = self._driver.add_record_values(self.arrays[kernel.array], elements)
         return number
 

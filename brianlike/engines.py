@@ -106,8 +106,10 @@ class NumpySimulation(Engine):
             if isinstance(monitor, SpikeMonitor):
                 self._monitors[kernel.name] = monitor
 
+            first, stop = recorded_range(monitor) if isinstance(monitor, SpikeMonitor) else (0, None)
+
             def record_spikes(step: int, fired: np.ndarray) -> None:
-                found = np.flatnonzero(fired)
+                found = np.flatnonzero(fired[first:stop])
                 if len(found):
                     rows.append((found.astype(np.int32), np.full(len(found), step, np.int64)))
 
@@ -116,7 +118,7 @@ class NumpySimulation(Engine):
         chosen: Any = slice(None)
         if isinstance(monitor, StateMonitor):
             self._monitors[kernel.name] = (monitor, variable)
-            chosen = monitor.record
+            chosen = monitor.elements
 
         def record_values(step: int, values: np.ndarray) -> None:
             rows.append((step, np.array(values[chosen] if per_element else values)))  # a copy: kernels change arrays in place
@@ -211,6 +213,12 @@ def events_of(prepared: Prepared, kernel: Table, first: int, steps: int) -> tupl
     source = prepared.objects[kernel.array.partition(".")[0]]
     assert isinstance(source, InputGroup | SpikeGeneratorGroup)
     return source.events_by_step(first, steps, source.clock.dt_)
+
+
+def recorded_range(monitor: SpikeMonitor) -> tuple[int, int]:
+    """First and last + 1 element, in the whole group, whose spikes a monitor records."""
+    first = monitor.source._first
+    return first, first + len(monitor.source)
 
 
 def _rows(table: np.ndarray, first: int) -> Any:

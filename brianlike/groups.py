@@ -15,6 +15,7 @@ from .clocks import Clock, choose_clock, seconds
 from .equations import Equations
 from .objects import choose_name
 from .state import LAST_SPIKE, State, VariableOwner
+from .subgroups import Indices, Subgroup, part_of
 from .units import Quantity
 from .views import VariableView, element_indices
 
@@ -88,8 +89,14 @@ class Group(VariableOwner):
         """Step of the clock."""
         return self.clock.dt
 
-    def __getitem__(self, item: object) -> NoReturn:
-        raise NotImplementedError(f"subgroups such as {self.name}[{item!r}] come in a later version; select neurons in connect(), or by index in variables")
+    @property
+    def indices(self) -> Indices:
+        """Indices of the neurons that a condition, a slice or a number selects: `G.indices['v > 10*mV']`."""
+        return Indices(self)
+
+    def __getitem__(self, item: object) -> Subgroup:
+        """Neurons in a row as a group of their own: `G[10:20]`, `G[3]`, `G[[4, 5, 6]]`."""
+        return part_of(self, item)
 
     def run_regularly(self, *arguments: object, **keywords: object) -> NoReturn:
         """Comes in a later version."""

@@ -14,6 +14,7 @@ from codegen.ir import Role
 
 from .groups import Group
 from .objects import SimulationObject, choose_name
+from .subgroups import Subgroup
 from .synapses import Synapses
 from .units import Quantity
 
@@ -88,14 +89,14 @@ class SpikeMonitor(SimulationObject):
 
     def __init__(
         self,
-        source: Group,
+        source: Group | Subgroup,
         variables: object = None,
         record: bool = True,
         when: str | None = None,
         order: int | None = None,
         name: str | None = None,
     ):
-        if not isinstance(source, Group):
+        if not isinstance(source, Group | Subgroup):
             raise TypeError(f"SpikeMonitor records the spikes of a group of neurons, not of {type(source).__name__}")
         if variables is not None:
             raise NotImplementedError("SpikeMonitor(variables=...) comes in a later version; use a StateMonitor")
@@ -103,10 +104,11 @@ class SpikeMonitor(SimulationObject):
             raise NotImplementedError("SpikeMonitor(record=...) takes True or False; recording some neurons only comes in a later version")
         self.source, self.record = source, bool(record)
         self.variables: tuple[str, ...] = ()
-        slot = source.when if source.when != "groups" else "thresholds"
+        spiking = source._whole  # what decides about the spikes
+        slot = spiking.when if spiking.when != "groups" else "thresholds"
         self._clear()
         self._register(
-            choose_name(name, "spikemonitor"), when=slot if when is None else when, order=source.order + 1 if order is None else order, clock=source.clock
+            choose_name(name, "spikemonitor"), when=slot if when is None else when, order=spiking.order + 1 if order is None else order, clock=source.clock
         )
 
     _collect: Callable[[], None] | None = None  # fetches what a run under way has recorded
@@ -242,7 +244,7 @@ class StateMonitor(SimulationObject):
 
     def __init__(
         self,
-        source: Group | Synapses,
+        source: Group | Subgroup | Synapses,
         variables: str | Sequence[str] | bool,
         record: object,
         dt: object = None,
@@ -251,7 +253,7 @@ class StateMonitor(SimulationObject):
         order: int = 0,
         name: str | None = None,
     ):
-        if not isinstance(source, (Group, Synapses)):
+        if not isinstance(source, Group | Subgroup | Synapses):
             raise TypeError(f"StateMonitor records the variables of a group or of Synapses, not of {type(source).__name__}")
         if dt is not None or clock is not None:
             raise NotImplementedError("StateMonitor(dt=...) comes in a later version; it records at every step of its source")
@@ -288,6 +290,11 @@ class StateMonitor(SimulationObject):
         self._times.append(times)
         for name, rows in values.items():
             self._columns[name].append(rows)
+
+    @property
+    def elements(self) -> np.ndarray:
+        """The recorded elements, counted in the whole group where the source is a part of one."""
+        return self.record + self.source._first
 
     @property
     def record_indices(self) -> np.ndarray:
@@ -389,7 +396,7 @@ class Record:
         return ["t", "t_", *self._monitor.variables]
 
 
-def _checked_variables(source: Group | Synapses, variables: object) -> tuple[str, ...]:
+def _checked_variables(source: Group | Subgroup | Synapses, variables: object) -> tuple[str, ...]:
     if variables is True:
         return tuple(v.name for v in source.model.variables if v.role in (Role.STATE, Role.PARAMETER, Role.SUBEXPRESSION, Role.INPUT))
     names = (variables,) if isinstance(variables, str) else tuple(variables) if isinstance(variables, (list, tuple, set, frozenset)) else None
@@ -407,7 +414,7 @@ def _checked_variables(source: Group | Synapses, variables: object) -> tuple[str
     return tuple(dict.fromkeys(names))
 
 
-def _checked_record(source: Group | Synapses, record: object) -> np.ndarray:
+def _checked_record(source: Group | Subgroup | Synapses, record: object) -> np.ndarray:
     """The recorded elements."""
     if record is False or record is None:
         return np.zeros(0, dtype=np.int64)

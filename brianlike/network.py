@@ -235,7 +235,7 @@ class Network:
         present = {id(item) for item in self.objects}
         for item in self.objects:
             needs = [item.source, item.target] if isinstance(item, Synapses) else [item.source] if isinstance(item, SpikeMonitor | StateMonitor) else []
-            for need in needs:
+            for need in (end._whole for end in needs):
                 if id(need) not in present:
                     raise ValueError(f"{item.name!r} needs {need.name!r}, which is not in the network; add it")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.desugar import subexpressions
+from codegen.desugar import relative, subexpressions
 from codegen.expr import Access, DType, Index
 from codegen.functions import dtype_of
 from codegen.fuse import Part
@@ -25,6 +25,8 @@ from .namespaces import externals
 from .objects import SimulationObject
 from .operations import NetworkOperation
 from .simulate import Connection, Inputs
+from .state import VariableOwner
+from .subgroups import Subgroup
 from .synapses import Synapses
 
 SPIKE = "_spike"
@@ -84,8 +86,30 @@ class Prepared:
 
 
 def connection(synapses: Synapses) -> Connection:
-    """Where the synapses begin and end."""
-    return Connection(synapses.state["i"], synapses.state["j"], len(synapses.source), len(synapses.target))
+    """Where the synapses begin and end in the whole groups, whatever parts of them they connect."""
+    source, target = synapses.source, synapses.target
+    pre, post = (_absolute(synapses.state[name], group._first) for name, group in (("i", source), ("j", target)))
+    return Connection(pre, post, len(source._whole), len(target._whole))
+
+
+def _absolute(indices: np.ndarray, first: int) -> np.ndarray:
+    return indices + np.int32(first) if first else indices
+
+
+def _parts(synapses: Synapses) -> frozenset[Index]:
+    """The sides on which the synapses see a part of a group."""
+    sides = ((Index.PRE, synapses.source), (Index.POST, synapses.target))
+    return frozenset(index for index, group in sides if isinstance(group, Subgroup))
+
+
+def _by_need(synapses: Sequence[Synapses]) -> list[Synapses]:
+    """Synapses that are the source or target of others come before these."""
+    waiting, found = list(synapses), []
+    while waiting:
+        ready = [one for one in waiting if not any(end is other for end in (one.source, one.target) for other in waiting)]
+        found += ready
+        waiting = [one for one in waiting if one not in ready]
+    return found
 
 
 def prepare(
@@ -107,17 +131,17 @@ def prepare(
     compiled: dict[str, Compiled] = {}
     resolved: dict[str, Resolved] = {}
     groups = [item for item in present.values() if isinstance(item, Group)]
-    synapses = [item for item in present.values() if isinstance(item, Synapses)]
+    synapses = _by_need([item for item in present.values() if isinstance(item, Synapses)])
     for group in groups:
         resolved[group.name] = _with_events(group, resolve_model(group.model, group.namespace, namespace))
         compiled[group.name] = compile_model(resolved[group.name].model, _group_options(group, detach))
     for one in synapses:
         for pathway in one.pathways.values():
             _check_spikes(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled)
-        source, target = compiled[one.source.name], compiled[one.target.name]
+        source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
         linked = replace(one.model, pre=source.core.variables, post=target.core.variables)
         resolved[one.name] = resolve_model(linked, one.namespace, namespace)
-        compiled[one.name] = compile_model(resolved[one.name].model, _synapse_options(one, detach), source, target)
+        compiled[one.name] = compile_model(relative(resolved[one.name].model, _parts(one)), _synapse_options(one, detach), source, target)
     parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
     kernels = [*extra]
     fed = {k.array for k in extra if isinstance(k, Table)}
@@ -126,7 +150,7 @@ def prepare(
             kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order))
         elif isinstance(item, SpikeMonitor) and monitors:
             _check_spikes(item.source, repr(item.name), compiled)
-            kernels.append(Record(item.name, f"{item.source.name}.{SPIKE}", item.when, item.order))
+            kernels.append(Record(item.name, f"{item.source._whole.name}.{SPIKE}", item.when, item.order))
         elif isinstance(item, StateMonitor) and monitors:
             kernels += _state_records(item, parts, compiled)
         elif isinstance(item, NetworkOperation):
@@ -155,8 +179,8 @@ def _with_events(group: Group, resolved: Resolved) -> Resolved:
     return replace(resolved, model=replace(model, variables=(*model.variables, Variable(SPIKE, Role.EVENT, dtype=DType.BOOL))))
 
 
-def _check_spikes(group: Group, who: str, compiled: Mapping[str, Compiled]) -> None:
-    if not any(variable.name == SPIKE for variable in compiled[group.name].core.variables):
+def _check_spikes(group: VariableOwner, who: str, compiled: Mapping[str, Compiled]) -> None:
+    if not any(variable.name == SPIKE for variable in compiled[group._whole.name].core.variables):
         raise ValueError(f"{who} waits for spikes of {group.name!r}, which has no threshold; give it one")
 
 
@@ -196,8 +220,8 @@ def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
     return Options(
         method=getattr(synapses, "method", None) or DEFAULT_METHODS,
         detach=detach,
-        pre=synapses.source.name,
-        post=synapses.target.name,
+        pre=synapses.source._whole.name,
+        post=synapses.target._whole.name,
         delayed=delayed,
         order=synapses.order,
         slots=slots,
@@ -207,7 +231,7 @@ def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
 
 def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapping[str, Compiled]) -> list[Kernel]:
     """One record a variable; a subexpression is computed into an array of its own first."""
-    source = monitor.source.name
+    source = monitor.source._whole.name
     model = compiled[source].model
     inner = subexpressions(model)
     records: list[Kernel] = []

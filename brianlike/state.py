@@ -178,6 +178,25 @@ class VariableOwner(SimulationObject, ABC):
     _sealed: bool
     _added: frozenset[str] = frozenset()
 
+    @property
+    def _whole(self) -> VariableOwner:
+        """The object that has the arrays: itself, unless this is a part of a group."""
+        return self
+
+    @property
+    def _first(self) -> int:
+        """The element of `_whole` at which the own ones begin."""
+        return 0
+
+    def _range_of(self, part: SimulationObject) -> slice:
+        """The elements that are those of a part of the same group: `G.v[G[2:5]]`."""
+        if not isinstance(part, VariableOwner) or part._whole is not self._whole:
+            raise IndexError(f"{part.name!r} is no part of {self.name!r}, so it cannot index its variables")
+        start = part._first - self._first
+        if start < 0 or start + part.state.size > self.state.size:
+            raise IndexError(f"{part.name!r} has neurons outside of {self.name!r}, so it cannot index its variables")
+        return slice(start, start + part.state.size)
+
     @abstractmethod
     def element_indices(self, item: object, namespace: Mapping[str, object] | None = None) -> Any:
         """What `owner.v[item]` selects: an int for one element, else a slice or an array of indices."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Union
 
 import numpy as np
 
@@ -22,11 +22,13 @@ from .namespaces import caller_namespace
 from .objects import choose_name
 from .seeding import next_epoch
 from .state import State, VariableOwner
+from .subgroups import Subgroup
 from .units import Quantity
 from .views import VariableView, element_indices, evaluated
 
 __all__ = ["Pathway", "Synapses"]
 
+Connectable = Union[Group, Subgroup, "Synapses"]
 _SIDES = {Index.PRE: ("pre", -1), Index.POST: ("post", 1)}
 
 
@@ -64,7 +66,7 @@ class Pathway:
         return owner
 
     @property
-    def source(self) -> Group:
+    def source(self) -> Connectable:
         """The group whose spikes it receives."""
         return self.synapses.source if self.side is Index.PRE else self.synapses.target
 
@@ -119,8 +121,8 @@ class Synapses(VariableOwner):
     array([0.25])
     """
 
-    source: Group
-    target: Group
+    source: Connectable
+    target: Connectable
     equations: Equations
     method: object
     pathways: dict[str, Pathway]
@@ -128,8 +130,8 @@ class Synapses(VariableOwner):
 
     def __init__(
         self,
-        source: Group,
-        target: Group | None = None,
+        source: Connectable,
+        target: Connectable | None = None,
         model: str | Equations = "",
         on_pre: str | Mapping[str, str] | None = None,
         on_post: str | Mapping[str, str] | None = None,
@@ -214,6 +216,7 @@ class Synapses(VariableOwner):
         if skip_if_invalid or isinstance(i, str) or isinstance(j, str):
             raise UnsupportedError("connect() with i or j as text (generator syntax) comes in a later version", None, "Give a condition, or arrays i and j.")
         names = caller_namespace(level) if namespace is None else dict(namespace)
+        self._count_ends()
         pairs = self._pairs(condition, i, j, self._pair_function(p, names), self._pair_function(n, names), names)
         self._append(*pairs)
 
@@ -257,12 +260,20 @@ class Synapses(VariableOwner):
         self.state.resize(old + i.size)
         self.state["i"][old:], self.state["j"][old:] = i, j
         self.state["N"] = self.state.size
+        self._count_ends()
         object.__setattr__(self, "connected", True)
 
     # ------------------------------------------------------------------------------------------------------------------------------ variables
     def _ready(self) -> None:
         if not self.connected:
             raise TypeError(f"{self.name!r} has no synapses yet: call {self.name}.connect(...) first")
+        self._count_ends()
+
+    def _count_ends(self) -> None:
+        """Where other synapses are the source or the target, their number grows with each `connect`."""
+        for name, group in (("N_pre", self.source), ("N_post", self.target)):
+            if self.state[name][0] != group.N:
+                self.state[name] = group.N
 
     def element_indices(self, item: object, namespace: Mapping[str, object] | None = None) -> Any:
         """`S.w[item]`: numbers of synapses as for other objects; `S.w[i, j]`: all synapses between these neurons, as they were created."""
@@ -418,11 +429,9 @@ class _CandidatePairs:
         return values[indices] if values.ndim else values
 
 
-def _checked_group(what: str, group: object) -> Group:
-    if isinstance(group, Synapses):
-        raise UnsupportedError(f"Synapses as the {what} of Synapses ({group.name!r}) come in a later version", None, "Connect groups of neurons.")
-    if not isinstance(group, Group):
-        raise TypeError(f"the {what} of Synapses must be a group of neurons, not {type(group).__name__}")
+def _checked_group(what: str, group: object) -> Connectable:
+    if not isinstance(group, Group | Subgroup | Synapses):
+        raise TypeError(f"the {what} of Synapses must be a group of neurons or Synapses, not {type(group).__name__}")
     return group
 
 

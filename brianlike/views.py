@@ -17,6 +17,7 @@ from codegen.ir import Role, Variable
 
 from ._unit_functions import describe, fits_any_unit
 from .namespaces import caller_namespace
+from .objects import SimulationObject
 from .units import DimensionMismatchError, Quantity, asarray_si, get_dimensions
 
 if TYPE_CHECKING:
@@ -211,8 +212,9 @@ def _require_whole(item: object, view: VariableView) -> None:
 def _computed(variable: Variable, owner: VariableOwner, indices: Any, namespace: Mapping[str, object] | None) -> Any:
     """The values of a subexpression."""
     if variable.shared:
-        return evaluated(variable.name, owner, np.zeros(1, dtype=np.int64), namespace, expect_boolean=variable.dtype is DType.BOOL)[0]
-    chosen = np.arange(owner.state.size)[indices]
+        return evaluated(variable.name, owner._whole, np.zeros(1, dtype=np.int64), namespace, expect_boolean=variable.dtype is DType.BOOL)[0]
+    # The equations are those of the whole group, and so is their `i`.
+    owner, chosen = owner._whole, np.arange(owner.state.size)[indices] + owner._first
     values = evaluated(variable.name, owner, np.atleast_1d(chosen), namespace, expect_boolean=variable.dtype is DType.BOOL)
     values = np.broadcast_to(values, np.shape(np.atleast_1d(chosen)))
     return values.copy() if np.ndim(chosen) else values[0]
@@ -305,6 +307,8 @@ def element_indices(item: object, size: int, owner: VariableOwner, namespace: Ma
         return np.flatnonzero(np.broadcast_to(condition, (size,)))
     if isinstance(item, slice) or item is Ellipsis:
         return item if isinstance(item, slice) else slice(None)
+    if isinstance(item, SimulationObject):
+        return owner._range_of(item)
     array = np.asarray(item)
     if array.dtype == np.bool_:
         if array.shape != (size,):

@@ -32,6 +32,16 @@ def subexpressions(model: Model) -> dict[str, Expr]:
     return flat
 
 
+def relative(model: Model, parts: frozenset[Index]) -> Model:
+    """`Model -> Model`: synapses that connect part of a group (on the sides `parts`) count its neurons from the beginning of the part.
+
+    `i_pre` is then the synapse's own `i`, and `i_post` its `j`; the `i` in a subexpression of the group stays that of the whole group.
+    """
+    own = {Index.PRE: "i", Index.POST: "j"}
+    table: dict[Expr, Expr] = {Access("i", index): Access(own[index]) for index in parts}
+    return rewrite(model, lambda e: substitute(e, table)) if table else model
+
+
 def inline(model: Model, pre: Mapping[str, Expr], post: Mapping[str, Expr]) -> Model:
     """`Model -> Model`: write subexpressions out where they are used, also those of the connected groups."""
     table: dict[Expr, Expr] = {_access(model, name): value for name, value in subexpressions(model).items()}

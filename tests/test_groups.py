@@ -66,7 +66,6 @@ WRONG: dict[str, tuple[type[Exception], str]] = {
     "NeuronGroup(1, LIF, dtype=int)": (TypeError, "the variables of equations can be float64 or float32, not int64"),
     "NeuronGroup(1, LIF, name='a b')": (ValueError, "'a b' cannot be a name"),
     "NeuronGroup(1, LIF, order=0.5)": (TypeError, "order must be a whole number, not 0.5"),
-    "NeuronGroup(1, LIF, name='a')[0:1]": (NotImplementedError, "subgroups such as a[slice(0, 1, None)] come in a later version"),
     "NeuronGroup(1, LIF).run_regularly('v = 0*mV')": (NotImplementedError, "run_regularly comes in a later version"),
     "PoissonGroup(2, 3)": (DimensionMismatchError, "poissongroup"),
     "PoissonGroup(2, -3*Hz)": (ValueError, "rates must be finite and not negative, but contain -3 Hz"),
