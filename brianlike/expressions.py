@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen.check import check_model, expression_type
+from codegen.check import check_model, expression_type, noise_error
 from codegen.desugar import show_last_spike, subexpressions
 from codegen.dims import DIMENSIONLESS, Dimensions, unit_name
 from codegen.emit import python
 from codegen.errors import DataTypeError, UnitError
-from codegen.expr import Access, DType, Expr, Index, Name, names, substitute, walk
+from codegen.expr import Access, DType, Expr, Index, Name, accesses, names, substitute, walk
+from codegen.functions import is_noise
 from codegen.grammar import parse_expression
 from codegen.ir import Draw, Load, Map, Model, Role, Store, Subexpression, Variable
 from codegen.lower import lower_expression
@@ -144,10 +145,19 @@ def _check(value: Expr, model: Model, text: str, expect_boolean: bool, wanted: D
 
 def _inlined(model: Model, value: Expr) -> Expr:
     """`value` in terms of stored variables."""
+    refuse_noise(model, value)
     inner = subexpressions(model)
     table: dict[Expr, Expr] = {Access(name, index): tree for name, tree in inner.items() for index in (Index.SELF, Index.SHARED)}
     holder = Model("value", model.variables, subexpressions=(Subexpression(_VALUE, substitute(value, table)),), pre=model.pre, post=model.post)
     return show_last_spike(holder).subexpressions[0].value
+
+
+def refuse_noise(model: Model, value: Expr) -> None:
+    """Refuse to compute an expression that contains noise, which has no value outside of differential equations."""
+    inner = subexpressions(model)
+    for access in accesses(value):
+        if any(is_noise(part.variable) for part in accesses(inner.get(access.variable, access))):
+            raise noise_error(access)
 
 
 def _value_of(

@@ -17,7 +17,7 @@ from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.resolve import unit_external
 
-from .expressions import Resolved, external_variable, resolve_model
+from .expressions import Resolved, external_variable, refuse_noise, resolve_model
 from .groups import Group
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from .monitors import SpikeMonitor, StateMonitor
@@ -238,6 +238,7 @@ def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapp
     for name in monitor.variables:
         array = f"{source}.{name}"
         if name in inner:
+            refuse_noise(model, Access(name))
             part, shared = parts[source], model.variable(name).shared
             hidden = f"_{monitor.name}_{name}"
             dtype = dtype_of(inner[name], {}, lambda a: model.variable(a).dtype)

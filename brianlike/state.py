@@ -23,7 +23,7 @@ __all__ = ["State", "VariableOwner", "VariableView"]
 LANES, ALIGNMENT = 16, 64  # elements and bytes: kernels work on whole vectors
 NOT_REFRACTORY = "not_refractory"
 NEVER = -(10**8)  # the step of the last spike of a neuron that never fired: -1e4 s at 0.1 ms, as in Brian
-_NOT_STORED = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK)
+_NOT_STORED = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.NOISE)
 _FILL: dict[str, object] = {NOT_REFRACTORY: True, LAST_SPIKE: NEVER}
 _FIXED: dict[DType, np.dtype[Any]] = {DType.INT32: np.dtype(np.int32), DType.INT64: np.dtype(np.int64), DType.BOOL: np.dtype(np.bool_)}
 

@@ -29,7 +29,7 @@ from .expr import (
     show,
     walk,
 )
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, is_noise
 from .grammar import MAX_DEPTH, literal
 from .ir import (
     Deliver,
@@ -41,6 +41,7 @@ from .ir import (
     Program,
     Record,
     Refractory,
+    Role,
     Statement,
     Step,
     Subexpression,
@@ -51,9 +52,9 @@ from .ir import (
     show_statement,
 )
 from .parse import MAX_EXPONENT
+from .resolve import noise_misplaced, target_span, unit_external
 from .resolve import resolve as resolve
 from .resolve import resolve_expression as resolve_expression
-from .resolve import target_span, unit_external
 from .resolve import unresolved as unresolved
 
 Type = tuple[Dimensions, DType]
@@ -263,6 +264,7 @@ def check_model(model: Model) -> None:
     _check_size(model)
     _check_subexpressions(model)
     _check_flows(model)
+    _check_noise(model)
     for event in model.events:
         _boolean(event.condition, model, None)
         _check_code(event.reset, model)
@@ -270,6 +272,32 @@ def check_model(model: Model) -> None:
         _check_code(pathway.code, model)
     if model.refractory:
         _check_refractory(model.refractory, model)
+
+
+def _check_noise(model: Model) -> None:
+    """Refuse noise outside of differential equations, also where it comes by way of a subexpression."""
+    noisy: set[str] = {v.name for v in model.variables if v.role is Role.NOISE}
+    for s in model.subexpressions:
+        if any(access.variable in noisy for access in _own(s.value)):
+            noisy.add(s.variable)
+    values = [event.condition for event in model.events] + ([model.refractory.value] if model.refractory else [])
+    codes = [event.reset for event in model.events] + [pathway.code for pathway in model.pathways]
+    for value in (*values, *(statement.value for code in codes for statement in code)):
+        for access in _own(value):
+            if access.variable in noisy:
+                raise noise_error(access)
+
+
+def _own(expr: Expr) -> list[Access]:
+    return [node for node in walk(expr) if isinstance(node, Access) and node.index in (Index.SELF, Index.SHARED)]
+
+
+def noise_error(access: Access) -> EquationError:
+    """The error for noise, or a subexpression with noise, outside of differential equations."""
+    if is_noise(access.variable):
+        return EquationError(*noise_misplaced(access.variable, access.span))
+    message = f"`{access.variable}` contains noise, which only differential equations have"
+    return EquationError(message, access.span, "Make a parameter of it that is drawn with `randn()`, or use it in differential equations only.")
 
 
 def _check_size(model: Model) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .dims import DIMENSIONLESS
-from .expr import ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Not, Truth, Where, substitute, transform
-from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS
+from .errors import EquationError
+from .expr import ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Not, Truth, Where, accesses, is_zero, substitute, transform
+from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS, is_noise
 from .ir import Event, Flow, Model, Pathway, Role, Statement, Variable
 
 LAST_SPIKE = Access("_lastspike_step")
@@ -15,12 +16,13 @@ NOT_REFRACTORY = Access("not_refractory")
 
 
 def desugar(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[str, Expr] | None = None) -> Model:
-    """`Model -> Model`: the core model, without subexpressions and refractoriness.
+    """`Model -> Model`: the core model, without subexpressions, white noise among the terms of a drift, and refractoriness.
 
     `pre` and `post` are the subexpressions of the connected groups (see `subexpressions`), which synapses may read.
     """
     model = inline(model, pre or {}, post or {})
     model = show_last_spike(model)
+    model = noise(model)
     return refractoriness(model)
 
 
@@ -73,6 +75,45 @@ def show_last_spike(model: Model) -> Model:
     return rewrite(model, lambda e: substitute(e, table))
 
 
+def noise(model: Model) -> Model:
+    """`Model -> Model`: `drift + factor*xi` becomes the drift and the factor, for each noise of an equation."""
+    flows = tuple(map(split_noise, model.flows))
+    core = replace(model, flows=flows, variables=tuple(v for v in model.variables if v.role is not Role.NOISE))
+    rewrite(core, _refuse_noise)
+    return core
+
+
+def split_noise(flow: Flow) -> Flow:
+    """`Flow -> Flow`: the factors of noise, read off the right side, which must be linear in it."""
+    noises = [access for access in accesses(flow.drift) if is_noise(access.variable)]
+    if not noises:
+        return flow
+    from .linear import linear  # which may load sympy
+
+    found = linear(flow.drift, noises)
+    if found is None:
+        names = ", ".join(f"`{access.variable}`" for access in noises)
+        raise EquationError(
+            f"d{flow.variable}/dt is not a sum of terms with and without {names} as a factor",
+            noises[0].span or flow.span,
+            "Noise can be multiplied by something and added to something: write `drift + factor*xi`.",
+        )
+    factors = {access.variable: factor for access, factor in zip(noises, found[0]) if not is_zero(factor)}
+    return replace(flow, drift=found[1], noise=factors)
+
+
+def _refuse_noise(expr: Expr) -> Expr:
+    """What check.py cannot see is synaptic code that reads a subexpression of the neurons."""
+    for access in accesses(expr):
+        if is_noise(access.variable):
+            raise EquationError(
+                f"`{access.variable}` is noise, which only differential equations have, and code reads a subexpression with it",
+                access.span,
+                "For a random number, write `randn()`.",
+            )
+    return expr
+
+
 def refractoriness(model: Model) -> Model:
     """`Model -> Model`: when an element may fire again, and what stands still until then.
 
@@ -87,15 +128,20 @@ def refractoriness(model: Model) -> Model:
     else:
         free = Compare(">=", Binary("-", T_IN_TIMESTEPS, LAST_SPIKE), Call("timestep", (value, DT)))
     before = (*model.before, Statement(NOT_REFRACTORY, "=", free))
-    flows = tuple(replace(f, drift=_stand_still(model, f)) for f in model.flows)
+    flows = tuple(_stand_still(model, f) for f in model.flows)
     marks = (Statement(LAST_SPIKE, "=", T_IN_TIMESTEPS), Statement(NOT_REFRACTORY, "=", Truth(False)))
     events = tuple(replace(e, gate=NOT_REFRACTORY, marks=(*e.marks, *marks)) if e.name == "spike" else e for e in model.events)
     return replace(_with_hidden(model), before=before, flows=flows, events=events, refractory=None)
 
 
-def _stand_still(model: Model, flow: Flow) -> Expr:
+def _stand_still(model: Model, flow: Flow) -> Flow:
     guard = model.variable(flow.variable).guard
-    return flow.drift if guard is None else Where(Access(guard), flow.drift, ZERO)
+    return flow if guard is None else change_flow(flow, lambda e: Where(Access(guard), e, ZERO))
+
+
+def change_flow(flow: Flow, change: Callable[[Expr], Expr]) -> Flow:
+    """`Flow -> Flow`: `change` applied to the drift and to the factors of noise."""
+    return replace(flow, drift=change(flow.drift), noise={name: change(factor) for name, factor in flow.noise.items()})
 
 
 def _with_hidden(model: Model) -> Model:
@@ -122,7 +168,7 @@ def rewrite(model: Model, change: Callable[[Expr], Expr]) -> Model:
     refractory = model.refractory
     return replace(
         model,
-        flows=tuple(replace(f, drift=change(f.drift)) for f in model.flows),
+        flows=tuple(change_flow(f, change) for f in model.flows),
         subexpressions=tuple(replace(s, value=change(s.value)) for s in model.subexpressions),
         events=tuple(map(event, model.events)),
         refractory=None if refractory is None else replace(refractory, value=change(refractory.value)),

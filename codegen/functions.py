@@ -141,6 +141,12 @@ USER_FUNCTIONS: frozenset[str] = frozenset(name for name in FUNCTIONS if not nam
 CONSTANTS: dict[str, float] = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": float("inf")}
 CLOCK_NAMES = ("t", "dt", "t_in_timesteps")
 
+
+def is_noise(name: str) -> bool:
+    """Whether the name means white noise, as `xi` and `xi_name` do everywhere."""
+    return name == "xi" or name.startswith("xi_")
+
+
 T, DT = Access("t", Index.SHARED), Access("dt", Index.SHARED)
 T_IN_TIMESTEPS = Access("t_in_timesteps", Index.SHARED)
 

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .errors import EquationError, Span, UnknownNameError, UnsupportedError
+from .errors import EquationError, Span, UnknownNameError
 from .expr import Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth
 from .functions import CONSTANTS, FUNCTIONS, USER_FUNCTIONS
 
@@ -152,9 +152,7 @@ def _check_word(piece: Piece, token: _Token) -> None:
     if token.text in _REFUSED_WORDS:
         message, hint = _REFUSED_WORDS[token.text]
         raise EquationError(message, span, hint)
-    name = identifier(token.text, span)
-    if name == "xi" or name.startswith("xi_"):
-        raise UnsupportedError(f"`{name}` is noise, which comes in a later version", span, "Leave the noise out, or add Poisson input through Synapses.")
+    identifier(token.text, span)
 
 
 def identifier(word: str, span: Span | None) -> str:

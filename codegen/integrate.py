@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 from .errors import IntegrationError
+from .explicit import EULER, HEUN, MILSTEIN
 from .expr import ONE, Access, Call, Expr, Name, Number, add, is_zero, multiply, show, substitute, total, walk
+from .fresh import Fresh as Fresh
+from .fresh import Update as Update
 from .functions import DT, FUNCTIONS, T_IN_TIMESTEPS, T, call
 from .ir import Flow, Let, Line
 
-Update = tuple[list[Line], dict[str, str]]
 
+class Method(Protocol):
+    """What integrates flows over one step. `noise` says which noise it can integrate: None, `additive`, `diagonal` or `any`."""
 
-class Fresh:
-    """Names that nothing else in a Step has: `v_1`, `v_2`, ..."""
-
-    def __init__(self, taken: set[str] | frozenset[str] = frozenset()) -> None:
-        self._taken, self._count = set(taken), dict[str, int]()
-
-    def __call__(self, stem: str) -> str:
-        while True:
-            number = self._count[stem] = self._count.get(stem, 0) + 1
-            name = f"{stem}_{number}"
-            if name not in self._taken:
-                self._taken.add(name)
-                return name
+    @property
+    def noise(self) -> str | None: ...
+    @property
+    def order(self) -> int: ...
+    def __call__(self, flows: Sequence[Flow], fresh: Fresh) -> Update: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,7 @@ class Tableau:
     stages: tuple[tuple[Fraction, ...], ...]
     weights: tuple[Fraction, ...]
     order: int
+    noise: str | None = None
 
     def __post_init__(self) -> None:
         if sum(self.weights) != 1 or len(self.weights) != len(self.stages):
@@ -90,6 +88,7 @@ class ExponentialEuler:
     """
 
     order: int = 1
+    noise: str | None = None
 
     def __call__(self, flows: Sequence[Flow], fresh: Fresh) -> Update:
         from .linear import linear
@@ -118,7 +117,8 @@ class ExponentialEuler:
 class Exact:
     """The solution of linear equations with coefficients constant over the step (`linear` in Brian's older scripts)."""
 
-    order: int = field(default=99)  # exact: no order of convergence
+    order: int = 99  # exact: no order of convergence
+    noise: str | None = None
 
     def __call__(self, flows: Sequence[Flow], fresh: Fresh) -> Update:
         from .propagate import propagate
@@ -141,35 +141,34 @@ class Exact:
 
 
 F = Fraction
-METHODS: dict[str, Tableau | ExponentialEuler | Exact] = {
+METHODS: dict[str, Method] = {
     "exact": Exact(),
-    "euler": Tableau(((),), (F(1),), 1),
-    # Brian's `heun` treats the noise with Heun's rule and the drift with Euler's; without noise it is Euler's method.
-    "heun": Tableau(((),), (F(1),), 1),
+    "euler": EULER,
+    "heun": HEUN,
+    "milstein": MILSTEIN,
     "exponential_euler": ExponentialEuler(),
     "rk2": Tableau(((), (F(1, 2),)), (F(0), F(1)), 2),
     "rk4": Tableau(((), (F(1, 2),), (F(0), F(1, 2)), (F(0), F(0), F(1))), (F(1, 6), F(1, 3), F(1, 3), F(1, 6)), 4),
 }
-ALIASES = {"linear": "exact"}
+ALIASES = {"linear": "exact", "independent": "exact"}
 DEFAULT_METHODS = ("exact", "euler", "heun")
 
 
-def integrate(flows: Sequence[Flow], method: str | Sequence[str], fresh: Fresh) -> tuple[list[Line], dict[str, str], str]:
+def integrate(flows: Sequence[Flow], method: str | Method | Sequence[str | Method], fresh: Fresh) -> tuple[list[Line], dict[str, str], str]:
     """`flows -> lines`: one step, the name of each variable's new value, and the method that was chosen.
 
     With several methods, the first that can integrate the equations is taken, as in Brian; there `exact` needs equations with an equilibrium, so
     others are left to the next method, and `exact` takes them only where it is asked for alone.
     """
-    choices = (method,) if isinstance(method, str) else tuple(method)
+    choices = tuple(method) if isinstance(method, Sequence) and not isinstance(method, str) else (method,)
     refused: IntegrationError | None = None
     for choice in choices:
-        name = ALIASES.get(choice, choice)
-        if name not in METHODS:
-            raise IntegrationError(f"there is no integration method '{choice}'", None, f"The methods are: {', '.join(METHODS)}.")
+        name, one = find_method(choice)
         try:
+            _refuse_noise(name, one, flows)
             if name == "exact" and len(choices) > 1:
                 _refuse_without_equilibrium(flows)
-            lines, new = METHODS[name](flows, fresh)
+            lines, new = one(flows, fresh)
             return lines, new, name
         except IntegrationError as error:
             refused = refused or error
@@ -181,3 +180,59 @@ def _refuse_without_equilibrium(flows: Sequence[Flow]) -> None:
 
     if not has_equilibrium(flows):
         raise IntegrationError("the equations have no equilibrium, and Brian has no `exact` for them", flows[0].span, "Ask for it alone: method='exact'.")
+
+
+def find_method(choice: str | Method) -> tuple[str, Method]:
+    """Name and row of a method; an error that lists the names if there is none."""
+    if not isinstance(choice, str):
+        return getattr(choice, "name", type(choice).__name__), choice
+    name = ALIASES.get(choice.lower(), choice.lower())
+    if name.startswith("gsl"):
+        raise IntegrationError(f"'{choice}' is a method of the GNU Scientific Library, which is not used here", None, "Use method='rk4', with a smaller dt.")
+    if name not in METHODS:
+        raise IntegrationError(f"there is no integration method '{choice}'", None, f"The methods are: {', '.join(METHODS)}.")
+    return name, METHODS[name]
+
+
+_FOR_NOISE = "Use method='euler' where the noise is additive, and 'heun' (or 'milstein') where its factor depends on the state or on time."
+
+
+def _refuse_noise(name: str, method: Method, flows: Sequence[Flow]) -> None:
+    """Refuse equations with noise that the method cannot integrate, by the rules of Brian."""
+    noisy = [flow for flow in flows if flow.noise]
+    if not noisy or method.noise == "any":
+        return
+    if method.noise is None:
+        raise IntegrationError(f"`{name}` cannot integrate noise, and d{noisy[0].variable}/dt has {_noises(noisy[0])}", noisy[0].span, _FOR_NOISE)
+    if method.noise == "additive":
+        _refuse_multiplicative(name, flows)
+    elif method.noise == "diagonal":
+        _refuse_shared(name, noisy)
+
+
+def _noises(flow: Flow) -> str:
+    return " and ".join(f"`{noise}`" for noise in flow.noise)
+
+
+def _refuse_multiplicative(name: str, flows: Sequence[Flow]) -> None:
+    """Noise is additive where its factor is constant over a step: it reads no state variable and no time."""
+    states = {Access(flow.variable) for flow in flows}
+    for flow in flows:
+        for noise, factor in flow.noise.items():
+            for node in walk(factor):
+                if node in states or node == T:
+                    message = f"`{name}` needs additive noise, and the factor of `{noise}` in d{flow.variable}/dt reads `{show(node)}`"
+                    raise IntegrationError(message, getattr(node, "span", None) or flow.span, "Use method='heun' or 'milstein' (Stratonovich).")
+
+
+def _refuse_shared(name: str, noisy: Sequence[Flow]) -> None:
+    seen: dict[str, str] = {}
+    for flow in noisy:
+        if len(flow.noise) > 1:
+            message = f"`{name}` takes one noise in each equation, and d{flow.variable}/dt has {_noises(flow)}"
+            raise IntegrationError(message, flow.span, "Use method='heun'.")
+        for noise in flow.noise:
+            if noise in seen:
+                message = f"`{name}` takes a noise of its own for each equation, and `{noise}` is in d{seen[noise]}/dt and d{flow.variable}/dt"
+                raise IntegrationError(message, flow.span, "Use method='heun'.")
+            seen[noise] = flow.variable

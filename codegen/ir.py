@@ -5,7 +5,7 @@ Everything here is frozen data; behaviour lives in the passes. `str()` of any of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -26,6 +26,7 @@ class Role(Enum):
     CLOCK = "clock"  # t, dt, t_in_timesteps
     INDEX = "index"  # i, j, N, ...: read-only, fixed by the object's size and connections
     HIDDEN = "hidden"  # not_refractory, lastspike: written by the machinery
+    NOISE = "noise"  # xi: white noise in differential equations, drawn anew in each step
     EVENT = "event"  # whether the element fired in this step
     ACCUMULATOR = "accumulator"  # what arrived in this step, zero at its start
     COTANGENT = "cotangent"  # derivative of the loss, in a backward Program
@@ -48,11 +49,12 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`d variable / dt = drift`."""
+    """`d variable / dt = drift`, and once `desugar` has run, plus `factor*xi` for each `{xi: factor}` of `noise`."""
 
     variable: str
     drift: Expr
     span: Span | None = field(default=None, compare=False, repr=False)
+    noise: Mapping[str, Expr] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +143,13 @@ class Model:
     def __str__(self) -> str:
         rows = [f"model {self.name}"]
         subexpressions = {s.variable: s.value for s in self.subexpressions}
-        flows = {f.variable: f.drift for f in self.flows}
         for v in self.variables:
             flags = [v.role.value, *(["shared"] if v.shared else []), *(["constant"] if v.constant else []), *([f"guard {v.guard}"] if v.guard else [])]
             kind = unit_name(v.dimensions) if v.dtype is DType.FLOAT else v.dtype.value
             value = f" = {show(subexpressions[v.name])}" if v.name in subexpressions else ""
             rows.append(f"  {v.name}{value} : {kind} ({', '.join(flags)})")
         rows += [f"  before {show_statement(s)}" for s in self.before]
-        rows += [f"  d{name}/dt = {show(drift)}" for name, drift in flows.items()]
+        rows += [f"  d{f.variable}/dt = " + " + ".join([show(f.drift), *(f"({show(factor)})*{xi}" for xi, factor in f.noise.items())]) for f in self.flows]
         if self.refractory:
             rows.append(f"  refractory {'while' if self.refractory.conditional else 'for'} {show(self.refractory.value)}")
         for event in self.events:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from .desugar import change_flow
 from .errors import UnsupportedError
 from .expr import (
     Access,
@@ -23,10 +24,12 @@ from .expr import (
     transform,
     walk,
 )
+from .fresh import Fresh
 from .functions import FUNCTIONS, dtype_of
-from .integrate import Fresh, integrate
+from .integrate import Method, integrate
 from .ir import Draw, Event, Fire, Let, Line, Model, Pathway, Result, Role, Select, Statement, Step, Variable
 
+Methods = str | Method | Sequence[str | Method]
 Detach = bool | frozenset[str] | None
 
 
@@ -38,7 +41,7 @@ class Lowered:
     method: str | None
 
 
-def lower(model: Model, method: str | Sequence[str], detach: Detach = None, one_group: bool = False) -> Lowered:
+def lower(model: Model, method: Methods, detach: Detach = None, one_group: bool = False) -> Lowered:
     """`Model -> Steps`: update, threshold and reset of a group; update and pathways of synapses.
 
     `detach` tells through which resets gradients do not reach the event: None for those of variables on the threshold's left side, True for all, False
@@ -54,7 +57,20 @@ def lower(model: Model, method: str | Sequence[str], detach: Detach = None, one_
         if event.reset:
             steps.append(_reset(model, event, detach))
     steps += [_pathway(model, pathway, one_group) for pathway in model.pathways]
-    return Lowered(tuple(steps), chosen)
+    return Lowered(_number_draws(steps), chosen)
+
+
+def _number_draws(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The Steps with one number for each of their draws: those of one object in one step of time are told apart by nothing else."""
+    count = 0
+    numbered = []
+    for step in steps:
+        lines: list[Line] = []
+        for line in step.body:
+            lines.append(replace(line, number=count) if isinstance(line, Draw) else line)
+            count += isinstance(line, Draw)
+        numbered.append(replace(step, body=tuple(lines)))
+    return tuple(numbered)
 
 
 class _Body:
@@ -114,11 +130,11 @@ def lower_expression(model: Model, expr: Expr) -> tuple[tuple[Line, ...], str, D
 
 
 # -------------------------------------------------------------------------------------------------------------------------------------------- groups
-def _update(model: Model, method: str | Sequence[str]) -> tuple[Step, str | None]:
+def _update(model: Model, method: Methods) -> tuple[Step, str | None]:
     body = _Body(model)
     for statement in model.before:
         _assign(body, statement)
-    flows = [replace(f, drift=body.read(f.drift)) for f in model.flows]
+    flows = [change_flow(f, body.read) for f in model.flows]
     chosen = None
     if flows:
         lines, new, chosen = integrate(flows, method, body.fresh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 from .dims import DIMENSIONLESS, SCALES, UNITS, Dimensions, unit_name
 from .errors import EquationError, ModelError, Span, UnitError, UnknownNameError, UnsupportedError
 from .expr import Binary, Compare, DType, Expr, Index, Logical, Name, Not, Number, Truth, names
-from .functions import CLOCK_NAMES, CONSTANTS, USER_FUNCTIONS
+from .functions import CLOCK_NAMES, CONSTANTS, USER_FUNCTIONS, is_noise
 from .grammar import Piece, blank_comments, clip, identifier, literal, piece_of, read_expression, suggest
 from .grammar import parse_expression as parse_expression
 from .ir import Event, Flow, Model, Pathway, Refractory, Role, Statement, Subexpression, Variable
@@ -167,7 +167,23 @@ def parse_equations(text: str) -> tuple[Equation, ...]:
         end = _end_of_tail(piece.code, colon + 1)
         found.append(_equation(kind, name, value, piece.cut(0, end), piece.cut(colon + 1, end)))
         piece = piece.cut(end)
+    _check_noise(found)
     return tuple(found)
+
+
+def _check_noise(lines: Sequence[Equation]) -> None:
+    """Refuse the plain `xi` in two equations: do they mean one noise or two?"""
+    first: str | None = None
+    for line in lines:
+        used = names(line.value).get("xi") if line.value is not None else None
+        if used is None:
+            continue
+        if line.kind != "differential":
+            raise EquationError(f"`xi` stands in the subexpression `{line.name}`", used.span, "Give the noise a name there, such as `xi_1`.")
+        if first is not None:
+            hint = "Name the noises: `xi_1` in both is one noise, `xi_1` and `xi_2` are independent."
+            raise EquationError(f"`xi` is already in the equation of `{first}`", used.span, hint)
+        first = line.name
 
 
 def _left_side(head: Piece, unit_missing: bool) -> tuple[Kind, str, Expr | None]:
@@ -304,7 +320,7 @@ def parse_group(
     pause = _refractory(refractory)
     guard = "not_refractory" if pause else None
     variables = tuple(_variable(line, guard) for line in lines)
-    implicit = (*_CLOCK, *_NEURON_INDEX, *(_REFRACTORY if pause else ()))
+    implicit = (*_noises(lines), *_CLOCK, *_NEURON_INDEX, *(_REFRACTORY if pause else ()))
     return Model(
         identifier(name, None), variables + implicit, _flows(lines), _subexpressions(lines), _events(threshold, reset, dict(events or {})), refractory=pause
     )
@@ -332,7 +348,7 @@ def parse_synapses(
         if sum(key == other for other, _, _ in paths) > 1:
             raise EquationError(f"two pathways are called `{key}`", None, "Give each pathway a name of its own.")
     pathways = tuple(Pathway(identifier(key, None), side, parse_statements(code)) for key, side, code in paths)
-    variables = (*(_variable(line, None) for line in lines), *_CLOCK, *_SYNAPSE_INDEX)
+    variables = (*(_variable(line, None) for line in lines), *_noises(lines), *_CLOCK, *_SYNAPSE_INDEX)
     return Model(identifier(name, None), variables, (), _subexpressions(lines), pathways=pathways, pre=pre, post=post)
 
 
@@ -346,7 +362,7 @@ def _check_declarations(lines: tuple[Equation, ...], reserved: frozenset[str], f
                 raise (UnsupportedError if flag in _REFUSED_FLAGS else EquationError)(message, _flag_span(line, flag), hint)
         if {"input", "constant"} <= set(line.flags):
             raise EquationError(f"`{line.name}` cannot be both input and constant", _flag_span(line, "constant"), "An input changes: remove `constant`.")
-        if line.name in reserved or line.name.startswith("xi_"):
+        if line.name in reserved or is_noise(line.name):
             raise EquationError(f"`{line.name}` is reserved: it means the same in every model", _name_span(line), "Choose another name.")
         if line.name.endswith(("_pre", "_post")):
             hint = "Names with `_pre` and `_post` mean a neuron's variable seen from a synapse: choose another one."
@@ -374,6 +390,12 @@ def _variable(line: Equation, guard: str | None) -> Variable:
     role = Role.INPUT if "input" in line.flags else _ROLES[line.kind]
     guard = guard if "unless refractory" in line.flags else None
     return Variable(line.name, role, line.dimensions, line.dtype, "shared" in line.flags, "constant" in line.flags, guard, _name_span(line))
+
+
+def _noises(lines: tuple[Equation, ...]) -> tuple[Variable, ...]:
+    """The noises of differential equations, and of the subexpressions that they may use."""
+    found = dict.fromkeys(name for line in lines if line.value is not None for name in names(line.value) if is_noise(name))
+    return tuple(Variable(name, Role.NOISE, UNITS["second"] ** -0.5) for name in found)
 
 
 def _flows(lines: tuple[Equation, ...]) -> tuple[Flow, ...]:

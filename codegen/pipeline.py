@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from .desugar import desugar, subexpressions
 from .expr import Expr
 from .fuse import DEFAULT_SCHEDULE, Part, assemble, fuse
+from .integrate import DEFAULT_METHODS
 from .ir import Kernel, Model, Program
-from .lower import Detach, lower, with_events
+from .lower import Detach, Methods, lower, with_events
 from .optimize import hoist
 
 
@@ -27,7 +28,7 @@ class Options:
     slots, orders : slot and order of single Steps, by the Step's name.
     """
 
-    method: str | Sequence[str] = ("exact", "euler", "heun")
+    method: Methods = DEFAULT_METHODS
     detach: Detach = None
     pre: str | None = None
     post: str | None = None

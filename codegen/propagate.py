@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from .errors import IntegrationError
 from .expr import ZERO, Access, Expr, Name, Where, depends, is_zero, multiply, show, total, transform, walk
+from .fresh import Fresh, Update
 from .functions import DT, call
-from .integrate import Fresh, Update
 from .ir import Flow, Let, Line, Propagator
 from .linear import linear
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .dims import SCALES, UNITS
 from .errors import EquationError, Span, UnknownNameError
 from .expr import Access, DType, Expr, Index, Name, accesses, names, transform
-from .functions import CONSTANTS, USER_FUNCTIONS
+from .functions import CONSTANTS, USER_FUNCTIONS, is_noise
 from .grammar import suggest
 from .ir import Model, Refractory, Role, Statement, Variable
 from .parse import RESERVED_IN_SYNAPSES
@@ -25,6 +25,7 @@ _READ_ONLY = {
     Role.EXTERNAL: ("is a constant of the namespace", "Choose another name, or declare it in the equations."),
     Role.CLOCK: ("belongs to the clock", "Write to a variable of your own."),
     Role.INDEX: ("is fixed by the size of the object and its connections", "Write to a variable of your own."),
+    Role.NOISE: ("is noise", "Choose another name."),
     Role.HIDDEN: ("belongs to the refractory mechanism", "Change `refractory=`, or write to a variable of your own."),
 }
 _OF_REFRACTORINESS = ("not_refractory", "lastspike")
@@ -110,7 +111,7 @@ def unresolved(model: Model) -> dict[str, Name]:
 
 def _note(used: Mapping[str, Name], scope: _Scope, local: set[str], found: dict[str, Name]) -> None:
     for name, node in used.items():
-        if name not in local and scope.find(name) is None and unit_external(name) is None:
+        if name not in local and scope.find(name) is None and unit_external(name) is None and not is_noise(name):
             found.setdefault(name, node)
 
 
@@ -179,7 +180,9 @@ def _resolve(expr: Expr, scope: _Scope, local: frozenset[str] | set[str] = froze
     return transform(expr, rule)
 
 
-def _unknown(name: str, span: Span | None, scope: _Scope, local: Iterable[str] = ()) -> UnknownNameError:
+def _unknown(name: str, span: Span | None, scope: _Scope, local: Iterable[str] = ()) -> UnknownNameError | EquationError:
+    if is_noise(name):
+        return EquationError(*noise_misplaced(name, span))
     hint: str | None = None
     if name in scope.pre:
         hint = f"Write `{name}_pre` for the variable of the presynaptic neuron."
@@ -189,6 +192,11 @@ def _unknown(name: str, span: Span | None, scope: _Scope, local: Iterable[str] =
         hint = "Names with `_pre` and `_post` are those of neurons, seen from the code of Synapses."
     hint = hint or suggest(name, scope.known(name) | set(local))
     return UnknownNameError(f"`{name}` is not known", span, hint or f"Declare it in the equations (`{name} : unit`), or give it a value before the run.")
+
+
+def noise_misplaced(name: str, span: Span | None) -> tuple[str, Span | None, str]:
+    """Message, place and hint for noise outside of differential equations."""
+    return f"`{name}` is noise, which only differential equations have", span, "For a random number, write `randn()`."
 
 
 def _resolve_code(code: tuple[Statement, ...], scope: _Scope) -> tuple[Statement, ...]:
@@ -216,7 +224,7 @@ def _resolve_target(statement: Statement, scope: _Scope, local: set[str]) -> Acc
         _check_writable(name, scope.externals[name], span)
     if (name not in local and statement.operator != "=") or name.endswith(("_pre", "_post")) or name in _OF_REFRACTORINESS:
         raise _unknown(name, span, scope, local)
-    if name in RESERVED_IN_SYNAPSES:
+    if name in RESERVED_IN_SYNAPSES or is_noise(name):
         raise EquationError(f"`{name}` is reserved: it means the same in every model", span, "Choose another name.")
     return name
 

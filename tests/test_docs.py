@@ -168,8 +168,8 @@ nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron 
 """The modules of `brianlike`: each may import, at its top, those before it."""
 
 COMPILER = """
-errors dims expr ir dataflow functions grammar parse resolve check desugar algebra linear integrate propagate lower optimize surrogate derivative adjoint force
-fuse pipeline emit emit.base emit.prelude emit.python emit.cython emit.torch
+errors dims expr ir dataflow functions grammar parse resolve check algebra linear desugar fresh explicit integrate propagate lower optimize surrogate
+derivative adjoint force fuse pipeline emit emit.base emit.prelude emit.python emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""
 

@@ -70,7 +70,7 @@ def test_measured_order(method):
 
 
 def test_every_method_is_measured():
-    assert set(METHODS) == {"exact", "euler", "heun", "exponential_euler", "rk2", "rk4"}
+    assert set(METHODS) == {"exact", "euler", "heun", "milstein", "exponential_euler", "rk2", "rk4"}
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------- exact solutions
