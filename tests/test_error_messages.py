@@ -10,10 +10,12 @@ import pytest
 import user_errors
 
 from codegen.check import check_expression, check_model, resolve, resolve_expression
+from codegen.desugar import desugar
 from codegen.dims import DIMENSIONLESS, UNITS
 from codegen.errors import ModelError
 from codegen.expr import DType
 from codegen.ir import Role, Variable
+from codegen.lower import lower
 from codegen.parse import parse_equations, parse_expression, parse_group, parse_statements, parse_synapses, parse_unit
 
 GOLDEN = Path(__file__).parent / "golden" / "errors.txt"
@@ -40,6 +42,15 @@ def group(equations: str = EQUATIONS, **more: object) -> None:
 
 def with_line(line: str) -> None:
     group(EQUATIONS + line)
+
+
+def noise(text: str) -> None:
+    """A method and equations, and after `;` a threshold."""
+    method, _, equations = text.partition(": ")
+    equations, _, condition = equations.partition("; ")
+    model = resolve(parse_group("group", equations, threshold=condition or None), {})
+    check_model(model)
+    lower(desugar(model), method)
 
 
 def threshold(text: str) -> None:
@@ -141,8 +152,6 @@ BAD: dict[Callable[[str], object], tuple[str, ...]] = {
         "v(t)",
         "pi(3)",
         "_exprel_slope(v)",
-        "xi",
-        "v + xi_1*sigma",
         "sµm + 1",
         "x² + 1",
         "v\\w",
@@ -293,9 +302,30 @@ BAD: dict[Callable[[str], object], tuple[str, ...]] = {
         "x = active < active : boolean",
         "x = exp : 1",
     ),
-    threshold: ("v", "v > 1", "v > 0", "v > I", "v > v_th or 1", "u", "v >", "v = v_th", "w > v_th", "v > v_thr", "v > 20*mv"),
+    noise: (
+        "euler: dx/dt = xi : 1",
+        "euler: dx/dt = xi*ms**-0.5 : 1\ndy/dt = xi*ms**-0.5 : 1",
+        "euler: x = xi : second**-0.5",
+        "euler: dx/dt = sqrt(xi_1*ms**0.5)/ms : 1",
+        "euler: dx/dt = xi_1*xi_2 : 1",
+        "euler: xi_1 : 1",
+        "euler: dx/dt = xi*ms**-0.5 : 1; x > xi*second**0.5",
+        "euler: dx/dt = -y/ms : 1\ny = x + xi_1*ms**0.5 : 1; y > 1",
+        "euler: dx/dt = x*xi*ms**-0.5 : 1",
+        "euler: dx/dt = t/ms*xi*ms**-0.5 : 1",
+        "exact: dx/dt = xi*ms**-0.5 : 1",
+        "rk2: dx/dt = xi*ms**-0.5 : 1",
+        "rk4: dx/dt = xi*ms**-0.5 : 1",
+        "exponential_euler: dx/dt = xi*ms**-0.5 : 1",
+        "milstein: dx/dt = (xi_1 + xi_2)*ms**-0.5 : 1",
+        "milstein: dx/dt = xi_1*ms**-0.5 : 1\ndy/dt = xi_1*ms**-0.5 : 1",
+        "gsl_rkf45: dx/dt = -x/ms : 1",
+    ),
+    threshold: ("xi > 1*second**-0.5", "v", "v > 1", "v > 0", "v > I", "v > v_th or 1", "u", "v >", "v = v_th", "w > v_th", "v > v_thr", "v > 20*mv"),
     event: ("v",),
     reset: (
+        "v = v + xi_1*volt*second**0.5",
+        "xi = 3",
         "v = 0",
         "v = I",
         "v += 1",

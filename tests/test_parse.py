@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.dims import DIMENSIONLESS, UNITS
-from codegen.errors import EquationError, ModelError, UnsupportedError
+from codegen.errors import EquationError, ModelError
 from codegen.expr import Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, children, show, walk
 from codegen.functions import CONSTANTS, FUNCTIONS, USER_FUNCTIONS
 from codegen.ir import Role, Variable
@@ -206,11 +206,6 @@ def test_synapses() -> None:
 def test_names_of_objects(name: str) -> None:
     with pytest.raises(ModelError):
         parse_group(name, "")
-
-
-def test_refused_until_later() -> None:
-    with pytest.raises(UnsupportedError, match="noise"):
-        parse_group("g", "dv/dt = xi/second**0.5 : 1")
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------- properties
