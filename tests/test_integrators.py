@@ -255,7 +255,9 @@ def test_the_first_method_that_fits_is_taken(equations, methods, expected):
 
 
 def test_unknown_methods_and_lists_in_which_none_fits():
-    with pytest.raises(IntegrationError, match=r"there is no integration method 'rk5'\nThe methods are: exact, euler, heun, milstein, exponential_euler, rk2, rk4\."):
+    with pytest.raises(
+        IntegrationError, match=r"there is no integration method 'rk5'\nThe methods are: exact, euler, heun, milstein, exponential_euler, rk2, rk4\."
+    ):
         chosen_method("dv/dt = -v/(10*ms) : 1", "rk5")
     with pytest.raises(IntegrationError, match="`exact` needs linear equations"):
         chosen_method("dv/dt = -v**2/(10*ms) : 1", ("exact", "exponential_euler"))
