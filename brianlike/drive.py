@@ -123,7 +123,11 @@ class CythonSimulation(Engine):
 
     def _parameters(self, kernel: Map | Deliver) -> tuple[Any, list[np.ndarray]]:
         source = self._sources[kernel.name]
-        return self._kernels[source.name], [self.arrays[name] for name in source.parameters]
+        return self._kernels[source.name], [self._parameter(name) for name in source.parameters]
+
+    def _parameter(self, name: str) -> np.ndarray:
+        array = name.removeprefix(cython.LENGTH)
+        return self.arrays[name] if array == name else np.array([self._size(self.prepared.program.array(array))], np.int64)
 
     def _ends(self, space: str) -> dict[str, np.ndarray]:
         connection = self.inputs.connections.get(space)

@@ -23,7 +23,7 @@ from codegen.resolve import resolve, unit_value, unresolved
 
 from .build import build_python
 from .namespaces import externals
-from .randomness import LAWS
+from .randomness import drawn
 from .seeding import next_epoch
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def evaluate(
     body = tuple(rewrite_line(line, load) for line in lines)
     kernel = Map("expression", owner.name, tuple(loads.values()), body, (Store(_VALUE, Index.SELF, result, dtype),))
     seed, epoch = next_epoch()
-    draws = [LAWS[line.law](seed, epoch, 0, chosen, 0, line.number) for line in body if isinstance(line, Draw)]
+    draws = [drawn(line, seed, epoch, 0, chosen, 0) for line in body if isinstance(line, Draw)]
     with np.errstate(all="ignore"):
         (values,) = build_python(python.render(kernel))(*arguments, *draws)
     return np.broadcast_to(values, chosen.shape)

@@ -6,7 +6,12 @@ matters. Compiled kernels draw the same bits (`codegen/emit/prelude.py`); normal
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
+
+from codegen.ir import Draw
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -53,5 +58,185 @@ def _unit(high: np.ndarray, low: np.ndarray) -> np.ndarray:
     return ((high >> np.uint64(5)).astype(np.float64) * 67108864.0 + (low >> np.uint64(6)).astype(np.float64)) * 2.0**-53
 
 
-LAWS = {"uniform": uniform, "normal": normal}
+class _Pairs:
+    """Two uniform numbers for each element, as often as they are asked for: Philox goes on from the words that it gave."""
+
+    def __init__(self, words: tuple[np.ndarray, ...], key: tuple[int, int]) -> None:
+        self._words, self._key = words, key
+
+    def next(self, chosen: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The next pair; from now on for the chosen elements only."""
+        if chosen is not None:
+            self._words = philox(tuple(word[chosen] for word in self._words), self._key)
+        a, b, c, d = self._words
+        return _unit(a, b), _unit(c, d)
+
+
+def poisson(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int, number: int, mean: object) -> np.ndarray:
+    """Poisson numbers (int64) with the given mean for each element; 0 where the mean is not positive.
+
+    Exact in distribution: inversion below a mean of 10, transformed rejection above (PTRS; Hörmann 1993).
+    """
+    words = _words(seed, epoch, step, elements, stream, number)
+    pairs = _Pairs(words, (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF))
+    means = np.broadcast_to(np.asarray(mean, np.float64), words[0].shape)
+    result = np.zeros(words[0].shape, np.int64)
+    small = (means > 0) & (means < 10)
+    if small.any():
+        first, few = pairs.next()[0][small], means[small]
+        result[small] = _invert(first, np.exp(-few), lambda k: few / k, np.full(first.shape, 64.0))
+    large = means >= 10
+    if large.any():
+        result[large] = _rejected(pairs, large, _Ptrs(np.minimum(means[large], 1e18)))
+    return result
+
+
+def binomial(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int, number: int, trials: object, probability: object) -> np.ndarray:
+    """Binomial numbers (int64); 0 where there are no trials or the probability is not positive, and a probability above 1 counts as 1.
+
+    Exact in distribution: inversion below a mean of 10, transformed rejection above (BTRS; Hörmann 1993).
+    """
+    words = _words(seed, epoch, step, elements, stream, number)
+    pairs = _Pairs(words, (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF))
+    n = np.floor(np.broadcast_to(np.asarray(trials, np.float64), words[0].shape))
+    given = np.broadcast_to(np.asarray(probability, np.float64), words[0].shape)
+    p = np.where(given > 0.5, np.maximum(1.0 - given, 0.0), given)
+    result = np.zeros(words[0].shape, np.int64)
+    live = (n > 0) & (n <= 1e18) & (p > 0)
+    small = live & (n * p < 10)
+    if small.any():
+        m, q = n[small], p[small]
+        odds = q / (1.0 - q)
+        first = pairs.next()[0][small]
+        result[small] = _invert(first, np.exp(m * np.log1p(-q)), lambda k: (m + 1.0) * odds / k - odds, np.minimum(m, 64.0))
+    large = live & (n * p >= 10)
+    if large.any():
+        result[large] = _rejected(pairs, large, _Btrs(n[large], p[large]))
+    return np.where((given > 0.5) & (n > 0) & (n <= 1e18), np.where(n > 0, n, 0).astype(np.int64) - result, result)
+
+
+def _invert(u: np.ndarray, first: np.ndarray, ratio: Callable[[float], np.ndarray], most: np.ndarray) -> np.ndarray:
+    """The first k whose cumulative probability exceeds u; `ratio(k)` is P(k)/P(k - 1), and no k exceeds `most`."""
+    result = np.zeros(u.shape)
+    p, total = first.copy(), first.copy()
+    for k in range(1, 65):
+        more = (u >= total) & (result == k - 1) & (k <= most)
+        if not more.any():
+            break
+        p = p * ratio(float(k))
+        total = np.where(more, total + p, total)
+        result[more] = k
+    return result.astype(np.int64)
+
+
+def _rejected(pairs: _Pairs, chosen: np.ndarray, law: _Ptrs | _Btrs) -> np.ndarray:
+    """Draw for the chosen elements until every one has a number that its law accepts."""
+    result = np.zeros(int(chosen.sum()))
+    waiting = np.arange(result.size)
+    selected: np.ndarray = chosen
+    pairs._words = tuple(word[selected] for word in pairs._words)
+    u, v = pairs.next()
+    while True:
+        k, accepted = law.trial(u, v, waiting)
+        result[waiting[accepted]] = k[accepted]
+        waiting = waiting[~accepted]
+        if not waiting.size:
+            return result.astype(np.int64)
+        u, v = pairs.next(~accepted)
+
+
+class _Ptrs:
+    """Hörmann's PTRS: Poisson numbers with means from 10 on."""
+
+    def __init__(self, mean: np.ndarray) -> None:
+        self.mean = mean
+        self.b = 0.931 + 2.53 * np.sqrt(mean)
+        self.a = -0.059 + 0.02483 * self.b
+        self.alpha = 1.1239 + 1.1328 / (self.b - 3.4)
+        self.accept = 0.9277 - 3.6224 / (self.b - 2.0)
+
+    def trial(self, u: np.ndarray, v: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, a, b = self.mean[at], self.a[at], self.b[at]
+        u = u - 0.5
+        us = 0.5 - np.abs(u)
+        k = np.floor((2.0 * a / us + b) * u + mean + 0.43)
+        bound = np.log(v * self.alpha[at] / (a / (us * us) + b))
+        within = ~((k < 0) | ((us < 0.013) & (v > us))) & (k < 9e18)
+        return k, within & (((us >= 0.07) & (v <= self.accept[at])) | (bound <= _log_poisson(np.maximum(k, 0.0), mean)))
+
+
+class _Btrs:
+    """Hörmann's BTRS: binomial numbers with means from 10 on and probabilities up to 1/2."""
+
+    def __init__(self, n: np.ndarray, p: np.ndarray) -> None:
+        self.n, self.p = n, p
+        width = np.sqrt(n * p * (1.0 - p))
+        self.b = 1.15 + 2.53 * width
+        self.a = -0.0873 + 0.0248 * self.b + 0.01 * p
+        self.alpha = (2.83 + 5.1 / self.b) * width
+        self.accept = 0.92 - 4.2 / self.b
+        self.top = _log_binomial(np.floor((n + 1.0) * p), n, p)
+
+    def trial(self, u: np.ndarray, v: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        n, p, a, b = self.n[at], self.p[at], self.a[at], self.b[at]
+        u = u - 0.5
+        us = 0.5 - np.abs(u)
+        k = np.floor((2.0 * a / us + b) * u + n * p + 0.5)
+        bound = np.log(v * self.alpha[at] / (a / (us * us) + b))
+        within = (k >= 0) & (k <= n)
+        inside = np.where(within, k, 0.0)
+        return k, within & (((us >= 0.07) & (v <= self.accept[at])) | (bound <= _log_binomial(inside, n, p) - self.top[at]))
+
+
+STIRLING = (
+    0.0, 0.08106146679532726, 0.0413406959554093, 0.02767792568499834,
+    0.020790672103765093, 0.016644691189821193, 0.013876128823070748, 0.01189670994589177,
+    0.010411265261972096, 0.009255462182712733, 0.00833056343336287, 0.007573675487951841,
+    0.00694284010720953, 0.006408994188004207, 0.0059513701127588475, 0.005554733551962801,
+)
+"""log(k!) - log(sqrt(2 pi k) (k/e)**k) for k up to 15."""
+
+
+def _stirling(k: np.ndarray) -> np.ndarray:
+    """What Stirling's formula leaves out of log(k!)."""
+    k = np.asarray(k)
+    r = 1.0 / np.maximum(k, 16.0)
+    s = r * r
+    series = r * (1.0 / 12.0 - s * (1.0 / 360.0 - s * (1.0 / 1260.0 - s * (1.0 / 1680.0 - s / 1188.0))))
+    return np.where(k < 16, np.array(STIRLING)[np.minimum(k, 15.0).astype(np.int64)], series)
+
+
+def _deviance(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """x log(x/mean) + mean - x without cancellation (Loader 2000)."""
+    difference, total = x - mean, x + mean
+    v = difference / total
+    near = np.abs(difference) < 0.1 * total
+    s, e, w = difference * v, 2.0 * x * v, v * v
+    for j in range(1, 11):
+        e = e * w
+        s = s + e / (2.0 * j + 1.0)
+    return np.where(near, s, x * np.log(x / mean) + mean - x)
+
+
+def _log_poisson(k: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    inside = np.maximum(k, 1.0)
+    value = -_stirling(inside) - _deviance(inside, mean) - 0.5 * np.log(6.283185307179586 * inside)
+    return np.where(k < 1, -mean, value)
+
+
+def _log_binomial(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
+    x = np.minimum(np.maximum(k, 1.0), n - 1.0)
+    q = 1.0 - p
+    value = _stirling(n) - _stirling(x) - _stirling(n - x) - _deviance(x, n * p) - _deviance(n - x, n * q)
+    value = value + 0.5 * np.log(n / (6.283185307179586 * x * (n - x)))
+    return np.where(k < 1, n * np.log1p(-p), np.where(k > n - 1.0, n * np.log(p), value))
+
+
+LAWS: dict[str, Callable[..., np.ndarray]] = {"uniform": uniform, "normal": normal, "poisson": poisson, "binomial": binomial}
 """The laws of `codegen.ir.Draw`, by name."""
+
+
+def drawn(line: Draw, seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int) -> np.ndarray | Callable[..., np.ndarray]:
+    """The numbers of a Draw; for a law with arguments, the function of their values that gives them."""
+    law = partial(LAWS[line.law], seed, epoch, step, elements, stream, line.number)
+    return law if line.arguments else law()

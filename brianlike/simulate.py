@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from codegen.dataflow import constant_in_run, late
 from codegen.emit import python
+from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
 from codegen.ir import Deliver, Draw, Extern, Kernel, Load, Map, Program, Record, Role, Store, Table
 
 from .build import build_python
 from .connect import sorted_rows
-from .randomness import LAWS
+from .randomness import drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ class NumpyEngine:
                 self.inputs.calls[kernel.name]()
 
     def _map(self, kernel: Map) -> None:
-        arguments = [self._past(load, kernel) if load.delayed else self._whole(load, kernel.space) for load in kernel.loads]
+        arguments: list[Any] = [self._past(load, kernel) if load.delayed else self._whole(load, kernel.space) for load in kernel.loads]
         size = self.inputs.sizes[kernel.space] if kernel.space else 1
         arguments += [self._draw(line, kernel, np.arange(size)) for line in kernel.body if isinstance(line, Draw)]
         results = self._functions[kernel.name](*arguments)
@@ -242,9 +244,9 @@ class NumpyEngine:
             value = np.broadcast_to(value, full).sum(axis=-1, keepdims=True)
         target += value.sum(axis=tuple(range(value.ndim - target.ndim))) if np.ndim(value) > target.ndim else value
 
-    def _draw(self, line: Draw, kernel: Map | Deliver, elements: np.ndarray) -> np.ndarray:
+    def _draw(self, line: Draw, kernel: Map | Deliver, elements: np.ndarray) -> np.ndarray | Callable[..., np.ndarray]:
         stream = self.inputs.streams.get(kernel.space, 0)
-        return LAWS[line.law](self.inputs.seed, self.inputs.epoch, self.step, elements, stream, line.number)
+        return drawn(line, self.inputs.seed, self.inputs.epoch, self.step, elements, stream)
 
     # ------------------------------------------------------------------------------------------------------------------------------------- delivery
     def arriving(self, kernel: Deliver) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -280,7 +282,7 @@ class NumpyEngine:
         return True
 
     def _deliver_some(self, kernel: Deliver, batch: np.ndarray, synapses: np.ndarray, events: np.ndarray) -> None:
-        arguments = [self._at(load.array, self._places(load.index, kernel, synapses), batch) for load in kernel.loads]
+        arguments: list[Any] = [self._loaded(load, kernel, synapses, batch) for load in kernel.loads]
         arguments += [self._draw(line, kernel, synapses) for line in kernel.body if isinstance(line, Draw)]
         results = self._functions[kernel.name](*arguments)
         for store, value in zip(kernel.stores, results):
@@ -295,6 +297,13 @@ class NumpyEngine:
                 target[places] = value
             else:
                 target[batch, places] = value
+
+    def _loaded(self, load: Load, kernel: Deliver, synapses: np.ndarray, batch: np.ndarray) -> np.ndarray:
+        if load.index is not Index.WHOLE:
+            return self._at(load.array, self._places(load.index, kernel, synapses), batch)
+        if self.values[load.array].ndim > 1:
+            raise UnsupportedError(f"pathway {kernel.name} reaches other elements of {load.array}, which differ between the members of a batch")
+        return self.values[load.array]
 
     def _places(self, index: Index, kernel: Deliver, synapses: np.ndarray) -> np.ndarray:
         if index is Index.SHARED:

@@ -7,7 +7,28 @@ from collections.abc import Callable, Sequence
 import sympy as sp
 
 from .errors import UnsupportedError
-from .expr import Access, Binary, Call, Cast, Compare, Expr, Logical, Name, Negate, Not, Number, Truth, Where, add, divide, multiply, negate, show, walk
+from .expr import (
+    Access,
+    Binary,
+    Call,
+    Cast,
+    Compare,
+    Element,
+    Expr,
+    Logical,
+    Name,
+    Negate,
+    Not,
+    Number,
+    Truth,
+    Where,
+    add,
+    divide,
+    multiply,
+    negate,
+    show,
+    walk,
+)
 
 _FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     "sin": sp.sin, "cos": sp.cos, "tan": sp.tan, "sinh": sp.sinh, "cosh": sp.cosh, "tanh": sp.tanh, "arcsin": sp.asin, "arccos": sp.acos,
@@ -50,7 +71,7 @@ class Algebra:
                 return self.to_sympy(left) ** self.to_sympy(right)
             case Call(function, arguments) if function in _FUNCTIONS:
                 return _FUNCTIONS[function](*map(self.to_sympy, arguments))
-            case Name() | Access() | Truth() | Not() | Compare() | Logical() | Where() | Cast() | Call() | Binary():
+            case Name() | Access() | Truth() | Not() | Compare() | Logical() | Where() | Cast() | Call() | Element() | Binary():
                 return self.symbol(expr)
         raise TypeError(f"not an expression: {expr!r}")
 

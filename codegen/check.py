@@ -14,6 +14,7 @@ from .expr import (
     Cast,
     Compare,
     DType,
+    Element,
     Expr,
     Index,
     Logical,
@@ -29,7 +30,7 @@ from .expr import (
     show,
     walk,
 )
-from .functions import FUNCTIONS, is_noise
+from .functions import is_noise, spec_of
 from .grammar import MAX_DEPTH, literal
 from .ir import (
     Deliver,
@@ -99,6 +100,9 @@ def expression_type(expr: Expr, model: Model, local: Locals | None = None) -> Ty
         case Where(condition, then, otherwise):
             _boolean(condition, model, local)
             return _joined(expr, (then, otherwise), (expression_type(then, model, local), expression_type(otherwise, model, local)))
+        case Element(table, index):
+            _number(index, model, local)
+            return expression_type(table, model, local)
         case Call(_, arguments):
             return _function(expr, tuple(_number(argument, model, local) for argument in arguments))
     raise TypeError(f"not an expression: {expr!r}")
@@ -229,7 +233,7 @@ def _joined(expr: Expr, parts: tuple[Expr, ...], types: tuple[Type, ...]) -> Typ
 
 
 def _function(expr: Call, types: tuple[Type, ...]) -> Type:
-    spec = FUNCTIONS[expr.function]
+    spec = spec_of(expr)
     needed = {"none": DIMENSIONLESS, "steps": _SECOND}.get(spec.dimensions)
     for part, (dimensions, _) in zip(expr.arguments, types):
         if needed is not None and dimensions != needed:
@@ -359,7 +363,7 @@ def _check_flows(model: Model) -> None:
 
 def _refuse_random(expr: Expr, where: str, hint: str) -> None:
     for node in walk(expr):
-        if isinstance(node, Call) and FUNCTIONS[node.function].draw:
+        if isinstance(node, Call) and spec_of(node).draw:
             raise UnsupportedError(f"`{text_of(node)}` cannot be used {where}", node.span, hint)
 
 
@@ -495,5 +499,10 @@ def _verify_kernel(kernel: Kernel, arrays: set[str]) -> None:
         assert not isinstance(node, Access), f"{where}: {node!r} is not loaded"
     for store in kernel.stores:
         assert store.name in known, f"{where}: {store.name} is not defined"
+    whole = {load.name for load in kernel.loads if load.index is Index.WHOLE}
+    for node in (node for line in kernel.body for expr in expressions(line) for node in walk(expr)):
+        tables = {part.name for n, part in enumerate(children(node)) if isinstance(part, Name) and isinstance(node, Element) and n == 0}
+        assert not isinstance(node, Element) or tables <= whole, f"{where}: {node!r} needs a whole array"
+        assert {part.name for part in children(node) if isinstance(part, Name)} - tables <= known - whole, f"{where}: {node!r} has no single value"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .ir import Deliver, Extern, Kernel, Map, Program, Record, Role, Table
+from .expr import Index
+from .ir import Deliver, Extern, Kernel, Load, Map, Program, Record, Role, Store, Table
 
 
 def reads(kernel: Kernel) -> set[str]:
@@ -33,6 +34,15 @@ def writes(kernel: Kernel) -> set[str]:
         case Extern():
             return set(kernel.writes)
     raise TypeError(f"not a kernel: {kernel!r}")
+
+
+def elementwise(first: Map, second: Map) -> bool:
+    """Whether two Maps over the same elements can run one element after the other: what one of them writes, the other reaches at its own element only."""
+    own = {Index.SELF, Index.SHARED} if not first.space else {Index.SELF}
+    ends: tuple[Load | Store, ...] = (*first.loads, *second.loads, *first.stores, *second.stores)
+    added = {store.array for store in (*first.stores, *second.stores) if store.add}
+    common = (writes(first) & (reads(second) | writes(second))) | (writes(second) & reads(first))
+    return common.isdisjoint(added) and all(end.index in own for end in ends if end.array in common)
 
 
 CHANGEABLE = frozenset({Role.STATE, Role.PARAMETER, Role.HIDDEN})

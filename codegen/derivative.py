@@ -1,7 +1,7 @@
 """The reverse mode on the lines of one kernel: from the cotangents of what it computes to the cotangents of what it reads.
 
 The body is first flattened to one operation a line, equal operations once, so that nothing grows exponentially; partial derivatives share those lines.
-What counts as constant stands in `functions.FUNCTIONS` and `_backward`: comparisons, booleans, integers, `//` and the functions whose partial is None.
+What counts as constant stands in the functions' specifications and `_backward`: comparisons, booleans, integers, `//` and the functions whose partial is None.
 
 A cotangent of 0 contributes nothing, even through a partial that is infinite or NaN, so that a branch not taken never leaks and `1/(1 + exp(x))` has
 the derivative 0 where exp overflows. Values that are finite whenever the inputs are, are `tame`: a product with one of them needs no guard, nor does a
@@ -12,8 +12,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .expr import ONE, ZERO, Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, negate, rebuild, walk
-from .functions import FUNCTIONS, dtype_of
+from .errors import UnsupportedError
+from .expr import (
+    ONE,
+    ZERO,
+    Binary,
+    Call,
+    Cast,
+    Compare,
+    DType,
+    Element,
+    Expr,
+    Logical,
+    Name,
+    Negate,
+    Not,
+    Number,
+    Truth,
+    Where,
+    children,
+    negate,
+    rebuild,
+    show,
+    walk,
+)
+from .functions import dtype_of, spec_of
 from .ir import Draw, Fire, Force, Let, Line, Propagator, Select, defined, expressions
 from .surrogate import Gradient, TrueGradient, derivative, margin_of
 
@@ -164,8 +187,14 @@ class _Reverse:
                 return False
             case Where(_, then, otherwise):
                 return self.is_active(then) or self.is_active(otherwise)
-            case Call(function, arguments):
-                return any(self.is_active(a) and p is not None for a, p in zip(arguments, FUNCTIONS[function].partials(*arguments)))
+            case Call(_, arguments):
+                return any(map(self.is_active, arguments)) and any(
+                    self.is_active(a) and p is not None for a, p in zip(arguments, spec_of(node).partials(*arguments))
+                )
+            case Element(table):
+                if self.is_active(table):
+                    raise UnsupportedError(f"`{show(node)}` reaches other elements of an array that is trained, which has no gradient yet")
+                return False
             case Name():
                 return self.is_active(node)
         return any(map(self.is_active, children(node)))
@@ -180,10 +209,10 @@ class _Reverse:
                 self.fire(line)
             case Select(name, event, then, otherwise, dtype, detach):
                 self.select(name, self.atom(event), self.cast(then, dtype), self.cast(otherwise, dtype), dtype, detach)
-            case Draw(name):
-                self.types[name] = DType.FLOAT
+            case Draw(name, law, number, arguments):
+                self.types[name] = line.dtype
                 self.tame.add(name)
-                self.lines.append(line)
+                self.lines.append(Draw(name, law, number, tuple(map(self.atom, arguments))))
             case Propagator():
                 self.propagator(line)
             case Force(name, fired, value, mask):
@@ -338,8 +367,8 @@ class _Reverse:
                     self.give(then, self.chosen(condition, g, ZERO))
                 if self.is_active(otherwise):
                     self.give(otherwise, self.chosen(condition, ZERO, g))
-            case Call(function, arguments):
-                for argument, partial in zip(arguments, FUNCTIONS[function].partials(*arguments)):
+            case Call(_, arguments):
+                for argument, partial in zip(arguments, spec_of(node).partials(*arguments)):
                     if partial is not None and self.is_active(argument):
                         self.give(argument, self.scaled(g, partial))
             case Binary(operator, left, right):

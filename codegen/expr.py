@@ -26,12 +26,13 @@ class DType(Enum):
 
 
 class Index(Enum):
-    """How an element reaches a variable: its own value, one value for all, or the value at the pre- or postsynaptic neuron."""
+    """How an element reaches a variable: its own value, one value for all, the value at the pre- or postsynaptic neuron, or the whole array."""
 
     SELF = "self"
     SHARED = "shared"
     PRE = "pre"
     POST = "post"
+    WHOLE = "whole"
 
     def __repr__(self) -> str:
         return self.value
@@ -148,8 +149,22 @@ class Call:
     span: Span | None = _span()
 
 
+@dataclass(frozen=True, slots=True)
+class Element:
+    """The value of an array at a computed position: `table` is an Access by `Index.WHOLE` (in a kernel, the name of such a load), `index` a whole number.
+
+    Positions outside the array read NaN (0 from integers, False from booleans). The variable of a WHOLE access has a name of its own in the network, so
+    that it means the same from a synapse as from the neuron. `steady`: the value stays the same within each step, although the index reads the time.
+    """
+
+    table: Expr
+    index: Expr
+    steady: bool = False
+    span: Span | None = _span()
+
+
 Leaf = Number | Truth | Name | Access
-Expr = Number | Truth | Name | Access | Negate | Not | Binary | Compare | Logical | Where | Cast | Call
+Expr = Number | Truth | Name | Access | Negate | Not | Binary | Compare | Logical | Where | Cast | Call | Element
 
 ZERO, ONE = Number(0.0), Number(1.0)
 
@@ -167,6 +182,8 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (condition, then, otherwise)
         case Call(_, arguments):
             return arguments
+        case Element(table, index):
+            return (table, index)
     raise TypeError(f"not an expression: {expr!r}")
 
 
@@ -191,6 +208,8 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
             return Where(parts[0], parts[1], parts[2], span)
         case Call(function, _, span):
             return Call(function, parts, span)
+        case Element(_, _, steady, span):
+            return Element(parts[0], parts[1], steady, span)
     raise TypeError(f"not an expression: {expr!r}")
 
 
@@ -344,6 +363,8 @@ def _show(expr: Expr) -> tuple[str, int]:
             return f"{'int' if dtype in (DType.INT32, DType.INT64) else dtype.value}({show(operand)})", PRECEDENCE["leaf"]
         case Call(function, arguments):
             return f"{function}({', '.join(map(show, arguments))})", PRECEDENCE["leaf"]
+        case Element(table, index):
+            return f"{show(table)}[{show(index)}]", PRECEDENCE["leaf"]
     raise TypeError(f"not an expression: {expr!r}")
 
 

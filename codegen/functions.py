@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .expr import ONE, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where
+from .expr import ONE, Access, Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where
 
 Partials = Callable[..., tuple[Expr | None, ...]]
 
@@ -108,8 +108,8 @@ _SPECS = (
     _plain("sqrt", lambda x: _b("/", _number(0.5), call("sqrt", x)), dimensions="sqrt"),
     _plain("abs", lambda x: call("sign", x), c="fabs", dimensions="same", dtype=None),
     _plain("sign", lambda x: None, c="sign", dimensions="sign", dtype=None),
-    _plain("ceil", lambda x: None),
-    _plain("floor", lambda x: None),
+    _plain("ceil", lambda x: None, dimensions="same"),
+    _plain("floor", lambda x: None, dimensions="same"),
     FunctionSpec(
         "clip", 3, {"python": "np.clip({0}, {1}, {2})", "cython": "clip({0}, {1}, {2})", "torch": "clip({0}, {1}, {2})"}, _clip_partials, "same", None
     ),
@@ -123,7 +123,9 @@ _SPECS = (
     ),
     FunctionSpec("rand", 0, {}, _constant, draw="uniform"),
     FunctionSpec("randn", 0, {}, _constant, draw="normal"),
+    FunctionSpec("poisson", 1, {}, _constant, dtype=DType.INT64, draw="poisson"),
     # The compiler's own.
+    FunctionSpec("_binomial", 2, {}, _constant, dtype=DType.INT64, draw="binomial"),
     _plain("_exprel_slope", lambda x: call("_exprel_curvature", x), python="exprel_slope", c="exprel_slope", torch="exprel_slope"),
     _plain("_exprel_curvature", lambda x: None, python="exprel_curvature", c="exprel_curvature", torch="exprel_curvature"),
     _plain("_erf", lambda x: _b("*", _number(1.1283791670955126), call("exp", Negate(_square(x)))), python="erf", c="erf", torch="torch.erf"),
@@ -145,6 +147,11 @@ CLOCK_NAMES = ("t", "dt", "t_in_timesteps")
 def is_noise(name: str) -> bool:
     """Whether the name means white noise, as `xi` and `xi_name` do everywhere."""
     return name == "xi" or name.startswith("xi_")
+
+
+def spec_of(call: Call) -> FunctionSpec:
+    """What is known of the function that is called."""
+    return FUNCTIONS[call.function]
 
 
 T, DT = Access("t", Index.SHARED), Access("dt", Index.SHARED)
@@ -175,8 +182,10 @@ def dtype_of(expr: Expr, names: Mapping[str, DType], access: Callable[[Access], 
             return DType.FLOAT
         case Binary(_, left, right) | Where(_, left, right):
             return _widest(dtype_of(left, names, access), dtype_of(right, names, access))
-        case Call(function, arguments):
-            return FUNCTIONS[function].dtype or _widest(*(dtype_of(a, names, access) for a in arguments))
+        case Element(table):
+            return dtype_of(table, names, access)
+        case Call(_, arguments):
+            return spec_of(expr).dtype or _widest(*(dtype_of(a, names, access) for a in arguments))
     raise TypeError(f"not an expression: {expr!r}")
 
 

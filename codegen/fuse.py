@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .dataflow import CHANGEABLE, reads, writes
+from .dataflow import CHANGEABLE, elementwise, reads, writes
 from .expr import Access, Binary, DType, Expr, Index, Name, Number, substitute, walk
 from .ir import (
     Array,
@@ -61,7 +61,8 @@ def assemble(parts: Sequence[Part], extra: Sequence[Kernel] = (), schedule: Sequ
         for variable in part.model.variables:
             if variable.role is not Role.SUBEXPRESSION:
                 array = declare(part, variable)
-                arrays[array.name] = array
+                if variable.array is None or array.name not in arrays:  # the owner's own declaration counts
+                    arrays[array.name] = array
     for part in parts:
         for step in part.steps:
             bound, new = _bind(part, models, step)
@@ -95,10 +96,16 @@ def _slot(kernel: Kernel, schedule: Sequence[str]) -> tuple[int, int]:
 
 
 def declare(part: Part, variable: Variable) -> Array:
-    """The array behind a variable of an object; all objects share the clock's."""
+    """The array behind a variable of an object; all objects share the clock's, and a table has a space of its own."""
+    name = array_name(part.name, variable)
     shared = variable.shared or variable.role in (Role.EXTERNAL, Role.CLOCK)
-    owner = "clock" if variable.role is Role.CLOCK else part.name
-    return Array(f"{owner}.{variable.name}", None if shared else part.name, variable.role, variable.dtype, variable.dimensions)
+    space = None if shared else name if variable.role is Role.TABLE else name.partition(".")[0]
+    return Array(name, space, variable.role, variable.dtype, variable.dimensions)
+
+
+def array_name(owner: str, variable: Variable) -> str:
+    """What the array behind a variable of `owner` is called."""
+    return variable.array or f"{'clock' if variable.role is Role.CLOCK else owner}.{variable.name}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- binding Steps to arrays
@@ -111,20 +118,22 @@ class _Binder:
 
     def owner(self, access: Access) -> tuple[Part | None, str, Variable]:
         group = {Index.PRE: self.part.pre, Index.POST: self.part.post}.get(access.index)
+        if access.index is Index.WHOLE:
+            sides = (self.part.name, self.part.pre, self.part.post)
+            group = next((side for side in sides if side and any(v.name == access.variable for v in self.models[side].variables)), None)
         if group is None:
             return self.part, self.part.name, self.part.model.variable(access.variable)
         return None, group, self.models[group].variable(access.variable)
 
     def array(self, access: Access) -> tuple[str, Index, DType]:
         _, owner, variable = self.owner(access)
-        clock = variable.role is Role.CLOCK
         shared = variable.shared or variable.role in (Role.EXTERNAL, Role.CLOCK)
-        return f"{'clock' if clock else owner}.{variable.name}", Index.SHARED if shared else access.index, variable.dtype
+        return array_name(owner, variable), Index.SHARED if shared else access.index, variable.dtype
 
     def load(self, access: Access) -> Name:
         if access not in self.loads:
             array, index, dtype = self.array(access)
-            suffix = {Index.PRE: "_pre", Index.POST: "_post"}.get(access.index, "")
+            suffix = {Index.PRE: "_pre", Index.POST: "_post", Index.WHOLE: "_whole"}.get(access.index, "")
             self.loads[access] = Load(access.variable + suffix, array, index, dtype)
         return Name(self.loads[access].name)
 
@@ -234,7 +243,7 @@ def _partner(kernels: Sequence[Kernel], kernel: Kernel) -> int | None:
     for place in range(len(kernels) - 1, -1, -1):
         other = kernels[place]
         if isinstance(other, Map) and other.space == kernel.space and not other.only and not other.after:
-            return place
+            return place if elementwise(other, kernel) else None
         if touched & writes(other) or written & (reads(other) | writes(other)):
             return None
     return None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
 from .errors import IntegrationError
 from .explicit import EULER, HEUN, MILSTEIN
-from .expr import ONE, Access, Call, Expr, Name, Number, add, is_zero, multiply, show, substitute, total, walk
+from .expr import ONE, Access, Call, Element, Expr, Name, Number, add, children, is_zero, multiply, show, substitute, total
 from .fresh import Fresh as Fresh
 from .fresh import Update as Update
-from .functions import DT, FUNCTIONS, T_IN_TIMESTEPS, T, call
+from .functions import DT, T_IN_TIMESTEPS, T, call, spec_of
 from .ir import Flow, Let, Line
 
 
@@ -129,15 +129,24 @@ class Exact:
 
     @staticmethod
     def _refuse_time(flow: Flow) -> None:
-        for node in walk(flow.drift):
+        for node in _within_step(flow.drift):
             timed = node in (T, T_IN_TIMESTEPS)
-            if timed or (isinstance(node, Call) and FUNCTIONS[node.function].draw):
+            if timed or (isinstance(node, Call) and spec_of(node).draw):
                 what = f"`{show(node)}`, which changes during a step"
                 raise IntegrationError(
                     f"`exact` needs coefficients that are constant over a step, and d{flow.variable}/dt reads {what}",
                     getattr(node, "span", None) or flow.span,
                     "Use method='rk4', 'exponential_euler' or 'euler' for these equations.",
                 )
+
+
+def _within_step(expr: Expr) -> Iterator[Expr]:
+    """The nodes of an expression that may change within a step."""
+    if isinstance(expr, Element) and expr.steady:
+        return
+    for part in children(expr):
+        yield from _within_step(part)
+    yield expr
 
 
 F = Fraction

@@ -31,11 +31,13 @@ class Role(Enum):
     ACCUMULATOR = "accumulator"  # what arrived in this step, zero at its start
     COTANGENT = "cotangent"  # derivative of the loss, in a backward Program
     TAPE = "tape"  # a value that the forward Program kept for the backward one
+    TABLE = "table"  # values reached by a computed position: a space of its own, fixed during a run
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A name the equations can use. `guard` names the boolean that must hold for anything but a reset to write it (`unless refractory`)."""
+    """A name the equations can use. `guard` names the boolean that must hold for anything but a reset to write it (`unless refractory`); `array` is the
+    full name of the array behind it (`G.v`) where that belongs to another object."""
 
     name: str
     role: Role
@@ -45,6 +47,7 @@ class Variable:
     constant: bool = False
     guard: str | None = None
     span: Span | None = field(default=None, compare=False, repr=False)
+    array: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,8 @@ class Model:
         raise KeyError(name)
 
     def _table(self, index: Index) -> tuple[Variable, ...]:
+        if index is Index.WHOLE:
+            return (*self.variables, *self.pre, *self.post)
         return {Index.PRE: self.pre, Index.POST: self.post}.get(index, self.variables)
 
     def __str__(self) -> str:
@@ -202,11 +207,17 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """`name` is a fresh random number: `uniform` on [0, 1) or `normal`. `number` tells the draws of one Step apart."""
+    """`name` is a fresh random number: `uniform` on [0, 1), `normal`, `poisson` (with its mean as argument) or `binomial` (number of trials,
+    probability). `number` tells the draws of one object apart."""
 
     name: str
     law: str
     number: int
+    arguments: tuple[Expr, ...] = ()
+
+    @property
+    def dtype(self) -> DType:
+        return DType.INT64 if self.law in ("poisson", "binomial") else DType.FLOAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +294,8 @@ def show_line(line: Line) -> str:
             return text + (f", gate {show(gate)})" if gate is not None else ")")
         case Select(name, event, then, otherwise, _, detach):
             return f"{name} = {show(then)} if {show(event)} else {show(otherwise)}{'  [detached]' if detach else ''}"
-        case Draw(name, law, number):
-            return f"{name} = draw {law} #{number}"
+        case Draw(name, law, number, arguments):
+            return f"{name} = draw {law}{'(' + ', '.join(map(show, arguments)) + ')' if arguments else ''} #{number}"
         case Force(name, fired, value, mask):
             return f"{name} = {show(value)} where forced by {show(mask)} else {show(fired)}"
         case Propagator(matrix):
@@ -307,8 +318,8 @@ def expressions(line: Line) -> tuple[Expr, ...]:
             return tuple(e for e in (condition, margin, gate) if e is not None)
         case Select(_, event, then, otherwise):
             return (event, then, otherwise)
-        case Draw():
-            return ()
+        case Draw(_, _, _, arguments):
+            return arguments
         case Force(_, fired, value, mask):
             return (fired, value, mask)
         case Propagator(matrix, dt):

@@ -25,7 +25,7 @@ from .expr import (
     walk,
 )
 from .fresh import Fresh
-from .functions import FUNCTIONS, dtype_of
+from .functions import dtype_of, spec_of
 from .integrate import Method, integrate
 from .ir import Draw, Event, Fire, Let, Line, Model, Pathway, Result, Role, Select, Statement, Step, Variable
 
@@ -90,11 +90,13 @@ class _Body:
         return transform(substitute(expr, self.now), self._draw)
 
     def _draw(self, node: Expr) -> Expr:
-        if not isinstance(node, Call) or FUNCTIONS[node.function].draw is None:
+        law = spec_of(node).draw if isinstance(node, Call) else None
+        if law is None or not isinstance(node, Call):
             return node
-        name = self.fresh(node.function)
-        self.lines.append(Draw(name, str(FUNCTIONS[node.function].draw), self.draws))
-        self.types[name] = DType.FLOAT
+        name = self.fresh(node.function.removeprefix("_"))
+        line = Draw(name, law, self.draws, node.arguments)
+        self.lines.append(line)
+        self.types[name] = line.dtype
         self.draws += 1
         return Name(name)
 
@@ -246,6 +248,8 @@ def order_independent(model: Model, pathway: Pathway, one_group: bool) -> bool:
 def _independent(model: Model, statement: Statement, sums: set[Access]) -> bool:
     if any(node in sums for node in walk(statement.value)):
         return False
+    if sums and any(node.index is Index.WHOLE and model.variable(node).role is not Role.TABLE for node in accesses(statement.value)):
+        return False  # it may be one of the arrays that the sums go to
     target = statement.target
     if not isinstance(target, Access) or target.index is Index.SELF:
         return True

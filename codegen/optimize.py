@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from .dataflow import constant_in_run
-from .expr import Access, Binary, Call, Cast, DType, Expr, Index, Name, Negate, Number, Truth, children, rebuild, transform, walk
+from .expr import Access, Binary, Call, Cast, DType, Element, Expr, Index, Name, Negate, Number, Truth, children, rebuild, transform, walk
 from .functions import dtype_of
-from .ir import Array, Deliver, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, defined, expressions
+from .ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, defined, expressions
 
 Body = Map | Deliver
 
@@ -31,6 +31,8 @@ def rewrite_line(line: Line, change: Callable[[Expr], Expr]) -> Line:
             return replace(line, event=change(line.event), then=change(line.then), otherwise=change(line.otherwise))
         case Force():
             return replace(line, fired=change(line.fired), value=change(line.value), mask=change(line.mask))
+        case Draw():
+            return replace(line, arguments=tuple(map(change, line.arguments)))
         case Propagator():
             return replace(line, matrix=tuple(tuple(change(e) for e in row) for row in line.matrix), dt=change(line.dt))
     return line
@@ -54,7 +56,7 @@ def line_types(body: Sequence[Line], loads: dict[str, DType]) -> dict[str, DType
     """The type of every name of a body."""
     types = dict(loads)
     for line in body:
-        dtype = line.dtype if isinstance(line, Let | Select) else DType.BOOL if isinstance(line, Fire | Force) else DType.FLOAT
+        dtype = line.dtype if isinstance(line, Let | Select | Draw) else DType.BOOL if isinstance(line, Fire | Force) else DType.FLOAT
         types |= dict.fromkeys(defined(line), dtype)
     return types
 
@@ -191,7 +193,7 @@ def _hoist_map(kernel: Map, fixed: frozenset[str]) -> tuple[Map, list[Map], list
     bound: dict[str, bool] = {}  # name -> whether it differs between elements
     for load in kernel.loads:
         if load.array in fixed:
-            bound[load.name] = load.index is not Index.SHARED
+            bound[load.name] = load.index not in (Index.SHARED, Index.WHOLE)
     setup_lines: list[Line] = []
     body: list[Line] = []
     exported: dict[str, DType] = {}
@@ -241,7 +243,7 @@ def _worth_hoisting(expr: Expr, differs: bool) -> bool:
     """A value for all elements always is; one for each element costs a load, so only a function, a division or a power is."""
     if not children(expr):
         return False
-    costly = any(isinstance(n, Call) or (isinstance(n, Binary) and n.operator in ("/", "//", "%", "**")) for n in walk(expr))
+    costly = any(isinstance(n, Call | Element) or (isinstance(n, Binary) and n.operator in ("/", "//", "%", "**")) for n in walk(expr))
     return costly or not differs
 
 

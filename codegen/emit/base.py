@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..expr import Access, Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children
-from ..functions import FUNCTIONS
+from ..expr import Access, Binary, Call, Cast, Compare, DType, Element, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children
+from ..functions import spec_of
 
 POWERS = {2: "square", 3: "cube", 4: "fourth"}
 """`x**2`, `x**3` and `x**4` are the products `x*x`, `(x*x)*x` and `(x*x)*(x*x)` in every language, by functions of these names in its prelude."""
@@ -63,8 +63,10 @@ class Language:
                 return self.where
             case Cast(dtype):
                 return self.cast[dtype]
-            case Call(function):
-                return FUNCTIONS[function].text[self.name]
+            case Element():
+                return "value_at({0}, {1})"
+            case Call():
+                return spec_of(expr).text[self.name]
             case Access():
                 raise TypeError(f"{self.name} cannot print the access {expr!r}: kernels reach variables through their loads")
         raise TypeError(f"{self.name} cannot print {type(expr).__name__}: {expr!r}")

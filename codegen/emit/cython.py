@@ -15,11 +15,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..errors import UnsupportedError
-from ..expr import Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, transform, walk
-from ..functions import FUNCTIONS
+from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, transform, walk
+from ..functions import spec_of
 from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store
 from .base import COMPARISONS, POWERS, Language, write
 from .prelude import PRELUDE as PRELUDE
@@ -29,7 +29,8 @@ VERSION = 1  # of the generated code and of KernelContext; part of every cache k
 
 POINTERS = {"double": "f64", "float": "f32", "int32_t": "i32", "int64_t": "i64", "uint8_t": "u8"}
 LETTERS = {"double": "d", "float": "f", "int32_t": "i", "int64_t": "q", "uint8_t": "B"}
-INDEX_LETTERS = {Index.SELF: "s", Index.SHARED: "h", Index.PRE: "p", Index.POST: "o"}
+INDEX_LETTERS = {Index.SELF: "s", Index.SHARED: "h", Index.PRE: "p", Index.POST: "o", Index.WHOLE: "h"}  # the kernel itself minds the length
+LENGTH = "length of "  # before the name of an array reached as a whole: a parameter with the number of its elements
 RANKS = ("int", "int32_t", "int64_t", "float", "double")  # the type of `a + b` is the later one
 SUFFIXES = {"double": "", "float": "f", "int64_t": "_long", "int32_t": "_int", "int": "_int"}
 INTEGER_DTYPES = {DType.INT32: "int32_t", DType.INT64: "int64_t", DType.BOOL: "int"}
@@ -88,8 +89,8 @@ def _rename_line(line: Line, values: Mapping[str, str], kernel: str) -> Line:
             return Fire(values[name], new(condition), None, None if gate is None else new(gate))
         case Select(name, event, then, otherwise, dtype):
             return Select(values[name], new(event), new(then), new(otherwise), dtype)
-        case Draw(name, law, number):
-            return Draw(values[name], law, number)
+        case Draw(name, law, number, arguments):
+            return Draw(values[name], law, number, tuple(map(new, arguments)))
         case Propagator():
             raise UnsupportedError(
                 f"kernel {kernel}: the Cython backend has no Propagator inside a step", hint="It is computed once, by numpy, before the first step."
@@ -110,10 +111,11 @@ def independent(kernel: Map | Deliver) -> bool:
 # ------------------------------------------------------------------------------------------------------------------------------------- types and text
 @dataclass(frozen=True, slots=True)
 class _Types:
-    """The C types of the values assigned so far; `real` is that of FLOAT."""
+    """The C types of the values assigned so far; `real` is that of FLOAT, `tables` names the array behind each load of a whole one."""
 
     real: str
     names: Mapping[str, str]
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, expr: Expr) -> str:
         match expr:
@@ -139,15 +141,17 @@ class _Types:
                 return self.floating(self.common(left, right))
             case Binary(_, left, right):
                 return self.common(left, right)
-            case Call(function, arguments):
-                return self._call(function, arguments)
+            case Element(Name(table)):
+                return self.names[table]
+            case Call():
+                return self._call(expr)
         raise TypeError(f"the Cython backend cannot type {type(expr).__name__}: {expr!r}")
 
-    def _call(self, function: str, arguments: tuple[Expr, ...]) -> str:
-        dtype = FUNCTIONS[function].dtype
+    def _call(self, call: Call) -> str:
+        dtype = spec_of(call).dtype
         if dtype in INTEGER_DTYPES:
             return INTEGER_DTYPES[dtype]
-        common = self.common(*arguments)
+        common = self.common(*call.arguments)
         return common if dtype is None else self.floating(common)
 
     def common(self, *parts: Expr) -> str:
@@ -195,8 +199,13 @@ def _template(types: _Types) -> Callable[[Expr], str]:
                 return f"(<{types.real}>{{0}} / <{types.real}>{{1}})"
             case Binary("//" | "%" | "**") | Where():
                 return _variant(text, types.of(expr))
-            case Call(function) if FUNCTIONS[function].dtype in (None, DType.FLOAT):
+            case Call() if spec_of(expr).dtype in (None, DType.FLOAT):
                 return _variant(text, types.of(expr))
+            case Name(name) if name in types.tables:
+                return f"{types.tables[name]}, length_{types.tables[name]}"
+            case Element(Name(table)):
+                suffix = "_byte" if types.names[table] == "int" else SUFFIXES[types.names[table]]
+                return f"value_at{suffix}({{0}}, <int64_t>{{1}})"
         return text
 
     return template
@@ -224,6 +233,9 @@ def _line(line: Line, types: _Types) -> tuple[str, str]:
         case Select(_, event, then, otherwise, dtype):
             chosen = Where(event, then, otherwise)
             return INTEGER_DTYPES.get(dtype) or types.floating(types.of(chosen)), _converted(chosen, dtype, types)
+        case Draw(_, law, number, arguments) if arguments:
+            values = ", ".join(f"<double>{_write(argument, types)}" for argument in arguments)
+            return "int64_t", f"draw_{law}(seed, epoch, stream, {number}, step, <uint32_t>element, {values})"
         case Draw(_, law, number):
             return types.real, f"draw_{law}{SUFFIXES[types.real]}(seed, epoch, stream, {number}, step, <uint32_t>element)"
     raise TypeError(f"not a line of a step: {line!r}")
@@ -243,11 +255,20 @@ def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str 
     for part in _ends(kernel):
         if part.delayed:
             raise UnsupportedError(f"kernel {kernel.name}: the Cython backend cannot reach the past of {part.array}")
+    for load in kernel.loads:
+        if load.index is Index.WHOLE and any(store.array == load.array for store in kernel.stores):
+            raise UnsupportedError(f"kernel {kernel.name} reaches other elements of {load.array}, which it changes at the same time")
     positional, names = canonical(kernel)
     ctypes = {f"a{n}": _storage(arrays[name], REALS[float_dtype]) for n, name in enumerate(names)}
     text = "\n".join(_function(positional, ctypes, REALS[float_dtype]))
     name = "kernel_" + hashlib.sha256(f"{VERSION}\n{text}".encode()).hexdigest()[:16]
-    return Source("cython", name, text.replace("KERNEL", name), names)
+    lengths = [LENGTH + names[int(array[1:])] for array in _whole(positional)]
+    return Source("cython", name, text.replace("KERNEL", name), (*names, *lengths))
+
+
+def _whole(kernel: Map | Deliver) -> tuple[str, ...]:
+    """The arrays that are reached by a computed position."""
+    return tuple(dict.fromkeys(load.array for load in kernel.loads if load.index is Index.WHOLE))
 
 
 def _storage(array: Array, real: str) -> str:
@@ -266,12 +287,13 @@ def _signature(kernel: Map | Deliver, ctypes: Mapping[str, str]) -> str:
         if not (isinstance(part, Load) and isinstance(kernel, Map) and part.array == kernel.only):
             parts[part.array].add(INDEX_LETTERS[part.index])
     written = {store.array for store in kernel.stores}
-    return " ".join([kind, *(LETTERS[ctypes[name]] + "".join(sorted(letters)) + "!" * (name in written) for name, letters in parts.items())])
+    tokens = [LETTERS[ctypes[name]] + "".join(sorted(letters)) + "!" * (name in written) for name, letters in parts.items()]
+    return " ".join([kind, *tokens, *("qh" for _ in _whole(kernel))])
 
 
 def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str) -> Iterator[str]:
     """The lines of the kernel: the loop over pointers that do not overlap, and the function that unpacks the table for it."""
-    types = _Types(real, {})
+    types = _Types(real, {}, {load.name: load.array for load in kernel.loads if load.index is Index.WHOLE})
     staged = _staged(kernel, ctypes)
     wide = "int64_t" if real == "double" else "int32_t"
     early, late, declared = _loads(kernel, ctypes, staged)
@@ -286,13 +308,14 @@ def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str) -> It
         declared.append(f"cdef {ctype} {name}")
         inner.append(f"{name} = {value}")
     inner += _stores(kernel, ctypes, types, {name: wide for name in staged})
-    parameters = ", ".join(f"{POINTERS[ctype]} {name}" for name, ctype in ctypes.items())
+    pointers = {**ctypes, **{f"n{name[1:]}": "int64_t" for name in _whole(kernel)}}
+    parameters = ", ".join(f"{POINTERS[ctype]} {name}" for name, ctype in pointers.items())
     yield f"cdef void KERNEL_loop({parameters + ', ' if parameters else ''}KernelContext *c) noexcept nogil:"
     yield from ("    " + text for text in [*_context(kernel), *declared, *early])
     yield from ("    " + text for text in _loop(kernel, inner or ["pass"], staged))
     yield ""
     yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
-    arguments = [f"<{POINTERS[ctype]}>p[{n}]" for n, ctype in enumerate(ctypes.values())]
+    arguments = [f"<{POINTERS[ctype]}>p[{n}]" for n, ctype in enumerate(pointers.values())]
     yield f"    KERNEL_loop({', '.join([*arguments, 'c'])})"
     yield "    return 0"
     yield ""
@@ -322,7 +345,12 @@ def _loads(kernel: Map | Deliver, ctypes: Mapping[str, str], staged: tuple[str, 
     early: list[str] = []
     late: list[str] = []
     declared: list[str] = []
+    for name in _whole(kernel):
+        declared.append(f"cdef int64_t length_{name}")
+        early.append(f"length_{name} = n{name[1:]}[0]")
     for load in kernel.loads:
+        if load.index is Index.WHOLE:
+            continue
         declared.append(f"cdef {_local(ctypes[load.array])} {load.name}")
         spikes = isinstance(kernel, Map) and kernel.only is not None and load.array == kernel.only
         value = "1" if spikes else f"wide_{load.array}[lane] != 0" if load.array in staged else f"{load.array}[{_element(load.index)}]"
@@ -357,9 +385,9 @@ def _uses(kernel: Map | Deliver, index: Index) -> bool:
 def _context(kernel: Map | Deliver) -> Iterator[str]:
     """The fields of the context that the loop needs, as locals."""
     yield "cdef ptrdiff_t element"
-    for index, field in ((Index.PRE, "i"), (Index.POST, "j")):
+    for index, side in ((Index.PRE, "i"), (Index.POST, "j")):
         if _uses(kernel, index):
-            yield f"cdef index32 {field} = <index32>c.{field}"
+            yield f"cdef index32 {side} = <index32>c.{side}"
             yield f"cdef ptrdiff_t {_element(index)}"
     if any(isinstance(line, Draw) for line in kernel.body):
         yield "cdef uint32_t seed = c.seed, epoch = c.epoch, stream = c.stream"
@@ -378,9 +406,9 @@ def _context(kernel: Map | Deliver) -> Iterator[str]:
 
 
 def _neighbours(kernel: Map | Deliver, position: str) -> Iterator[str]:
-    for index, field in ((Index.PRE, "i"), (Index.POST, "j")):
+    for index, side in ((Index.PRE, "i"), (Index.POST, "j")):
         if _uses(kernel, index):
-            yield f"{_element(index)} = {field}[{position}]"
+            yield f"{_element(index)} = {side}[{position}]"
 
 
 def _loop(kernel: Map | Deliver, inner: Sequence[str], staged: tuple[str, ...]) -> Iterator[str]:

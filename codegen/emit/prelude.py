@@ -120,6 +120,11 @@ BL_TYPED(double, ) BL_TYPED(float, f) BL_TYPED(int64_t, _long) BL_TYPED(int32_t,
 BL_REAL(double, ) BL_REAL(float, f)
 BL_WHOLE(int64_t, _long) BL_WHOLE(int32_t, _int)
 
+#define BL_ELEMENT(T, R, S, absent) \\
+static inline R bl_value_at##S(const T *values, int64_t length, int64_t index) { return index >= 0 && index < length ? (R)values[index] : absent; }
+BL_ELEMENT(double, double, , NAN) BL_ELEMENT(float, float, f, NAN) BL_ELEMENT(int64_t, int64_t, _long, 0) BL_ELEMENT(int32_t, int32_t, _int, 0)
+BL_ELEMENT(uint8_t, int, _byte, 0)
+
 static inline int64_t bl_timestep(double t, double dt) { return (int64_t)((t + 1e-3 * dt) / dt); }
 static inline int bl_isfinite(double x) { return x - x == 0; }
 """
@@ -155,6 +160,104 @@ static inline double bl_draw_normal(BL_DRAW_ARGUMENTS) {
     return sqrt(-2.0 * log(1.0 - bl_unit(w.a, w.b))) * cos(6.283185307179586 * bl_unit(w.c, w.d));
 }
 static inline float bl_draw_normalf(BL_DRAW_ARGUMENTS) { return (float)bl_draw_normal(seed, epoch, stream, number, step, element); }
+
+/* Poisson and binomial numbers: brianlike/randomness.py has the same arithmetic, and says where it is from */
+static bl_words bl_again(bl_words w, uint32_t seed, uint32_t epoch) {
+    int round;
+    for (round = 0; round < 10; round++) {
+        uint64_t p = (uint64_t)0xD2511F53u * w.a, q = (uint64_t)0xCD9E8D57u * w.c;
+        uint32_t a = (uint32_t)(q >> 32) ^ w.b ^ seed, c = (uint32_t)(p >> 32) ^ w.d ^ epoch;
+        w.a = a; w.b = (uint32_t)q; w.c = c; w.d = (uint32_t)p;
+        seed += 0x9E3779B9u; epoch += 0xBB67AE85u;
+    }
+    return w;
+}
+static double bl_stirling(double k) {
+    static const double exact[16] = {
+    0.0, 0.08106146679532726, 0.0413406959554093, 0.02767792568499834,
+    0.020790672103765093, 0.016644691189821193, 0.013876128823070748, 0.01189670994589177,
+    0.010411265261972096, 0.009255462182712733, 0.00833056343336287, 0.007573675487951841,
+    0.00694284010720953, 0.006408994188004207, 0.0059513701127588475, 0.005554733551962801};
+    double r, s;
+    if (k < 16) return exact[(int)k];
+    r = 1.0 / k; s = r * r;
+    return r * (1.0 / 12.0 - s * (1.0 / 360.0 - s * (1.0 / 1260.0 - s * (1.0 / 1680.0 - s / 1188.0))));
+}
+static double bl_deviance(double x, double mean) {
+    double difference = x - mean, total = x + mean, v = difference / total, s = difference * v, e = 2.0 * x * v, w = v * v;
+    int j;
+    if (!(fabs(difference) < 0.1 * total)) return x * log(x / mean) + mean - x;
+    for (j = 1; j < 11; j++) { e = e * w; s = s + e / (2.0 * j + 1.0); }
+    return s;
+}
+static double bl_log_poisson(double k, double mean) {
+    if (k < 1) return -mean;
+    return -bl_stirling(k) - bl_deviance(k, mean) - 0.5 * log(6.283185307179586 * k);
+}
+static double bl_log_binomial(double k, double n, double p) {
+    double q = 1.0 - p, value;
+    if (k < 1) return n * log1p(-p);
+    if (k > n - 1.0) return n * log(p);
+    value = bl_stirling(n) - bl_stirling(k) - bl_stirling(n - k) - bl_deviance(k, n * p) - bl_deviance(n - k, n * q);
+    return value + 0.5 * log(n / (6.283185307179586 * k * (n - k)));
+}
+static int64_t bl_draw_poisson(BL_DRAW_ARGUMENTS, double mean) {
+    bl_words w;
+    double a, b, alpha, accept, u, v, us, k, p, total;
+    if (!(mean > 0)) return 0;
+    w = bl_philox(seed, epoch, stream, number, step, element);
+    if (mean < 10) {
+        u = bl_unit(w.a, w.b);
+        p = exp(-mean); total = p;
+        for (k = 0; u >= total && k < 64; ) { k += 1; p = p * (mean / k); total = total + p; }
+        return (int64_t)k;
+    }
+    if (mean > 1e18) mean = 1e18;
+    b = 0.931 + 2.53 * sqrt(mean);
+    a = -0.059 + 0.02483 * b;
+    alpha = 1.1239 + 1.1328 / (b - 3.4);
+    accept = 0.9277 - 3.6224 / (b - 2.0);
+    for (;; w = bl_again(w, seed, epoch)) {
+        u = bl_unit(w.a, w.b) - 0.5; v = bl_unit(w.c, w.d);
+        us = 0.5 - fabs(u);
+        k = floor((2.0 * a / us + b) * u + mean + 0.43);
+        if (!(k < 9e18) || k < 0 || (us < 0.013 && v > us)) continue;
+        if (us >= 0.07 && v <= accept) return (int64_t)k;
+        if (log(v * alpha / (a / (us * us) + b)) <= bl_log_poisson(k, mean)) return (int64_t)k;
+    }
+}
+static int64_t bl_draw_binomial(BL_DRAW_ARGUMENTS, double n, double probability) {
+    bl_words w;
+    double p, a, b, alpha, accept, top, width, odds, u, v, us, k, most, total;
+    int flipped = probability > 0.5;
+    n = floor(n);
+    if (!(n > 0) || n > 1e18) return 0;
+    p = flipped ? (1.0 - probability > 0 ? 1.0 - probability : 0.0) : probability;
+    if (!(p > 0)) return flipped ? (int64_t)n : 0;
+    w = bl_philox(seed, epoch, stream, number, step, element);
+    if (n * p < 10) {
+        odds = p / (1.0 - p);
+        most = n < 64.0 ? n : 64.0;
+        u = bl_unit(w.a, w.b);
+        b = exp(n * log1p(-p)); total = b;
+        for (k = 0; u >= total && k < most; ) { k += 1; b = b * ((n + 1.0) * odds / k - odds); total = total + b; }
+        return flipped ? (int64_t)n - (int64_t)k : (int64_t)k;
+    }
+    width = sqrt(n * p * (1.0 - p));
+    b = 1.15 + 2.53 * width;
+    a = -0.0873 + 0.0248 * b + 0.01 * p;
+    alpha = (2.83 + 5.1 / b) * width;
+    accept = 0.92 - 4.2 / b;
+    top = bl_log_binomial(floor((n + 1.0) * p), n, p);
+    for (;; w = bl_again(w, seed, epoch)) {
+        u = bl_unit(w.a, w.b) - 0.5; v = bl_unit(w.c, w.d);
+        us = 0.5 - fabs(u);
+        k = floor((2.0 * a / us + b) * u + n * p + 0.5);
+        if (!(k >= 0 && k <= n)) continue;
+        if ((us >= 0.07 && v <= accept) || log(v * alpha / (a / (us * us) + b)) <= bl_log_binomial(k, n, p) - top)
+            return flipped ? (int64_t)n - (int64_t)k : (int64_t)k;
+    }
+}
 """
 
 SUFFIXED = {"": "double", "f": "float"}
@@ -176,6 +279,10 @@ def _declarations() -> list[str]:
         rows += [f"{t} pow{suffix}({t}, {t})", f'{t} exp_difference{suffix} "bl_exp_difference{suffix}"({t}, {t})']
         rows += [f'{t} {name}{suffix} "bl_{name}{suffix}"({t})' for name in OWN_REAL]
         rows += [f'{t} draw_{law}{suffix} "bl_draw_{law}{suffix}"(uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, uint32_t)' for law in ("uniform", "normal")]
+    draw = "uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, uint32_t"
+    rows += [f'int64_t draw_poisson "bl_draw_poisson"({draw}, double)', f'int64_t draw_binomial "bl_draw_binomial"({draw}, double, double)']
+    for suffix, t, result in (*((s, t, t) for s, t in {**SUFFIXED, **WHOLE}.items()), ("_byte", "uint8_t", "int")):
+        rows.append(f'{result} value_at{suffix} "bl_value_at{suffix}"(const {t} *, int64_t, int64_t)')
     rows += [f'{t} fabs{suffix} "bl_fabs{suffix}"({t})' for suffix, t in WHOLE.items()]
     for suffix, t in {**SUFFIXED, **WHOLE}.items():
         rows += [f'{t} {name}{suffix} "bl_{name}{suffix}"({t})' for name in OWN_TYPED]

@@ -54,6 +54,18 @@ def timestep(t, dt):
     return np.asarray((t + 1e-3 * dt) / dt).astype(np.int64)
 
 
+def value_at(table, index):
+    """The values of the table (in its last axis) at whole positions; outside it NaN, or 0 where it holds no floats."""
+    table, index = np.asarray(table), np.asarray(index)
+    outside = (index < 0) | (index >= table.shape[-1])
+    index = np.where(outside, 0, index)
+    if table.ndim == 1 or index.ndim < 2:
+        values = table[..., index]
+    else:
+        values = np.take_along_axis(table, np.broadcast_to(index, (*table.shape[:-1], index.shape[-1])), -1)
+    return np.where(outside, np.array(np.nan if table.dtype.kind == "f" else 0, table.dtype), values)
+
+
 def square(x):
     return x * x
 
@@ -106,7 +118,7 @@ from math import erf as _math_erf
 '''.lstrip()
 
 RESERVED = frozenset(
-    "np exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator matrix_exponential".split()
+    "np value_at exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator matrix_exponential".split()
 )
 
 
@@ -137,7 +149,10 @@ def language(float_dtype: str) -> Language:
 
 
 def render(kernel: Map | Deliver, float_dtype: str = "float64") -> Source:
-    """`Kernel -> Source`: the body as one function of arrays; parameters are the loads and then the draws, results are the stored names."""
+    """`Kernel -> Source`: the body as one function of arrays; parameters are the loads and then the draws, results are the stored names.
+
+    A draw is an array; for a law with arguments, the function of those arguments that gives it.
+    """
     template = language(float_dtype).template
 
     def text(expr: Expr) -> str:
@@ -165,8 +180,8 @@ def _line(line: Line, text: Callable[[Expr], str]) -> list[str]:
             return [f"{identifier(name)} = np.where({text(event)}, {text(then)}, {text(otherwise)})"]
         case Force(name, fired, value, mask):
             return [f"{identifier(name)} = np.where({text(mask)}, {text(value)} != 0, {text(fired)})"]
-        case Draw():
-            return []
+        case Draw(name, _, _, arguments):
+            return [f"{identifier(name)} = {identifier(name)}({', '.join(map(text, arguments))})"] if arguments else []
         case Propagator():
             return _propagator(line, text)
     raise UnsupportedError(f"python cannot print {type(line).__name__}")

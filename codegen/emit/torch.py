@@ -13,8 +13,8 @@ compilation, `vmap` and double backward work.
 from __future__ import annotations
 
 from ..derivative import singular
-from ..expr import Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, names, rebuild, substitute
-from ..functions import FUNCTIONS, dtype_of
+from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, names, rebuild, substitute
+from ..functions import dtype_of, spec_of
 from ..ir import Deliver, Draw, Fire, Force, Let, Line, Map, Propagator, Select, Source
 from ..surrogate import Gradient, Surrogate, derivative, margin_of
 from .base import COMPARISONS, Language, write
@@ -101,6 +101,17 @@ def timestep(t, dt):
     return ((t + 1e-3 * dt) / dt).to(torch.int64)
 
 
+def value_at(table, index):
+    """The values of the table (in its last axis) at whole positions; outside it NaN, or 0 where it holds no floats."""
+    outside = (index < 0) | (index >= table.shape[-1])
+    index = torch.where(outside, 0, index).to(torch.int64)
+    if table.dim() == 1 or index.dim() < 2:
+        values = table[..., index]
+    else:
+        values = torch.take_along_dim(table, index.expand(*table.shape[:-1], index.shape[-1]), -1)
+    return torch.where(outside, math.nan if table.is_floating_point() else 0, values)
+
+
 def square(x):
     return x * x
 
@@ -174,7 +185,7 @@ def propagator(rows, dt):
 '''.lstrip()
 
 RESERVED = frozenset(
-    "math torch reference number integer boolean real truth blocked spike select limited floor_division clip timestep square cube fourth split "
+    "math torch reference number integer boolean real truth blocked spike select limited floor_division clip timestep value_at square cube fourth split "
     "exprel exprel_slope exprel_curvature exp_difference square_matrix transition propagator".split()
 )
 _LIKE = "_like"
@@ -380,10 +391,12 @@ class _Writer:
                 return f"truth({hole})" if isinstance(child, Name) and child.name in self.events else hole
             case Where() if position == 0 or self.kind(parent) is DType.BOOL:
                 return f"truth({hole})" if isinstance(child, Name) and child.name in self.events else hole
+            case Element():
+                return f"integer({hole}, {_LIKE})" if _is_literal(child) else hole
             case Cast() | Negate():
                 wide = self.kind(child)
-            case Call(function):
-                own = FUNCTIONS[function].dtype
+            case Call():
+                own = spec_of(parent).dtype
                 wide = DType.FLOAT if own is DType.FLOAT else dtype_of(parent, self.types) if own is None else self.kind(child)
             case Compare(_, left, right):
                 wide = dtype_of(Binary("+", left, right), self.types)
