@@ -9,7 +9,7 @@ from typing import Protocol
 
 from .errors import IntegrationError
 from .explicit import EULER, HEUN, MILSTEIN
-from .expr import ONE, Access, Call, Element, Expr, Name, Number, add, children, is_zero, multiply, show, substitute, total
+from .expr import ONE, Access, Call, Element, Expr, Name, Number, add, children, is_zero, multiply, show, substitute, total, walk
 from .fresh import Fresh as Fresh
 from .fresh import Update as Update
 from .functions import DT, T_IN_TIMESTEPS, T, call, spec_of
