@@ -17,7 +17,7 @@ CORE = [
 ]
 TORCH = ["torch>=2.6"]
 DEMO = [*TORCH, "scikit-learn>=1.4", "matplotlib>=3.8"]
-TEST = [*DEMO, "pytest>=8.0", "pytest-xdist>=3.5", "hypothesis>=6.100", "scipy>=1.12", "ruff>=0.9", "mypy>=1.14"]
+TEST = [*DEMO, "pytest>=8.0", "pytest-xdist>=3.5", "hypothesis>=6.100", "scipy>=1.12", "pandas>=2.2", "ruff>=0.9", "mypy>=1.14"]
 BENCH = ["matplotlib>=3.8", "psutil>=5.9"]
 DOCS = ["matplotlib>=3.8"]
 

@@ -23,6 +23,7 @@ from .inputs import InputGroup as InputGroup
 from .inputs import PoissonGroup as PoissonGroup
 from .inputs import SpikeGeneratorGroup as SpikeGeneratorGroup
 from .magic import MagicError as MagicError
+from .magic import collect as collect
 from .magic import magic_network as magic_network
 from .magic import run as run
 from .magic import start_scope as start_scope
@@ -42,7 +43,8 @@ from .units import *  # noqa: F403
 __version__ = "0.1.0"
 __all__ = [
     "Clock", "Equations", "InputGroup", "MagicError", "ModelError", "Network", "NetworkOperation", "NeuronGroup", "PoissonGroup",
-    "SpikeGeneratorGroup", "SpikeMonitor", "StateMonitor", "Subgroup", "Synapses", "defaultclock", "explain", "get_local_namespace", "magic_network",
+    "SpikeGeneratorGroup", "SpikeMonitor", "StateMonitor", "Subgroup", "Synapses", "collect", "defaultclock", "explain", "get_local_namespace",
+    "magic_network",
     "network_operation", "prefs", "run", "seed", "start_scope", "stop",
     *_units.__all__,
 ]  # fmt: skip

@@ -185,14 +185,15 @@ class Quantity(np.ndarray):
             raise TypeError(f"{action} would lose the unit of {describe(self, self.dimensions)}; divide it by a unit first, as in `x/{self._best()[1]}`")
         return self.view(np.ndarray).item()
 
+    # As in Brian, these give the number in SI units.
     def __float__(self) -> float:
-        return float(self._number("float()"))
+        return float(self.view(np.ndarray).item())
 
     def __int__(self) -> int:
-        return int(self._number("int()"))
+        return int(self.view(np.ndarray).item())
 
     def __complex__(self) -> complex:
-        return complex(self._number("complex()"))
+        return complex(self.view(np.ndarray).item())
 
     def __round__(self, digits: int | None = None) -> Any:
         return round(self._number("round()"), digits)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import weakref
 from collections.abc import Mapping
 
-from .monitors import SpikeMonitor, StateMonitor
-from .namespaces import caller_namespace
+from .namespaces import caller_namespace, caller_values
 from .network import RUNNING, Network
-from .objects import SimulationObject, live_objects
+from .objects import Simulation, SimulationObject, live_objects
 from .progress import Report
 
-__all__ = ["MagicError", "MagicNetwork", "magic_network", "run", "start_scope", "stop"]
+__all__ = ["MagicError", "MagicNetwork", "collect", "magic_network", "run", "start_scope", "stop"]
+
+_LOG = logging.getLogger("brianlike.core.magic")
 
 
 class MagicError(Exception):
@@ -18,30 +22,114 @@ class MagicError(Exception):
 
 
 class MagicNetwork(Network):
-    """The network of all objects that the caller of `run` has in variables."""
+    """The network of all objects that the caller of `run` has in variables; there is one, `magic_network`.
+
+    Notes
+    -----
+    Objects that never ran begin a new simulation, at t = 0. Objects of the last simulation continue it. A mix of both is a MagicError, monitors apart.
+    Between runs the network holds no objects: those that the user lets go of are gone.
+    """
 
     def __init__(self) -> None:
-        super().__init__(name="magic_network")
+        super().__init__(name="magicnetwork")
         self._scope = 0
+        self._current: weakref.ref[Simulation] | None = None
 
-    def collect(self, names: Mapping[str, object]) -> None:
-        """Take the objects among `names`; a new set of objects starts again at t = 0."""
-        found = {id(v): v for v in names.values() if isinstance(v, SimulationObject) and v.add_to_magic_network and v._number >= self._scope}
-        objects = sorted(found.values(), key=lambda item: item._number)
-        if not objects:
-            raise MagicError("run() found no groups in your variables; objects in lists and dicts are not seen: put them into a Network")
-        known = [o for o in objects if any(o is p for p in self.objects)]
-        new = [o for o in objects if not any(o is p for p in self.objects) and not isinstance(o, SpikeMonitor | StateMonitor)]
-        if self.objects and known and new and self._steps:
-            raise MagicError(f"{new[0].name!r} is new while {known[0].name!r} has already run; call start_scope() first, or use a Network")
-        if not known:
-            self._steps, self._dt, self._engine, self._waiting, self._signature = 0, None, None, None, None
-            for item in objects:
-                item.clock.timestep = 0
-        self.objects = objects
+    def add(self, *objects: object) -> None:
+        """Not possible: the magic network finds its objects itself."""
+        if objects:
+            raise MagicError("objects cannot be added to the magic network, which finds them in your variables; make a Network for them")
+
+    def remove(self, *objects: object) -> None:
+        """Not possible: the magic network finds its objects itself."""
+        raise MagicError("objects cannot be removed from the magic network, which finds them in your variables; set their active to False, or use a Network")
+
+    def collect(self, level: int = 0) -> list[SimulationObject]:
+        """The objects that the caller has in variables, oldest first."""
+        found = {id(v): v for v in caller_values(level) if isinstance(v, SimulationObject)}
+        return sorted((v for v in found.values() if v.add_to_magic_network and v._number >= self._scope), key=lambda item: item._number)
+
+    def _gather(self, level: int) -> None:
+        """Take the caller's objects, and what the last run of them left; a new set of objects begins at t = 0."""
+        objects = self.collect(level)
+        current = None if self._current is None else self._current()
+        known = [item for item in objects if current is not None and item._simulation is current]
+        new = [item for item in objects if item._simulation is None and item.invalidates_magic_network]
+        if known and new:
+            raise MagicError(
+                f"{new[0].name!r} is new while {known[0].name!r} has already run: it is not clear whether a simulation begins or goes on. Call start_scope() "
+                "before you make the objects of a new simulation, or put the objects into a Network; collect() lists those that run() sees"
+            )
+        if new or current is None:
+            current = Simulation()
+            self._current = weakref.ref(current)
+            self._forget_runs()
+            gc.collect()  # objects of earlier simulations give their names free
+        for item in objects:
+            if item._simulation is None:
+                item._simulation = current
+        self.objects, self._simulation = objects, current
+        if current.kept is not None:
+            self._take_back(current.kept)
+
+    def _release(self) -> None:
+        """Hold no object any more; the objects themselves hold what the next run of them needs."""
+        current = None if self._current is None else self._current()
+        if current is not None:
+            current.kept = self._give_away()
+        self.objects, self._simulation = [], None
+
+    def _check_complete(self) -> None:
+        """What needs an object that is not there is switched off."""
+        for item, need in list(self._missing()):
+            if item.active:
+                _LOG.warning("%r is switched off: it needs %r, which is not among your variables", item.name, need.name)
+                item.active = False
+            self.objects = [other for other in self.objects if other is not item]
+
+    def run(
+        self,
+        duration: object,
+        report: Report = None,
+        report_period: object = None,
+        namespace: Mapping[str, object] | None = None,
+        profile: bool | None = None,
+        level: int = 0,
+    ) -> None:
+        """See `Network.run`."""
+        names = caller_namespace(level) if namespace is None else namespace
+        self._gather(level)
+        try:
+            if not self.objects:
+                _LOG.warning("run() found no objects in your variables, so nothing is simulated; those in lists and dicts are not seen: use a Network")
+            super().run(duration, report, report_period, names, profile)
+        finally:
+            self._release()
+
+    def __repr__(self) -> str:
+        return "MagicNetwork()"
 
 
 magic_network = MagicNetwork()
+
+
+def collect(level: int = 0) -> set[SimulationObject]:
+    """The objects that `run` would simulate: those that the calling code has in variables.
+
+    Parameters
+    ----------
+    level : int
+        How many callers further up they are looked for.
+
+    Examples
+    --------
+    >>> from brianlike import *
+    >>> start_scope()
+    >>> G = NeuronGroup(1, 'v : 1')
+    >>> collect() == {G}
+    True
+    """
+    return set(magic_network.collect(level))
 
 
 def run(
@@ -49,11 +137,17 @@ def run(
     report: Report = None,
     report_period: object = None,
     namespace: Mapping[str, object] | None = None,
+    profile: bool | None = None,
     level: int = 0,
 ) -> None:
     """Simulate every object that the calling code has in a variable.
 
     See `Network.run` for the parameters and errors.
+
+    Raises
+    ------
+    MagicError
+        If some objects have run before and others are new.
 
     Examples
     --------
@@ -65,13 +159,11 @@ def run(
     >>> float(G.v[0].round(4))
     0.3679
     """
-    names = dict(caller_namespace(level))
-    magic_network.collect(names)
-    magic_network.run(duration, report, report_period, names if namespace is None else namespace)
+    magic_network.run(duration, report, report_period, namespace, profile, level)
 
 
 def stop() -> None:
-    """End the run that is under way, after its current steps; to be called from a report function."""
+    """End the run that is under way, after its current step; to be called from a report function or a network operation."""
     for network in RUNNING:
         network.stop()
 
@@ -80,4 +172,3 @@ def start_scope() -> None:
     """Let `run` forget all objects that exist now."""
     existing = live_objects()
     magic_network._scope = existing[-1]._number + 1 if existing else 0
-    magic_network.objects = []

@@ -87,6 +87,8 @@ class SpikeMonitor(SimulationObject):
     array([700.]) * us
     """
 
+    invalidates_magic_network = False
+
     def __init__(
         self,
         source: Group | Subgroup,
@@ -241,6 +243,8 @@ class StateMonitor(SimulationObject):
     >>> monitor[2].v
     array([2., 4.]) * mV
     """
+
+    invalidates_magic_network = False
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Mapping
+from types import FrameType
 
 import numpy as np
 
@@ -26,14 +27,25 @@ def caller_namespace(level: int = 0) -> dict[str, object]:
 
     Frames of the package itself do not count, so `level=0` is the user's own frame from however deep inside it is asked; `level=1` is the caller of that.
     """
-    frame = sys._getframe(1)
+    frame = _caller(level)
+    return {**frame.f_globals, **frame.f_locals}
+
+
+def caller_values(level: int = 0) -> list[object]:
+    """What the names visible in the calling code stand for, also those of global names that local ones hide."""
+    frame = _caller(level)
+    return [*frame.f_globals.values(), *frame.f_locals.values()]
+
+
+def _caller(level: int) -> FrameType:
+    frame = sys._getframe(2)
     while frame.f_back is not None and _is_own(frame.f_globals):
         frame = frame.f_back
     for _ in range(level):
         if frame.f_back is None:
             raise ValueError(f"level={level} is above the outermost frame")
         frame = frame.f_back
-    return {**frame.f_globals, **frame.f_locals}
+    return frame
 
 
 def _is_own(module: Mapping[str, object]) -> bool:

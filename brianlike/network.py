@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from .engines import Engine, NumpySimulation
 from .groups import Group
 from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import caller_namespace
-from .objects import SimulationObject
+from .objects import Simulation, SimulationObject
 from .preferences import prefs
 from .prepare import Prepared, blueprint, prepare
 from .progress import Progress, Report, progress_of
@@ -65,6 +66,7 @@ class Network:
         self.name = name
         self.objects: list[SimulationObject] = []
         self.schedule: list[str] = list(DEFAULT_SCHEDULE)
+        self._simulation: Simulation | None = Simulation()
         self._steps = 0
         self._dt: float | None = None  # the length of each of these steps (None: no run yet)
         self._engine: Engine | None = None
@@ -93,6 +95,9 @@ class Network:
 
     def __len__(self) -> int:
         return len(self.objects)
+
+    def __delitem__(self, name: str) -> None:
+        self.remove(self[name])
 
     def __contains__(self, name: object) -> bool:
         return any(item.name == name or item is name for item in self.objects)
@@ -135,6 +140,7 @@ class Network:
         report: Report = None,
         report_period: object = None,
         namespace: Mapping[str, object] | None = None,
+        profile: bool | None = None,
         level: int = 0,
     ) -> None:
         """Simulate for `duration`.
@@ -143,12 +149,14 @@ class Network:
         ----------
         duration : Quantity
             In seconds; rounded to whole steps.
-        report : 'tqdm', 'text', callable or None
-            A progress bar; a line now and then; or a function of (elapsed seconds, fraction done, start, duration).
+        report : 'tqdm', 'text', 'stdout', 'stderr', callable or None
+            A progress bar; a line now and then; or a function of (elapsed time, fraction done, start, duration), called also at the start and the end.
         report_period : Quantity
             Time between reports (10 s of waiting, by default).
         namespace : dict, optional
             Values of constants in the texts; by default the names visible where `run` is called.
+        profile : bool
+            Whether to measure what takes the time (see `profiling_summary`).
         level : int
             How many callers further up those names are looked for.
 
@@ -156,17 +164,22 @@ class Network:
         ------
         ValueError
             For a negative duration.
+        RuntimeError
+            If an object has run in another network.
         ModelError
             For texts that cannot be run, with a caret at the place.
         """
         if self in RUNNING:
             raise RuntimeError(f"network {self.name!r} is running already")
-        clock = self.clock
         length = seconds(duration, "the duration of a run")
         if length < 0:
             raise ValueError(f"a run cannot last {duration!r}: the duration must not be negative")
+        if not self.objects:
+            return
+        clock = self.clock
         steps = int(np.ceil(length / clock.dt_ - 1e-4))
         names = dict(caller_namespace(level)) if namespace is None else dict(namespace)
+        self._check_membership()
         self._recount(clock)
         engine = self._prepare(names)
         self._stopped = False
@@ -231,13 +244,39 @@ class Network:
         self._engine, self._signature, self._waiting = engine, signature, None
         return engine
 
-    def _check_complete(self) -> None:
+    def _missing(self) -> Iterator[tuple[SimulationObject, SimulationObject]]:
+        """The objects that cannot run, with what they need and the network does not have."""
         present = {id(item) for item in self.objects}
         for item in self.objects:
             needs = [item.source, item.target] if isinstance(item, Synapses) else [item.source] if isinstance(item, SpikeMonitor | StateMonitor) else []
             for need in (end._whole for end in needs):
                 if id(need) not in present:
-                    raise ValueError(f"{item.name!r} needs {need.name!r}, which is not in the network; add it")
+                    yield item, need
+
+    def _check_complete(self) -> None:
+        for item, need in self._missing():
+            raise ValueError(f"{item.name!r} needs {need.name!r}, which is not in the network; add it")
+
+    def _check_membership(self) -> None:
+        """Refuse objects that have run in another network; from now on all belong to this one."""
+        for item in self.objects:
+            if item._simulation is not None and item._simulation is not self._simulation:
+                raise RuntimeError(f"{item.name!r} has already run in another network; add to or remove from that network instead of making a new one")
+        for item in self.objects:
+            item._simulation = self._simulation
+
+    def _forget_runs(self) -> None:
+        """Begin again at t = 0."""
+        self._steps, self._dt, self._engine, self._waiting, self._signature = 0, None, None, None, None
+
+    def _give_away(self) -> object:
+        """What the next run needs; the network itself forgets it."""
+        kept = (self._engine, self._waiting, self._signature)
+        self._engine, self._waiting, self._signature = None, None, None
+        return kept
+
+    def _take_back(self, kept: Any) -> None:
+        self._engine, self._waiting, self._signature = kept
 
     def _check_values(self, prepared: Prepared) -> None:
         """One warning (or error) for the first variable that is no longer a number."""
@@ -256,6 +295,18 @@ class Network:
                         raise FloatingPointError(f"{text}; {hint}")
                     _LOG.warning("%s; %s", text, hint)
                     return
+
+    def get_states(
+        self, units: bool = True, format: str = "dict", subexpressions: bool = False, read_only_variables: bool = True, level: int = 0
+    ) -> dict[str, Any]:
+        """Copies of the values of all objects' variables, by the object's name; parameters as for `NeuronGroup.get_states`."""
+        owners = [item for item in self.objects if hasattr(item, "get_states")]
+        return {item.name: item.get_states(None, units, format, subexpressions, read_only_variables, level) for item in owners}
+
+    def set_states(self, values: Mapping[str, Any], units: bool = True, format: str = "dict", level: int = 0) -> None:
+        """Set the variables of several objects, given by their names; parameters as for `NeuronGroup.set_states`."""
+        for item in [self[name] for name in values]:
+            item.set_states(values[item.name], units, format, level)  # type: ignore[attr-defined]
 
     def explain(self) -> str:
         """The compiled network as text: the Program that a run executes."""

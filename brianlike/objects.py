@@ -7,6 +7,7 @@ import weakref
 from abc import ABC
 from collections.abc import Mapping
 from itertools import count
+from typing import Any
 
 from .clocks import Clock
 
@@ -15,6 +16,21 @@ __all__ = ["SimulationObject", "live_objects", "SLOTS"]
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
 _LIVE: weakref.WeakSet[SimulationObject] = weakref.WeakSet()
 _NUMBERS = count()
+
+
+class Simulation:
+    """What objects that have run together share. It ends with them: nothing else refers to it for long.
+
+    Attributes
+    ----------
+    kept : object
+        What their network keeps from one run to the next.
+    """
+
+    __slots__ = ("kept", "__weakref__")
+
+    def __init__(self) -> None:
+        self.kept: Any = None
 
 
 class SimulationObject(ABC):
@@ -33,6 +49,8 @@ class SimulationObject(ABC):
         Values of the constants that the object's texts use; None: those visible where `run` is called.
     add_to_magic_network : bool
         Whether `run` picks the object up from the variables of its caller.
+    invalidates_magic_network : bool
+        Whether the object, when it is new, cannot join others that `run` has simulated before; monitors can.
     """
 
     name: str
@@ -42,7 +60,9 @@ class SimulationObject(ABC):
     active: bool
     namespace: dict[str, object] | None
     add_to_magic_network: bool
+    invalidates_magic_network: bool = True
     _number: int
+    _simulation: Simulation | None = None
 
     def _register(self, name: str, *, when: str, order: int, clock: Clock, namespace: Mapping[str, object] | None = None) -> None:
         """Set what every object has, with a `name` from `choose_name`; to be called once, when nothing can fail any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from typing import TextIO
 
 from .units import Quantity
 
@@ -39,38 +40,66 @@ class _Bar(Progress):
 
 
 class _Periodic(Progress):
-    """Calls a function of (elapsed seconds, fraction done, start, duration) at the start, every period, and at the end."""
+    """Calls a function of (elapsed time, fraction done, start, duration) at the start, every period, and at the end."""
 
     def __init__(self, function: Callable[..., None], period: float, start: Quantity, steps: int, dt: float) -> None:
         self._function, self._period, self._start, self._steps = function, period, start, steps
         self._duration = Quantity(steps * dt, start.dimensions)
         self._began = self._last = time.perf_counter()
-        self._function(0.0, 0.0, start, self._duration)
+        self._function(Quantity(0.0, start.dimensions), 0.0, start, self._duration)
 
     def update(self, done: int) -> None:
         now = time.perf_counter()
         if now - self._last >= self._period or done == self._steps:
             self._last = now
-            self._function(now - self._began, done / max(1, self._steps), self._start, self._duration)
+            elapsed = Quantity(now - self._began, self._start.dimensions)
+            self._function(elapsed, done / max(1, self._steps), self._start, self._duration)
 
 
-def _text_report(elapsed: float, completed: float, start: Quantity, duration: Quantity) -> None:
-    if completed == 0.0:
-        sys.stdout.write(f"Simulating {duration} from t = {start}\n")
-    elif completed < 1.0:
-        sys.stdout.write(f"{completed * duration} simulated ({completed:.0%}) in {elapsed:.0f} s, about {elapsed * (1 / completed - 1):.0f} s to go\n")
-    else:
-        sys.stdout.write(f"{duration} simulated (100%) in {elapsed:.1f} s\n")
+def _written_to(stream: TextIO) -> Callable[..., None]:
+    """A report in words."""
+
+    def report(elapsed: Quantity, completed: float, start: Quantity, duration: Quantity) -> None:
+        waited = float(elapsed)
+        if completed == 0.0:
+            text = f"Simulating {duration} from t = {start}"
+        elif completed < 1.0:
+            text = f"{completed * duration} simulated ({completed:.0%}) in {_words(waited)}, about {_words(waited * (1 / completed - 1))} to go"
+        else:
+            text = f"{duration} simulated (100%) in {_words(waited)}"
+        stream.write(text + "\n")
+        stream.flush()
+
+    return report
+
+
+def _words(seconds: float) -> str:
+    """A time of waiting: `3.2 s`, `4 min 10 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def progress_of(report: Report, period: float, start: Quantity, steps: int, dt: float) -> Progress:
+    """What tells the user how far a run is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a `report` that is none.
+    """
     match report:
         case None:
             return Progress()
         case "tqdm":
             return _Bar(steps, dt)
         case "text" | "stdout":
-            return _Periodic(_text_report, period, start, steps, dt)
+            return _Periodic(_written_to(sys.stdout), period, start, steps, dt)
+        case "stderr":
+            return _Periodic(_written_to(sys.stderr), period, start, steps, dt)
+        case str():
+            raise ValueError(f"report must be 'text', 'stdout', 'stderr', 'tqdm', a function or None, not {report!r}")
     if callable(report):
         return _Periodic(report, period, start, steps, dt)
-    raise ValueError(f"report must be 'tqdm', 'text', a function or None, not {report!r}")
+    raise TypeError(f"report must be 'text', 'stdout', 'stderr', 'tqdm', a function or None, not {report!r}")

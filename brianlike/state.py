@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from codegen.expr import Access, DType
+from codegen.functions import CLOCK_NAMES
 from codegen.ir import Model, Role, Variable
 
+from .importexport import chosen_format
 from .objects import SimulationObject, checked_namespace, checked_order, checked_slot
 from .preferences import prefs
 from .views import LAST_SPIKE as LAST_SPIKE
@@ -271,28 +273,60 @@ class VariableOwner(SimulationObject, ABC):
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *(self.variable_names() if "state" in self.__dict__ else [])]
 
-    def get_states(self, names: Sequence[str] | None = None, *, units: bool = True, subexpressions: bool = False, read_only: bool = True) -> dict[str, Any]:
+    def get_states(
+        self,
+        vars: Sequence[str] | None = None,
+        units: bool = True,
+        format: str = "dict",
+        subexpressions: bool = False,
+        read_only_variables: bool = True,
+        level: int = 0,
+    ) -> Any:
         """Copies of the values of variables.
 
         Parameters
         ----------
-        names : list of str, optional
+        vars : list of str, optional
             All stored variables if left out.
         units : bool
             Quantities, or plain SI numbers.
-        subexpressions, read_only : bool
-            Whether to include those, where `names` is left out.
-        """
-        if names is None:
-            found = [v for v in map(self.variable, self.variable_names()) if v is not None]
-            left_out = (() if subexpressions else (Role.SUBEXPRESSION,)) + (() if read_only else (Role.INDEX,))
-            names = [v.name for v in found if v.role not in left_out]
-        return {name: self.view(name if units else name + "_").get_item(slice(None)) for name in names}
+        format : str
+            `'dict'`, `'pandas'` (with `units=False`), or a format made known with `ImportExport.register`.
+        subexpressions, read_only_variables : bool
+            Whether to include those, where `vars` is left out.
+        level : int
+            How many callers further up the constants of subexpressions are looked for.
 
-    def set_states(self, values: Mapping[str, object], *, units: bool = True) -> None:
-        """Set several variables at once, from quantities or from plain SI numbers."""
-        for name, value in values.items():
-            self.view(name if units else name + "_").set_item(slice(None), value)
+        Raises
+        ------
+        NotImplementedError
+            For an unknown format, and for units where the format has none.
+        """
+        chosen = chosen_format(format)
+        names = self._state_names(subexpressions, read_only_variables) if vars is None else list(vars)
+        return chosen.export_data(self, names, units=units, level=level)
+
+    def _state_names(self, subexpressions: bool, read_only: bool) -> list[str]:
+        declared = {name: self.variable(name) for name in self.variable_names()}
+        computed = {name for name, variable in declared.items() if variable is not None and variable.role is Role.SUBEXPRESSION}
+        names = [name for name in declared if name not in computed and (read_only or self.view(name).writable)]
+        return [*names, *(CLOCK_NAMES if read_only else ()), *(sorted(computed) if subexpressions else ())]
+
+    def set_states(self, values: Any, units: bool = True, format: str = "dict", level: int = 0) -> None:
+        """Set several variables at once.
+
+        Parameters
+        ----------
+        values : dict from names to quantities (or, with `units=False`, to plain SI numbers), or what else `format` names
+        units, format, level
+            As for `get_states`.
+
+        Raises
+        ------
+        TypeError
+            If one of them is read-only; then none is set.
+        """
+        chosen_format(format).import_data(self, values, units=units, level=level)
 
 
 # What users may change in an object that exists, beside its variables.

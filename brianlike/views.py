@@ -75,6 +75,11 @@ class VariableView:
 
     dim = dimensions
 
+    @property
+    def writable(self) -> bool:
+        """Whether the variable can be set."""
+        return self._variable.role not in _READ_ONLY
+
     def is_same(self, other: VariableView) -> bool:
         """Whether both show the same variable of the same object."""
         return self._owner is other._owner and self._variable.name == other._variable.name and self._units == other._units

@@ -161,8 +161,8 @@ def test_docstring_examples(name):
 # ----------------------------------------------------------------------------------------------------------------------------------------------- layers
 LAYERS = """
 _unit_text _unit_functions _quantity units unit_constants preferences clocks objects seeding randomness namespaces build expressions
-equations views state connect subgroups groups inputs operations synapses monitors simulate prepare calls engines drive progress network magic
-explain plots datasets
+equations views importexport state connect subgroups groups inputs operations synapses monitors simulate prepare calls engines drive progress network
+magic explain plots datasets
 nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron nn demo __main__
 """.split()
 """The modules of `brianlike`: each may import, at its top, those before it."""

@@ -13,6 +13,7 @@ import pytest
 from networks import DT, SIMULATORS
 
 from brianlike import *
+from brianlike.objects import live_objects
 
 
 @pytest.fixture(autouse=True, params=SIMULATORS)
@@ -120,12 +121,15 @@ def test_a_probability_connects_that_part(engine: str) -> None:
     S = Synapses(A, A, on_pre="v_post += 1")
     S.connect("i != j", p=0.3)
     assert abs(len(S) - 0.3 * 9900) < 5 * np.sqrt(9900 * 0.21) and not np.any(S.i[:] == S.j[:])
-    Network(A, S).run(DT * second)
+    net = Network(A, S)
+    net.run(DT * second)
     assert A.v[:].tolist() == [0] * 100  # all of it came before the reset
     S2 = Synapses(A, NeuronGroup(1, "v : 1", name="listener"), on_pre="v_post += 1")
     S2.connect()
     A.v = 2
-    Network(A, S2, S2.target).run(DT * second)
+    net.remove(S)
+    net.add(S2, S2.target)
+    net.run(DT * second)
     assert S2.target.v[0] == 100
 
 
@@ -297,17 +301,47 @@ def test_run_finds_objects_in_variables(engine: str) -> None:
     run(1 * ms)
     assert G.v[0] == pytest.approx(2) and magic_network.t == 2 * ms and M.v.shape == (1, 10)
     H = ramp(name="newcomer")
-    with pytest.raises(MagicError, match=r"'newcomer' is new while .* has already run; call start_scope\(\) first, or use a Network"):
+    with pytest.raises(MagicError, match=r"'newcomer' is new while .* has already run.* Call start_scope\(\)"):
         run(1 * ms)
     del H
     run(1 * ms)
     assert G.v[0] == pytest.approx(3)
     start_scope()
-    with pytest.raises(MagicError, match="found no groups in your variables; objects in lists and dicts are not seen"):
-        run(1 * ms)
+    assert not collect()
     H = ramp()
+    assert collect() == {H}
     run(1 * ms)
     assert magic_network.t == 1 * ms and H.v[0] == pytest.approx(1) and G.v[0] == pytest.approx(3)
+
+
+def test_an_object_has_one_network(engine: str) -> None:
+    G = ramp(name="taken")
+    Network(G).run(1 * ms)
+    with pytest.raises(RuntimeError, match="'taken' has already run in another network"):
+        Network(G).run(1 * ms)
+    with pytest.raises(RuntimeError, match="'taken' has already run in another network"):
+        run(1 * ms)
+
+
+def test_what_run_does_not_find_switches_off_what_needs_it(engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    G = ramp(name="seen")
+    M = StateMonitor(ramp(name="hidden"), "v", record=True, name="watching")
+    with caplog.at_level("WARNING", logger="brianlike"):
+        run(1 * ms)
+    assert "'watching' is switched off: it needs 'hidden', which is not among your variables" in caplog.text
+    assert not M.active and G.v[0] == pytest.approx(1) and M.N == 0
+
+
+def test_objects_that_are_let_go_are_gone_when_a_new_simulation_begins(engine: str) -> None:
+    def trial() -> str:
+        G = ramp(name="passing*")
+        run(1 * ms)
+        return G.name
+
+    gone = trial()
+    H = ramp()
+    run(1 * ms)
+    assert gone not in {item.name for item in live_objects()} and H.v[0] == pytest.approx(1)
 
 
 def test_every_function_has_a_magic_network_of_its_own(engine: str) -> None:
@@ -323,10 +357,11 @@ def test_every_function_has_a_magic_network_of_its_own(engine: str) -> None:
     assert trial() == trial() == (pytest.approx(1), pytest.approx(1e-3))
 
 
-def test_lists_are_not_seen_by_run(engine: str) -> None:
+def test_lists_are_not_seen_by_run(engine: str, caplog: pytest.LogCaptureFixture) -> None:
     groups = [ramp(), ramp()]
-    with pytest.raises(MagicError):
+    with caplog.at_level("WARNING", logger="brianlike"):
         run(1 * ms)
+    assert groups[0].v[0] == 0 and "nothing is simulated" in caplog.text
     net = Network(groups, {"more": ramp()})
     net.run(1 * ms)
     assert len(net) == 3 and all(item.v[0] == pytest.approx(1) for item in net)
@@ -440,9 +475,10 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "negative duration": (lambda: Network(ramp()).run(-1 * ms), ValueError, "a run cannot last -1. * ms: the duration must not be negative"),
     "no unit": (lambda: Network(ramp()).run(1), DimensionMismatchError, "the duration of a run must be a time such as 0.1*ms, not 1 (no unit)"),
     "not a time": (lambda: Network(ramp()).run(1 * mV), DimensionMismatchError, "the duration of a run must be a time such as 0.1*ms, not 1. mV (volt)"),
+    "report of a wrong type": (
+        lambda: Network(ramp()).run(1 * ms, report=3), TypeError, "report must be 'text', 'stdout', 'stderr', 'tqdm', a function or None, not 3"),
     "unknown report": (
-        lambda: Network(ramp()).run(1 * ms, report="loud"), ValueError, "report must be 'tqdm', 'text', a function or None, not 'loud'"),
-    "no objects": (lambda: Network().run(1 * ms), ValueError, "the network has no objects"),
+        lambda: Network(ramp()).run(1 * ms, report="loud"), ValueError, "report must be 'text', 'stdout', 'stderr', 'tqdm', a function or None, not 'loud'"),
     "missing source": (lambda: _without_source().run(1 * ms), ValueError, "'S' needs 'A', which is not in the network; add it"),
     "not connected": (lambda: _unconnected().run(1 * ms), TypeError, "'S' has no synapses yet: call S.connect(...) first"),
     "no threshold": (
