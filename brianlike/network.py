@@ -182,6 +182,8 @@ class Network:
         self._check_membership()
         self._recount(clock)
         engine = self._prepare(names)
+        for item in self.objects:
+            item._simulation = self._simulation
         self._stopped = False
         progress = progress_of(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, steps, clock.dt_)
         RUNNING.append(self)
@@ -258,12 +260,10 @@ class Network:
             raise ValueError(f"{item.name!r} needs {need.name!r}, which is not in the network; add it")
 
     def _check_membership(self) -> None:
-        """Refuse objects that have run in another network; from now on all belong to this one."""
+        """Refuse objects that have run in another network."""
         for item in self.objects:
             if item._simulation is not None and item._simulation is not self._simulation:
                 raise RuntimeError(f"{item.name!r} has already run in another network; add to or remove from that network instead of making a new one")
-        for item in self.objects:
-            item._simulation = self._simulation
 
     def _forget_runs(self) -> None:
         """Begin again at t = 0."""

@@ -13,8 +13,8 @@ from brianlike import (
     SpikeMonitor,
     StateMonitor,
     Synapses,
+    collect,
     defaultclock,
-    magic_network,
     ms,
     mV,
     network_operation,
@@ -125,7 +125,7 @@ def test_the_network_cannot_be_changed_while_it_runs():
     def again():
         net.run(1 * ms)
 
-    net = Network(source, again)
+    net = Network(NeuronGroup(1, "v : 1"), again)
     with pytest.raises(RuntimeError, match="^network 'network' is running already$"):
         net.run(1 * ms)
 
@@ -224,7 +224,7 @@ def test_run_finds_operations():
         group.v += 1
 
     run(1 * ms)
-    assert group.v[0] == 10 and push in magic_network.objects
+    assert group.v[0] == 10 and push in collect()
 
 
 def test_order_and_names():
