@@ -138,7 +138,7 @@ class CythonSimulation(Engine):
         events = tuple(self._events[s.array] for s in kernel.stores if s.array in self._events)
         only = None if kernel.only is None else self._events[kernel.only]
         after = () if kernel.after is None else (self._operations[kernel.after],)
-        stream, size = self.inputs.streams.get(kernel.space, 0), self.inputs.sizes[kernel.space]
+        stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
             native, arrays, size, events=events, only=only, after=after, stream=stream, late=self._late(kernel, kernel.only), **self._ends(kernel.space)
         )
@@ -151,7 +151,7 @@ class CythonSimulation(Engine):
         native, arrays = self._parameters(kernel)
         order, rows, delays = self._rows[kernel.name]
         number: int = self._driver.add_deliver(
-            native, arrays, self._events[kernel.events], rows, delays=delays.tolist(), order=order, stream=self.inputs.streams.get(kernel.space, 0),
+            native, arrays, self._events[kernel.events], rows, delays=delays.tolist(), order=order, stream=self.inputs.stream(kernel),
             **self._ends(kernel.space),
         )  # fmt: skip
         return number

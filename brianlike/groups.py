@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from codegen.errors import EquationError, UnsupportedError
+from codegen.errors import EquationError
 from codegen.ir import Model, Role
 from codegen.parse import parse_group
 
 from .clocks import Clock, choose_clock, seconds
+from .codes import CodeRunner, run_regularly
 from .equations import Equations
-from .objects import choose_name
+from .objects import checked_order, checked_slot, choose_name
 from .state import LAST_SPIKE, State, VariableOwner
 from .subgroups import Indices, Subgroup, part_of
 from .units import Quantity
@@ -25,6 +26,7 @@ __all__ = ["Group", "NeuronGroup"]
 class Group(VariableOwner):
     """What neurons of every kind have: a number, their index `i`, the spikes of the last step."""
 
+    contained_objects: list[object]
     _size: int
     _fired: np.ndarray
     _find_fired: Callable[[], np.ndarray] | None = None  # during a run
@@ -32,6 +34,7 @@ class Group(VariableOwner):
     def _set_up(self, size: int, model: Model, dtype: object = None) -> None:
         """Allocate the variables of `model`."""
         self._size = size
+        self.contained_objects = []
         refuse_attributes(self, model)
         self.model = model
         self.state = State(model.variables, size, dtype)
@@ -98,9 +101,48 @@ class Group(VariableOwner):
         """Neurons in a row as a group of their own: `G[10:20]`, `G[3]`, `G[[4, 5, 6]]`."""
         return part_of(self, item)
 
-    def run_regularly(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Comes in a later version."""
-        raise NotImplementedError("run_regularly comes in a later version; call run() in a loop and change variables in between")
+    def run_regularly(
+        self,
+        code: str,
+        dt: object = None,
+        clock: Clock | None = None,
+        when: str = "start",
+        order: int = 0,
+        name: str | None = None,
+        codeobj_class: object = None,
+    ) -> CodeRunner:
+        """Run statements for every neuron in a slot of every step.
+
+        Parameters
+        ----------
+        code : str
+            Statements such as those of a reset. Those that write shared variables run once, before the others.
+        dt : Quantity, optional
+            Time (s) between two runs of the code; that of the group if left out.
+        clock : Clock, optional
+            A clock instead of `dt`.
+        when, order : str, int
+            Slot of the schedule, and place in it.
+        name : str, optional
+            `<group>_run_regularly`, `<group>_run_regularly_1`, ... if left out. It breaks ties within a slot.
+        codeobj_class
+            Accepted for scripts written for Brian, without effect.
+
+        Returns
+        -------
+        CodeRunner
+            `active = False` switches the code off.
+
+        Examples
+        --------
+        >>> from brianlike import *
+        >>> G = NeuronGroup(3, 'v : 1', name='cells')
+        >>> op = G.run_regularly('v += i')
+        >>> run(0.2*ms)
+        >>> G.v
+        <cells.v: array([0., 2., 4.])>
+        """
+        return run_regularly(self, code, dt, clock, when, order, name)
 
 
 class NeuronGroup(Group):
@@ -121,7 +163,7 @@ class NeuronGroup(Group):
     refractory : False, Quantity or str
         Time (s) after a spike without another one; a string gives a time or a condition.
     events : dict, optional
-        Custom events; not supported yet.
+        Conditions of further events, by name; `run_on_event` gives them an effect. They are checked after the threshold, whatever the refractoriness.
     namespace : dict, optional
         Values of the constants in all texts of the group. Left out, they are looked up where `run` is called.
     dtype : dtype, optional
@@ -163,6 +205,7 @@ class NeuronGroup(Group):
     reset: str | None
     refractory: str | None
     equations: Equations
+    events: dict[str, str]
 
     def __init__(
         self,
@@ -181,8 +224,6 @@ class NeuronGroup(Group):
         order: int = 0,
         name: str | None = None,
     ):
-        if events:
-            raise UnsupportedError(f"custom events ({', '.join(events)}) come in a later version", None, "Use threshold= and reset=.")
         size = checked_size(N)
         chosen = choose_name(name, "neurongroup")
         self.method = checked_method(method)
@@ -190,9 +231,11 @@ class NeuronGroup(Group):
         self.threshold, self.reset = _text("threshold", threshold), _text("reset", reset)
         pause = _pause(refractory)
         self.refractory = pause if isinstance(pause, str) or pause is None else f"{pause!r}*second"
-        parsed = parse_group(chosen, str(self.equations), self.threshold, self.reset, pause)
+        self.events = _events(chosen, self.threshold, events)
+        parsed = parse_group(chosen, str(self.equations), self.events.get("spike"), self.reset, pause, {k: v for k, v in self.events.items() if k != "spike"})
         self.clock = choose_clock(dt, clock)
         self._set_up(size, parsed, dtype)
+        self._schedules: dict[str, tuple[str, int]] = {}  # slot and order in which the conditions of events are checked, where they were set
         self._register(chosen, when="groups", order=order, clock=self.clock, namespace=namespace)
         self._sealed = True
 
@@ -200,13 +243,68 @@ class NeuronGroup(Group):
         given = [f"{key}={value!r}" for key in ("threshold", "reset", "refractory", "method") if (value := getattr(self, key)) is not None]
         return f"NeuronGroup({', '.join([str(self._size), repr(str(self.equations)), *given, f'name={self.name!r}'])})"
 
-    def run_on_event(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Comes in a later version."""
-        raise NotImplementedError("run_on_event comes in a later version, with custom events; use threshold= and reset=")
+    def run_on_event(self, event: str, code: str, when: str = "after_resets", order: int | None = None) -> CodeRunner:
+        """Run statements for the neurons in which an event happens.
 
-    def set_event_schedule(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Comes in a later version."""
-        raise NotImplementedError("set_event_schedule comes in a later version")
+        Parameters
+        ----------
+        event : str
+            A name in `events`; each can have code once.
+        code : str
+            Statements; like a reset, they may write what is `unless refractory`.
+        when, order : str, int
+            Slot of the schedule, and place in it (that of the group if left out).
+
+        Raises
+        ------
+        ValueError
+            If there is no such event, or it has code already.
+
+        Examples
+        --------
+        >>> from brianlike import *
+        >>> G = NeuronGroup(2, 'v : 1', events={'high': 'v > 1'}, name='cells')
+        >>> react = G.run_on_event('high', 'v = 0')
+        >>> G.v = [1, 2]
+        >>> run(0.1*ms)
+        >>> G.v
+        <cells.v: array([1., 0.])>
+        """
+        if event not in self.events:
+            hint = "; give the group a threshold" if event == "spike" else f"; its events are {', '.join(map(repr, self.events)) or 'none'}"
+            raise ValueError(f"{self.name!r} has no event {event!r}{hint}")
+        if (event == "spike" and self.reset is not None) or any(isinstance(o, CodeRunner) and o.event == event for o in self.contained_objects):
+            raise ValueError(f"the event {event!r} of {self.name!r} has code already")
+        place = self.order if order is None else order
+        runner = CodeRunner(self, code, name=f"{self.name}_{event}_resetter", when=when, order=place, clock=self.clock, event=event)
+        self.contained_objects.append(runner)
+        return runner
+
+    def set_event_schedule(self, event: str, when: str = "after_thresholds", order: int | None = None) -> None:
+        """Choose the slot in which the condition of an event is checked.
+
+        Parameters
+        ----------
+        event : str
+            A name in `events`; `spike` is that of the threshold.
+        when, order : str, int
+            Slot of the schedule, and place in it (that of the group if left out).
+        """
+        if event not in self.events:
+            raise ValueError(f"{self.name!r} has no event {event!r}; its events are {', '.join(map(repr, self.events)) or 'none'}")
+        self._schedules[event] = checked_slot(when), self.order if order is None else checked_order(order)
+
+
+def _events(name: str, threshold: str | None, events: Mapping[str, str] | None) -> dict[str, str]:
+    """The condition of every event, that of the threshold first."""
+    found = {} if threshold is None else {"spike": threshold}
+    for event, condition in (events or {}).items():
+        if event == "spike" and threshold is not None:
+            raise ValueError(f"{name!r} has both a threshold and an event 'spike'; give one of them")
+        if not isinstance(event, str) or not isinstance(condition, str):
+            raise TypeError(f"events maps names to conditions in strings, not {event!r} to {condition!r}")
+        found[event] = condition
+    return found
 
 
 def checked_size(number: object, what: str = "N") -> int:

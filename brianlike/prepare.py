@@ -17,6 +17,7 @@ from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.resolve import unit_external
 
+from .codes import places, runners, with_codes
 from .expressions import Resolved, external_variable, refuse_noise, resolve_model
 from .groups import Group
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
@@ -133,13 +134,13 @@ def prepare(
     groups = [item for item in present.values() if isinstance(item, Group)]
     synapses = _by_need([item for item in present.values() if isinstance(item, Synapses)])
     for group in groups:
-        resolved[group.name] = _with_events(group, resolve_model(group.model, group.namespace, namespace))
+        resolved[group.name] = _with_events(group, resolve_model(with_codes(group, group.model), group.namespace, namespace))
         compiled[group.name] = compile_model(resolved[group.name].model, _group_options(group, detach))
     for one in synapses:
         for pathway in one.pathways.values():
             _check_spikes(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled)
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
-        linked = replace(one.model, pre=source.core.variables, post=target.core.variables)
+        linked = replace(with_codes(one, one.model), pre=source.core.variables, post=target.core.variables)
         resolved[one.name] = resolve_model(linked, one.namespace, namespace)
         compiled[one.name] = compile_model(relative(resolved[one.name].model, _parts(one)), _synapse_options(one, detach), source, target)
     parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
@@ -164,6 +165,9 @@ def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> t
     rows: list[object] = [tuple(schedule)]
     for item in objects:
         rows.append((id(item), item.active, item.when, item.order, item.clock.dt_))
+        if isinstance(item, Group | Synapses):
+            rows += [runner.place() for runner in runners(item)]
+            rows.append(tuple(getattr(item, "_schedules", {}).items()))
         if isinstance(item, Synapses):
             rows.append(item.layout())
         elif isinstance(item, StateMonitor):
@@ -208,15 +212,21 @@ def _with_margin(part: Part) -> Part:
 
 
 def _group_options(group: Group, detach: Detach) -> Options:
-    slots = {"threshold": group.when} if isinstance(group, PoissonGroup) else {}
-    return Options(method=getattr(group, "method", None) or DEFAULT_METHODS, detach=detach, order=group.order, slots=slots)
+    slots, orders, ties = places(group)
+    slots |= {"threshold": group.when} if isinstance(group, PoissonGroup) else {}
+    for event, (when, order) in getattr(group, "_schedules", {}).items():
+        step = "threshold" if event == "spike" else f"threshold_{event}"
+        slots[step], orders[step] = when, order
+    method = getattr(group, "method", None) or DEFAULT_METHODS
+    return Options(method=method, detach=detach, order=group.order, slots=slots, orders=orders, ties=ties)
 
 
 def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
     pathways = synapses.pathways
     delayed = frozenset(name for name in pathways if np.any(synapses.delay_steps(name)))
-    slots = {name: pathway.when for name, pathway in pathways.items()}
-    orders = {name: pathway.order for name, pathway in pathways.items()}
+    slots, orders, ties = places(synapses)
+    slots |= {name: pathway.when for name, pathway in pathways.items()}
+    orders |= {name: pathway.order for name, pathway in pathways.items()}
     return Options(
         method=getattr(synapses, "method", None) or DEFAULT_METHODS,
         detach=detach,
@@ -226,6 +236,7 @@ def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
         order=synapses.order,
         slots=slots,
         orders=orders,
+        ties=ties,
     )
 
 

@@ -63,6 +63,10 @@ class Inputs:
     epoch: int = 0
     float_dtype: str = "float64"
 
+    def stream(self, kernel: Map | Deliver) -> int:
+        """The ordinal of the object that a kernel belongs to; what runs once for a whole object has that object's."""
+        return self.streams.get(kernel.space or kernel.name.partition(".")[0], 0)
+
 
 class NumpyEngine:
     """Runs a Program on numpy.
@@ -202,6 +206,8 @@ class NumpyEngine:
         size = self.inputs.sizes[kernel.space] if kernel.space else 1
         arguments += [self._draw(line, kernel, np.arange(size)) for line in kernel.body if isinstance(line, Draw)]
         results = self._functions[kernel.name](*arguments)
+        # What is only passed on (`tmp = v; v = w; w = tmp`) is an array that an earlier store would overwrite.
+        results = [value.copy() if any(value is given for given in arguments) else value for value in results]
         for store, value in zip(kernel.stores, results):
             if store.delayed:
                 self._add_to_past(store, value, kernel)
@@ -245,8 +251,7 @@ class NumpyEngine:
         target += value.sum(axis=tuple(range(value.ndim - target.ndim))) if np.ndim(value) > target.ndim else value
 
     def _draw(self, line: Draw, kernel: Map | Deliver, elements: np.ndarray) -> np.ndarray | Callable[..., np.ndarray]:
-        stream = self.inputs.streams.get(kernel.space, 0)
-        return drawn(line, self.inputs.seed, self.inputs.epoch, self.step, elements, stream)
+        return drawn(line, self.inputs.seed, self.inputs.epoch, self.step, elements, self.inputs.stream(kernel))
 
     # ------------------------------------------------------------------------------------------------------------------------------------- delivery
     def arriving(self, kernel: Deliver) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

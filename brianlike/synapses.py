@@ -16,6 +16,7 @@ from codegen.parse import parse_synapses
 
 from . import connect as rules
 from .clocks import Clock, choose_clock, seconds
+from .codes import CodeRunner, run_regularly
 from .equations import Equations
 from .groups import Group, checked_method, refuse_attributes
 from .namespaces import caller_namespace
@@ -51,11 +52,11 @@ class Pathway:
 
     __slots__ = ("_synapses", "key", "name", "side", "code", "when", "order", "active")
 
-    def __init__(self, synapses: Synapses, key: str, side: Index, code: str, order: int):
+    def __init__(self, synapses: Synapses, key: str, side: Index, code: str):
         self._synapses = weakref.ref(synapses)
         self.key, self.side, self.code = key, side, code
         self.name = f"{synapses.name}_{key}"
-        self.when, self.order, self.active = "synapses", order + _SIDES[side][1], True
+        self.when, self.order, self.active = "synapses", _SIDES[side][1], True
 
     @property
     def synapses(self) -> Synapses:
@@ -126,6 +127,7 @@ class Synapses(VariableOwner):
     equations: Equations
     method: object
     pathways: dict[str, Pathway]
+    contained_objects: list[object]
     connected: bool
 
     def __init__(
@@ -150,12 +152,12 @@ class Synapses(VariableOwner):
         self.method, self.equations = checked_method(method), Equations(model)
         codes = _codes("on_pre", on_pre, "pre"), _codes("on_post", on_post, "post")
         self.model = parse_synapses(chosen, str(self.equations), *codes, self.source.model.variables, self.target.model.variables)
-        self.clock, self.name, self.connected = choose_clock(dt, clock), chosen, False
+        self.clock, self.name, self.connected, self.contained_objects = choose_clock(dt, clock), chosen, False, []
         refuse_attributes(self, self.model)
         self.state = State(self.model.variables, 0, dtype)
         self.state["N_pre"], self.state["N_post"] = self.source.N, self.target.N
         sides = {key: side for side, code in zip((Index.PRE, Index.POST), codes, strict=True) for key in code}
-        self.pathways = {key: Pathway(self, key, side, {**codes[0], **codes[1]}[key], order) for key, side in sides.items()}
+        self.pathways = {key: Pathway(self, key, side, {**codes[0], **codes[1]}[key]) for key, side in sides.items()}
         for key, pathway in self.pathways.items():
             if hasattr(type(self), key) or key in self.__dict__ or self.variable(key) is not None:
                 raise EquationError(f"`{key}` cannot name a pathway: Synapses objects have an attribute or variable of that name", None, "Choose another name.")
@@ -384,6 +386,22 @@ class Synapses(VariableOwner):
     def N_incoming_post(self) -> np.ndarray:
         """Number of synapses to each postsynaptic neuron, shape (N_post,)."""
         return np.bincount(self.state["j"], minlength=self.target.N)
+
+    def run_regularly(
+        self,
+        code: str,
+        dt: object = None,
+        clock: Clock | None = None,
+        when: str = "start",
+        order: int = 0,
+        name: str | None = None,
+        codeobj_class: object = None,
+    ) -> CodeRunner:
+        """Run statements for every synapse in a slot of every step; parameters as for groups of neurons.
+
+        What such code changes in the connected neurons it adds: `v_post += w`.
+        """
+        return run_regularly(self, code, dt, clock, when, order, name)
 
     @property
     def t(self) -> Quantity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from .codes import once
 from .dims import DIMENSIONLESS, UNITS, Dimensions, unit_name
 from .errors import DataTypeError, EquationError, ModelError, UnitError, UnsupportedError
 from .expr import (
@@ -274,6 +275,11 @@ def check_model(model: Model) -> None:
         _check_code(event.reset, model)
     for pathway in model.pathways:
         _check_code(pathway.code, model)
+    for code in model.codes:
+        if code.where is not None:
+            _boolean(code.where, model, None)
+        _check_code(code.statements, model)
+        _check_shared_writes(code.statements)
     if model.refractory:
         _check_refractory(model.refractory, model)
 
@@ -312,7 +318,7 @@ def _check_size(model: Model) -> None:
         _check_written_out(s.value, sizes[s.variable])
     values = [flow.drift for flow in model.flows] + [event.condition for event in model.events]
     values += [model.refractory.value] if model.refractory else []
-    codes = [event.reset for event in model.events] + [pathway.code for pathway in model.pathways]
+    codes = [event.reset for event in model.events] + [pathway.code for pathway in model.pathways] + [code.statements for code in model.codes]
     for value in (*values, *(statement.value for code in codes for statement in code)):
         _check_written_out(value, _written_out(value, sizes))
 
@@ -409,6 +415,26 @@ def _check_update(statement: Statement, name: str, target: Type, stored: Type) -
     if stored[1] is DType.FLOAT and target[1] is not DType.FLOAT:
         message = f"`{_clause(statement)}` gives a number that need not be whole, but `{name}` is an integer"
         raise DataTypeError(message, statement.span, f"Write `{name} = int({name} {operator[:-1]} ...)`.")
+
+
+def _check_shared_writes(code: tuple[Statement, ...]) -> None:
+    """Shared variables get one value for all elements, before anything is computed for single ones."""
+    local: set[str] = set()
+    single = False
+    for statement, same in zip(code, once(code)):
+        if not same:
+            single = True
+        elif isinstance(statement.target, str):
+            local.add(statement.target)
+        else:
+            name = show(statement.target)
+            for node in walk(statement.value):
+                if (isinstance(node, Access) and node.index is not Index.SHARED) or (isinstance(node, Name) and node.name not in local):
+                    message = f"`{name}` is shared, but gets a value that differs from element to element"
+                    raise EquationError(message, node.span, "Use shared variables and constants only.")
+            if single:
+                hint = "Write it first: the shared part of code runs before that for single elements."
+                raise EquationError(f"`{name}` is shared, but written after code for single elements", statement.span, hint)
 
 
 def _clause(statement: Statement) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from . import codes
 from .dims import DIMENSIONLESS
 from .errors import EquationError
 from .expr import ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Not, Truth, Where, accesses, is_zero, substitute, transform
 from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS, is_noise
-from .ir import Event, Flow, Model, Pathway, Role, Statement, Variable
+from .ir import Code, Event, Flow, Model, Pathway, Role, Statement, Variable
 
 LAST_SPIKE = Access("_lastspike_step")
 NOT_REFRACTORY = Access("not_refractory")
@@ -23,7 +24,7 @@ def desugar(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[s
     model = inline(model, pre or {}, post or {})
     model = show_last_spike(model)
     model = noise(model)
-    return refractoriness(model)
+    return codes.share(refractoriness(model))
 
 
 def subexpressions(model: Model) -> dict[str, Expr]:
@@ -165,6 +166,9 @@ def rewrite(model: Model, change: Callable[[Expr], Expr]) -> Model:
     def pathway(p: Pathway) -> Pathway:
         return replace(p, code=statements(p.code))
 
+    def code(c: Code) -> Code:
+        return replace(c, statements=statements(c.statements), where=None if c.where is None else change(c.where))
+
     refractory = model.refractory
     return replace(
         model,
@@ -174,4 +178,5 @@ def rewrite(model: Model, change: Callable[[Expr], Expr]) -> Model:
         refractory=None if refractory is None else replace(refractory, value=change(refractory.value)),
         pathways=tuple(map(pathway, model.pathways)),
         before=statements(model.before),
+        codes=tuple(map(code, model.codes)),
     )

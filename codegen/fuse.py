@@ -36,8 +36,8 @@ DEFAULT_SCHEDULE = ("start", "groups", "thresholds", "synapses", "resets", "end"
 class Part:
     """One object of the network, ready to be placed in it.
 
-    `pre` and `post` name the connected groups; `delayed` the pathways with delays. By the Step's name, `slots` and `orders` override slot and order,
-    and `ties` the name that orders Steps of one slot and order (the object's and the Step's).
+    `pre` and `post` name the connected groups; `delayed` the pathways with delays. By the Step's name, `slots` and `orders` override slot and order
+    (the Part's own included), and `ties` the name that orders Steps of one slot and order (the object's and the Step's).
     """
 
     name: str
@@ -110,10 +110,10 @@ def array_name(owner: str, variable: Variable) -> str:
 
 # ---------------------------------------------------------------------------------------------------------------------------- binding Steps to arrays
 class _Binder:
-    """Turns the accesses of one Step into loads and stores."""
+    """Turns the accesses of one Step into loads and stores; `over` tells whose elements run it."""
 
-    def __init__(self, part: Part, models: Mapping[str, Model]) -> None:
-        self.part, self.models = part, models
+    def __init__(self, part: Part, models: Mapping[str, Model], over: Index = Index.SELF) -> None:
+        self.part, self.models, self.over = part, models, over
         self.loads: dict[Access, Load] = {}
 
     def owner(self, access: Access) -> tuple[Part | None, str, Variable]:
@@ -128,7 +128,8 @@ class _Binder:
     def array(self, access: Access) -> tuple[str, Index, DType]:
         _, owner, variable = self.owner(access)
         shared = variable.shared or variable.role in (Role.EXTERNAL, Role.CLOCK)
-        return array_name(owner, variable), Index.SHARED if shared else access.index, variable.dtype
+        index = Index.SHARED if shared else Index.SELF if access.index is self.over else access.index
+        return array_name(owner, variable), index, variable.dtype
 
     def load(self, access: Access) -> Name:
         if access not in self.loads:
@@ -149,55 +150,53 @@ class _Binder:
 
 
 def _bind(part: Part, models: Mapping[str, Model], step: Step) -> tuple[list[Kernel], list[Array]]:
-    binder = _Binder(part, models)
+    binder = _Binder(part, models, step.over)
     body = binder.body(step)
     slot = (part.slots or {}).get(step.name, step.slot)
-    order = part.order + (part.orders or {}).get(step.name, step.order)
+    orders = part.orders or {}
+    order = orders[step.name] if step.name in orders else part.order + step.order
     name = f"{part.name}.{step.name}"
-    if step.side is None:
-        only = f"{part.name}.{_event_of(step)}" if step.slot == "resets" else None
-        stores = tuple(binder.store(r) for r in step.results)
-        return [Map(name, part.name, tuple(binder.loads.values()), body, stores, slot, order, only)], []
-    return _bind_pathway(part, models, step, binder, body, slot, order)
+    if step.side is not None:
+        return _bind_pathway(part, step, binder, body, slot, order)
+    only = None if step.event is None else f"{part.name}.{step.event}"
+    space = {Index.SELF: part.name, Index.SHARED: "", Index.PRE: part.pre, Index.POST: part.post}[step.over]
+    assert space is not None
+    stores, applies, arrays = _stores(step, binder, name, slot, order)
+    return [Map(name, space, tuple(binder.loads.values()), body, stores, slot, order, only), *applies], arrays
 
 
-def _event_of(step: Step) -> str:
-    """The event variable that a reset selects by."""
-    for line in step.body:
-        if isinstance(line, Select) and isinstance(line.event, Access):
-            return line.event.variable
-    raise AssertionError(f"{step.name} is a reset without an event")
-
-
-def _bind_pathway(
-    part: Part, models: Mapping[str, Model], step: Step, binder: _Binder, body: tuple[Line, ...], slot: str, order: int
-) -> tuple[list[Kernel], list[Array]]:
-    name = f"{part.name}.{step.name}"
-    side = step.side
-    assert side is not None
-    source = part.pre if side is Index.PRE else part.post
+def _stores(step: Step, binder: _Binder, name: str, slot: str, order: int) -> tuple[tuple[Store, ...], list[Kernel], list[Array]]:
+    """Where results go; sums collect in accumulators of their own, which a Map each adds once, where a Deliver or a write guard asks for it."""
     stores: list[Store] = []
     applies: list[Kernel] = []
     arrays: list[Array] = []
     for number, result in enumerate(step.results):
-        if not result.add:
-            stores.append(binder.store(result))
-            continue
         _, target, variable = binder.owner(result.access)
+        if not result.add or (step.side is None and variable.guard is None):
+            stores.append(replace(binder.store(result), add=result.add))
+            continue
         accumulator = Array(f"{name}:{variable.name}_{result.access.index.value}", target, Role.ACCUMULATOR, variable.dtype, variable.dimensions)
         arrays.append(accumulator)
         stores.append(Store(accumulator.name, result.access.index, result.name, variable.dtype, add=True))
-        applies.append(_apply(f"{name}:apply{number or ''}", target, variable, accumulator, slot, order, name))
+        after = None if step.side is None else name
+        applies.append(_apply(f"{name}:apply{number or ''}", target, variable, accumulator, slot, order, after))
+    return tuple(stores), applies, arrays
+
+
+def _bind_pathway(part: Part, step: Step, binder: _Binder, body: tuple[Line, ...], slot: str, order: int) -> tuple[list[Kernel], list[Array]]:
+    name = f"{part.name}.{step.name}"
+    side = step.side
+    assert side is not None
+    source = part.pre if side is Index.PRE else part.post
+    stores, applies, arrays = _stores(step, binder, name, slot, order)
     delay = f"{part.name}.{step.name}.delay" if step.name in part.delayed else None
     if delay is not None:
         arrays.append(Array(delay, part.name, Role.INDEX, DType.INT32))
-    deliver = Deliver(
-        name, part.name, side, f"{source}.{step.event}", delay, tuple(binder.loads.values()), body, tuple(stores), step.sequential, slot, order
-    )
+    deliver = Deliver(name, part.name, side, f"{source}.{step.event}", delay, tuple(binder.loads.values()), body, stores, step.sequential, slot, order)
     return [deliver, *applies], arrays
 
 
-def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot: str, order: int, deliver: str) -> Map:
+def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot: str, order: int, after: str | None) -> Map:
     """What arrived is added once, under the variable's write guard, and the accumulator is emptied."""
     value, arrived, dtype = Name(variable.name), Name("_arrived"), variable.dtype
     loads = [Load(variable.name, f"{target}.{variable.name}", Index.SELF, dtype), Load("_arrived", accumulator.name, Index.SELF, dtype)]
@@ -209,7 +208,7 @@ def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot:
         new = "_guarded"
     zero = Let("_nothing", _zero(dtype), dtype)
     stores = (Store(f"{target}.{variable.name}", Index.SELF, new, dtype), Store(accumulator.name, Index.SELF, "_nothing", dtype))
-    return Map(name, target, tuple(loads), (*body, zero), stores, slot, order, after=deliver)
+    return Map(name, target, tuple(loads), (*body, zero), stores, slot, order, after=after)
 
 
 def _zero(dtype: DType) -> Expr:
@@ -237,7 +236,7 @@ def fuse(program: Program) -> Program:
 
 
 def _partner(kernels: Sequence[Kernel], kernel: Kernel) -> int | None:
-    if not isinstance(kernel, Map) or kernel.only or kernel.after:
+    if not isinstance(kernel, Map) or kernel.only or kernel.after or not kernel.space:
         return None
     touched, written = reads(kernel), writes(kernel)
     for place in range(len(kernels) - 1, -1, -1):

@@ -104,6 +104,24 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """Statements that every element runs in `slot` of every step; with `event`, only elements whose event fired in this step.
+
+    `where` restricts the elements. `over` tells whose elements these are: the object's own, those of a connected group (PRE, POST), or one for all
+    (SHARED). Write guards hold, except in code of an event, which resets are the model of.
+    """
+
+    name: str
+    statements: tuple[Statement, ...]
+    slot: str
+    order: int = 0
+    event: str | None = None
+    where: Expr | None = None
+    clock: str | None = None
+    over: Index = Index.SELF
+
+
+@dataclass(frozen=True, slots=True)
 class Pathway:
     """Code that runs for every synapse of a neuron (on side `PRE` or `POST`) whose event arrives."""
 
@@ -131,6 +149,7 @@ class Model:
     pre: tuple[Variable, ...] = ()
     post: tuple[Variable, ...] = ()
     before: tuple[Statement, ...] = ()
+    codes: tuple[Code, ...] = ()
 
     def variable(self, access: Access | str) -> Variable:
         """The declaration behind a name or an access; KeyError if there is none."""
@@ -164,7 +183,16 @@ class Model:
         for pathway in self.pathways:
             rows.append(f"  pathway {pathway.name} on {pathway.side.value} {pathway.event}")
             rows += [f"    {show_statement(s)}" for s in pathway.code]
+        for code in self.codes:
+            rows += [f"  {_show_code(code)}", *(f"    {show_statement(s)}" for s in code.statements)]
         return "\n".join(rows)
+
+
+def _show_code(code: Code) -> str:
+    text = f"code {code.name} in {code.slot}"
+    text += f" on {code.event}" if code.event else ""
+    text += "" if code.over is Index.SELF else f" once for each {code.over.value}" if code.over is not Index.SHARED else " once"
+    return text + (f" where {show(code.where)}" if code.where is not None else "")
 
 
 def show_statement(statement: Statement) -> str:
@@ -264,8 +292,9 @@ class Result:
 class Step:
     """What one element does in one slot of the schedule. It reads variables (`Access`), computes names, and hands out results at the end.
 
-    `side` is None for the elements of a group; for a pathway it is the side whose events run this Step, and `event` names that event.
-    `sequential`: the result depends on the order of the synapses, which must be that in which they were created.
+    `side` is None except for a pathway, where it is the side whose events run this Step. `event` is the variable of the event whose elements run it
+    (None: all elements). `over` tells whose elements, as in `Code`. `sequential`: the result depends on the order of the synapses, which must be that in
+    which they were created.
     """
 
     name: str
@@ -276,10 +305,12 @@ class Step:
     side: Index | None = None
     event: str | None = None
     sequential: bool = False
+    over: Index = Index.SELF
 
     def __str__(self) -> str:
         head = f"step {self.name} (slot {self.slot}, order {self.order}"
-        head += f", on {self.side.value} {self.event}{', sequential' if self.sequential else ''})" if self.side else ")"
+        head += f", on {self.side.value} {self.event}{', sequential' if self.sequential else ''}" if self.side else ""
+        head += ")" if self.over is Index.SELF else f", for {self.over.value})"
         rows = [head, *("  " + show_line(line) for line in self.body)]
         return "\n".join(rows + [f"  {show(r.access)} {'+=' if r.add else '<-'} {r.name}" for r in self.results])
 

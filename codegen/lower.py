@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from .desugar import change_flow
 from .errors import UnsupportedError
 from .expr import (
+    ZERO,
     Access,
     Binary,
     Call,
@@ -16,9 +17,12 @@ from .expr import (
     DType,
     Expr,
     Index,
+    Logical,
     Name,
     Negate,
+    Number,
     accesses,
+    show,
     substitute,
     subtract,
     transform,
@@ -27,7 +31,7 @@ from .expr import (
 from .fresh import Fresh
 from .functions import dtype_of, spec_of
 from .integrate import Method, integrate
-from .ir import Draw, Event, Fire, Let, Line, Model, Pathway, Result, Role, Select, Statement, Step, Variable
+from .ir import Code, Draw, Event, Fire, Let, Line, Model, Pathway, Result, Role, Select, Statement, Step, Variable
 
 Methods = str | Method | Sequence[str | Method]
 Detach = bool | frozenset[str] | None
@@ -57,6 +61,7 @@ def lower(model: Model, method: Methods, detach: Detach = None, one_group: bool 
         if event.reset:
             steps.append(_reset(model, event, detach))
     steps += [_pathway(model, pathway, one_group) for pathway in model.pathways]
+    steps += [_code(model, code, one_group) for code in model.codes]
     return Lowered(_number_draws(steps), chosen)
 
 
@@ -154,7 +159,8 @@ def _threshold(model: Model, event: Event) -> Step:
     for statement in event.marks:
         _assign(body, statement, event=fired, detach=True)
     results = (Result(Access(event.variable), fired.name), *body.results())
-    return Step("threshold" if event.name == "spike" else f"threshold_{event.name}", "thresholds", 0, tuple(body.lines), results)
+    name, slot = ("threshold", "thresholds") if event.name == "spike" else (f"threshold_{event.name}", "after_thresholds")
+    return Step(name, slot, 0, tuple(body.lines), results)
 
 
 def margin(condition: Expr) -> Expr | None:
@@ -181,7 +187,7 @@ def _reset(model: Model, event: Event, detach: Detach) -> Step:
             )
         _assign(body, statement, event=fired, detach=isinstance(target, Access) and target.variable in detached)
     name = "reset" if event.name == "spike" else f"reset_{event.name}"
-    return Step(name, "resets", 0, tuple(body.lines), body.results())
+    return Step(name, "resets", 0, tuple(body.lines), body.results(), event=event.variable)
 
 
 def _detached(model: Model, event: Event, detach: Detach) -> frozenset[str]:
@@ -225,24 +231,68 @@ def _value(statement: Statement) -> Expr:
     return Binary(statement.operator[:-1], target, statement.value, statement.span)
 
 
+# ------------------------------------------------------------------------------------------------------------------------------------- statements
+def _code(model: Model, code: Code, one_group: bool) -> Step:
+    """The Step of a Code. What synapses add to their neurons is summed; anything else they write there would depend on their order."""
+    body = _Body(model)
+    sums: dict[Access, Expr] = {}
+    neurons = (Index.PRE, Index.POST)
+    outward = [s for s in code.statements if isinstance(s.target, Access) and s.target.index in neurons and s.target.index is not code.over]
+    if outward and not order_independent(model, code.statements, one_group):
+        raise UnsupportedError(
+            f"code that all synapses run at once cannot set `{show(outward[0].target)}`",  # type: ignore[arg-type]
+            outward[0].span,
+            "Add to it with `+=`, and read it in other code only.",
+        )
+    for statement in code.statements:
+        if statement in outward:
+            _sum(body, statement, sums, _chosen(code))
+        else:
+            _assign(body, statement, guard=_condition(model, code, statement.target))
+    results = (*body.results(), *_sums(body, sums))
+    event = None if code.event is None else f"_{code.event}"
+    return Step(code.name, code.slot, code.order, tuple(body.lines), results, event=event, over=code.over)
+
+
+def _chosen(code: Code) -> Expr | None:
+    """Which elements run the code."""
+    conditions = ([] if code.event is None else [Access(f"_{code.event}")]) + ([] if code.where is None else [code.where])
+    return _all(conditions)
+
+
+def _condition(model: Model, code: Code, target: Access | str) -> Expr | None:
+    """Where a statement of the code takes effect."""
+    chosen = _chosen(code)
+    guard = None if code.event or not isinstance(target, Access) else model.variable(target).guard
+    if guard is None or not isinstance(target, Access):
+        return chosen
+    return _all([*([] if chosen is None else [chosen]), Access(guard, target.index)])
+
+
+def _all(conditions: Sequence[Expr]) -> Expr | None:
+    if not conditions:
+        return None
+    return conditions[0] if len(conditions) == 1 else Logical("and", conditions[0], conditions[1])
+
+
 # ------------------------------------------------------------------------------------------------------------------------------------------ synapses
 def _pathway(model: Model, pathway: Pathway, one_group: bool) -> Step:
     """The Step of one pathway: sums into the connected groups where the order of synapses cannot matter, else synapse after synapse."""
     order = -1 if pathway.side is Index.PRE else 1
-    sequential = not order_independent(model, pathway, one_group)
+    sequential = not order_independent(model, pathway.code, one_group)
     lines, results = _sequential(model, pathway) if sequential else _additive(model, pathway)
     return Step(pathway.name, "synapses", order, lines, results, pathway.side, f"_{pathway.event}", sequential)
 
 
-def order_independent(model: Model, pathway: Pathway, one_group: bool) -> bool:
+def order_independent(model: Model, code: Sequence[Statement], one_group: bool) -> bool:
     """Whether the code adds to variables of the connected groups that nobody in it reads, and otherwise writes only the synapse's own.
 
     Where the two groups are one, `x_pre` and `x_post` are one array, and writing one of them is writing what the other reads.
     """
-    sums = {s.target for s in pathway.code if isinstance(s.target, Access) and s.target.index in (Index.PRE, Index.POST)}
+    sums = {s.target for s in code if isinstance(s.target, Access) and s.target.index in (Index.PRE, Index.POST)}
     if one_group:
         sums |= {Access(a.variable, index) for a in sums for index in (Index.PRE, Index.POST)}
-    return all(_independent(model, statement, sums) for statement in pathway.code)
+    return all(_independent(model, statement, sums) for statement in code)
 
 
 def _independent(model: Model, statement: Statement, sums: set[Access]) -> bool:
@@ -264,15 +314,29 @@ def _additive(model: Model, pathway: Pathway) -> tuple[tuple[Line, ...], tuple[R
         target = statement.target
         if not isinstance(target, Access) or target.index not in (Index.PRE, Index.POST):
             _assign(body, statement)
-            continue
-        value = body.read(statement.value)
-        part = value if statement.operator == "+=" else Negate(value)
-        sums[target] = Binary("+", sums[target], part) if target in sums else part
-    results = [*body.results()]
+        else:
+            _sum(body, statement, sums)
+    results = (*body.results(), *_sums(body, sums))
+    return tuple(body.lines), results
+
+
+def _sum(body: _Body, statement: Statement, sums: dict[Access, Expr], chosen: Expr | None = None) -> None:
+    """Note what `x_post += value` adds, where `chosen` holds."""
+    assert isinstance(statement.target, Access)
+    value = body.read(statement.value)
+    part = value if statement.operator == "+=" else Negate(value)
+    if chosen is not None:
+        dtype = body.type_of(value)
+        part = body.append(Select(body.fresh("part"), body.read(chosen), part, ZERO if dtype is DType.FLOAT else Number(0), dtype), dtype)
+    sums[statement.target] = Binary("+", sums[statement.target], part) if statement.target in sums else part
+
+
+def _sums(body: _Body, sums: dict[Access, Expr]) -> tuple[Result, ...]:
+    results = []
     for target, value in sums.items():
-        name = body.let(f"add_{_stem(target)}", value, model.variable(target).dtype)
+        name = body.let(f"add_{_stem(target)}", value, body.model.variable(target).dtype)
         results.append(Result(target, name.name, add=True))
-    return tuple(body.lines), tuple(results)
+    return tuple(results)
 
 
 def _sequential(model: Model, pathway: Pathway) -> tuple[tuple[Line, ...], tuple[Result, ...]]:

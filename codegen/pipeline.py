@@ -25,7 +25,7 @@ class Options:
     pre, post : names of the connected groups (synapses only).
     delayed : names of the pathways with delays.
     order : the object's place among those of one slot.
-    slots, orders : slot and order of single Steps, by the Step's name.
+    slots, orders, ties : slot, order and name in the order of the schedule of single Steps, by the Step's name.
     """
 
     method: Methods = DEFAULT_METHODS
@@ -36,6 +36,7 @@ class Options:
     order: int = 0
     slots: Mapping[str, str] | None = None
     orders: Mapping[str, int] | None = None
+    ties: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ def compile_model(model: Model, options: Options, pre: Compiled | None = None, p
     core = with_events(desugar(model, _inner(pre), _inner(post)))
     one_group = options.pre is not None and options.pre == options.post
     lowered = lower(core, options.method, options.detach, one_group)
-    part = Part(model.name, core, lowered.steps, options.pre, options.post, options.delayed, options.order, options.slots, options.orders)
+    places = (options.order, options.slots, options.orders, options.ties)
+    part = Part(model.name, core, lowered.steps, options.pre, options.post, options.delayed, *places)
     return Compiled(model, core, part, lowered.method)
 
 

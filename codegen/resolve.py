@@ -14,7 +14,7 @@ from .errors import EquationError, Span, UnknownNameError
 from .expr import Access, DType, Expr, Index, Name, accesses, names, transform
 from .functions import CONSTANTS, USER_FUNCTIONS, is_noise
 from .grammar import suggest
-from .ir import Model, Refractory, Role, Statement, Variable
+from .ir import Code, Model, Refractory, Role, Statement, Variable
 from .parse import RESERVED_IN_SYNAPSES
 
 Table = Mapping[str, Variable]
@@ -119,6 +119,7 @@ def _expressions(model: Model) -> Iterator[Expr]:
     yield from (s.value for s in model.subexpressions)
     yield from (f.drift for f in model.flows)
     yield from (event.condition for event in model.events)
+    yield from (code.where for code in model.codes if code.where is not None)
     if model.refractory:
         yield model.refractory.value
 
@@ -126,6 +127,7 @@ def _expressions(model: Model) -> Iterator[Expr]:
 def _codes(model: Model) -> Iterator[tuple[Statement, ...]]:
     yield from (event.reset for event in model.events)
     yield from (pathway.code for pathway in model.pathways)
+    yield from (code.statements for code in model.codes)
 
 
 def target_span(statement: Statement) -> Span | None:
@@ -149,6 +151,7 @@ def resolve(model: Model, externals: Mapping[str, Variable] | None = None) -> Mo
     events = tuple(replace(e, condition=_resolve(e.condition, scope), reset=_resolve_code(e.reset, scope)) for e in model.events)
     pathways = tuple(replace(p, code=_resolve_code(p.code, scope)) for p in model.pathways)
     resolved = replace(model, flows=flows, subexpressions=subexpressions, events=events, pathways=pathways, refractory=_refractory(model.refractory, scope))
+    resolved = replace(resolved, codes=tuple(_resolve_whole(code, scope) for code in model.codes))
     return replace(resolved, variables=model.variables + _used(resolved, scope))
 
 
@@ -199,26 +202,32 @@ def noise_misplaced(name: str, span: Span | None) -> tuple[str, Span | None, str
     return f"`{name}` is noise, which only differential equations have", span, "For a random number, write `randn()`."
 
 
-def _resolve_code(code: tuple[Statement, ...], scope: _Scope) -> tuple[Statement, ...]:
+def _resolve_whole(code: Code, scope: _Scope) -> Code:
+    """The statements of a Code, which may write shared variables unless single elements run it."""
+    where = None if code.where is None else _resolve(code.where, scope)
+    return replace(code, statements=_resolve_code(code.statements, scope, code.event is None and where is None), where=where)
+
+
+def _resolve_code(code: tuple[Statement, ...], scope: _Scope, shared: bool = False) -> tuple[Statement, ...]:
     local: set[str] = set()
     result: list[Statement] = []
     for statement in code:
         value = _resolve(statement.value, scope, local)
-        target = _resolve_target(statement, scope, local)
+        target = _resolve_target(statement, scope, local, shared)
         if isinstance(target, str):
             local.add(target)
         result.append(replace(statement, target=target, value=value))
     return tuple(result)
 
 
-def _resolve_target(statement: Statement, scope: _Scope, local: set[str]) -> Access | str:
+def _resolve_target(statement: Statement, scope: _Scope, local: set[str], shared: bool = False) -> Access | str:
     """The variable that a statement writes, if it may; a name that means nothing yet becomes a local one."""
     if isinstance(statement.target, Access):
         return statement.target
     name, span = statement.target, target_span(statement)
     access = scope.find(name)
     if access is not None:
-        _check_writable(name, scope.variable(access), span)
+        _check_writable(name, scope.variable(access), span, shared and access.index is Index.SHARED)
         return replace(access, span=span)
     if name in scope.externals:
         _check_writable(name, scope.externals[name], span)
@@ -229,16 +238,15 @@ def _resolve_target(statement: Statement, scope: _Scope, local: set[str]) -> Acc
     return name
 
 
-def _check_writable(name: str, variable: Variable, span: Span | None) -> None:
+def _check_writable(name: str, variable: Variable, span: Span | None, shared: bool = False) -> None:
     if variable.role in _READ_ONLY:
         message, hint = _READ_ONLY[variable.role]
         raise EquationError(f"`{name}` cannot be written: it {message}", span, hint)
     if variable.constant:
         raise EquationError(f"`{name}` cannot be written: it is declared constant", span, "Remove the flag `constant`.")
-    if variable.shared:
-        raise EquationError(
-            f"`{name}` cannot be written here: it is shared, and this code runs for single elements", span, "Remove the flag `shared`."
-        )
+    if variable.shared and not shared:
+        hint = "Remove the flag `shared`, or write it in run_regularly code."
+        raise EquationError(f"`{name}` cannot be written here: it is shared, and this code runs for single elements", span, hint)
 
 
 def _refractory(refractory: Refractory | None, scope: _Scope) -> Refractory | None:

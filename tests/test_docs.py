@@ -161,14 +161,14 @@ def test_docstring_examples(name):
 # ----------------------------------------------------------------------------------------------------------------------------------------------- layers
 LAYERS = """
 _unit_text _unit_functions _quantity units unit_constants preferences clocks objects seeding randomness namespaces build expressions
-equations views importexport state connect subgroups groups inputs operations synapses monitors simulate prepare calls engines drive progress network
+equations views importexport state connect codes subgroups groups inputs operations synapses monitors simulate prepare calls engines drive progress network
 magic explain plots datasets
 nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron nn demo __main__
 """.split()
 """The modules of `brianlike`: each may import, at its top, those before it."""
 
 COMPILER = """
-errors dims expr ir dataflow functions grammar parse resolve check algebra linear desugar fresh explicit integrate propagate lower optimize surrogate
+errors dims expr ir dataflow functions codes grammar parse resolve check algebra linear desugar fresh explicit integrate propagate lower optimize surrogate
 derivative adjoint force fuse pipeline emit emit.base emit.prelude emit.python emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""

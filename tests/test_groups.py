@@ -11,7 +11,7 @@ from brianlike.equations import Equations
 from brianlike.groups import NeuronGroup
 from brianlike.inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from brianlike.units import DimensionMismatchError, Hz, kHz, ms, second
-from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError, UnsupportedError
+from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError
 from codegen.ir import Model
 
 LIF = "dv/dt = -v/tau : volt (unless refractory)\ntau : second (constant)"
@@ -60,13 +60,13 @@ WRONG: dict[str, tuple[type[Exception], str]] = {
     "NeuronGroup(1, LIF, threshold='v > 0*mV', refractory=True)": (TypeError, "refractory must be False, a time or a string, not True"),
     "NeuronGroup(1, LIF, threshold='v > 0*mV', refractory=-1*ms)": (EquationError, "a refractory period of -0.001 seconds is not possible"),
     "NeuronGroup(2, LIF, threshold='v > 0*mV', refractory=[1, 2]*ms)": (TypeError, "refractory must be one time or a string; for one time a neuron"),
-    "NeuronGroup(1, LIF, events={'burst': 'v > 0*mV'})": (UnsupportedError, "custom events (burst) come in a later version"),
+    "NeuronGroup(1, LIF, events={'burst': 3})": (TypeError, "events maps names to conditions in strings, not 'burst' to 3"),
     "NeuronGroup(1, LIF, namespace=[1])": (TypeError, "namespace must be a dict from names to values, not list"),
     "NeuronGroup(1, LIF, dt=3)": (DimensionMismatchError, "dt of 'clock' must be a time such as 0.1*ms, not 3 (no unit)"),
     "NeuronGroup(1, LIF, dtype=int)": (TypeError, "the variables of equations can be float64 or float32, not int64"),
     "NeuronGroup(1, LIF, name='a b')": (ValueError, "'a b' cannot be a name"),
     "NeuronGroup(1, LIF, order=0.5)": (TypeError, "order must be a whole number, not 0.5"),
-    "NeuronGroup(1, LIF).run_regularly('v = 0*mV')": (NotImplementedError, "run_regularly comes in a later version"),
+    "NeuronGroup(1, LIF, name='a').run_regularly(0)": (TypeError, "the code of 'a' must be text, not int"),
     "PoissonGroup(2, 3)": (DimensionMismatchError, "poissongroup"),
     "PoissonGroup(2, -3*Hz)": (ValueError, "rates must be finite and not negative, but contain -3 Hz"),
     "PoissonGroup(2, [1, 2, 3]*Hz)": (ValueError, "poissongroup"),

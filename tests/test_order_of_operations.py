@@ -212,12 +212,14 @@ def test_pathways_of_one_slot_and_order_run_by_name(engine: str, names: tuple[st
 
 @every_simulator
 def test_order_comes_before_the_name(engine: str) -> None:
-    # a would be first by its name; order=1 puts it last. The sum of b (+=) is then lost, and kept the other way round.
-    for order, v in ((1, 1.0), (0, 3.0)):
+    # a would be first by its name; order 0 puts it last. The sum of b (+=) is then lost, and kept the other way round. As in Brian, the order of the
+    # Synapses is that of their equations and says nothing about pathways.
+    for order, v in ((0, 1.0), (-1, 3.0)):
         G = NeuronGroup(1, "v : 1", threshold="v > 9")
         source = InputGroup(1)
-        a, b = Synapses(source, G, on_pre="v_post = 1", name="a", order=order), Synapses(source, G, on_pre="v_post += 2", name="b")
+        a, b = Synapses(source, G, on_pre="v_post = 1", name="a", order=7), Synapses(source, G, on_pre="v_post += 2", name="b")
         a.connect(), b.connect()
+        a.pre.order = order
         assert record(engine, [source, G, a, b], {source: [(0, 0)]}, {"v": (G, "v")}, 1)["v"].item() == v
         del a, b
 

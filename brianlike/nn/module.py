@@ -18,6 +18,7 @@ from codegen.expr import DType
 from codegen.force import force_events
 from codegen.ir import Kernel, Record, Role, Table
 
+from ..codes import with_codes
 from ..groups import Group
 from ..inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from ..monitors import SpikeMonitor, StateMonitor
@@ -122,6 +123,9 @@ class NetworkModule(nn.Module):
                 raise UnsupportedError(message, None, "Use an InputGroup, and give the module spikes drawn by torch.bernoulli.")
             if not isinstance(item, Group | Synapses):
                 raise UnsupportedError(f"a module cannot hold {item.name} ({type(item).__name__})", None, "Leave it out of the network.")
+            for code in with_codes(item, item.model).codes:
+                message = f"{item.name} runs the code {code.name} in every step, which modules do not have yet"
+                raise UnsupportedError(message, None, "Write it as equations, a threshold and a reset, or leave it out.")
 
     def _prepare(self, forced: tuple[str, ...]) -> Prepared:
         first, last = self._schedule[0], self._schedule[-1]

@@ -1,0 +1,122 @@
+"""Code that a group runs besides its equations: in every step (`run_regularly`), or when an event happens (`run_on_event`)."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import replace
+
+from codegen.expr import Expr
+from codegen.ir import Code, Model
+from codegen.parse import parse_statements
+
+from .clocks import Clock, choose_clock
+from .objects import SimulationObject, choose_name
+from .state import VariableOwner
+
+__all__ = ["CodeRunner"]
+
+
+class CodeRunner(SimulationObject):
+    """Statements that the elements of a group run in a slot of every step, or when their event happens.
+
+    `run_regularly` and `run_on_event` make it and keep it in `group.contained_objects`; taken out there, it no longer runs.
+
+    Attributes
+    ----------
+    name, when, order, clock, active
+        As for every object; `active = False` switches the code off.
+    code : str
+    event : str or None
+        The event whose elements run the code; None: all elements do.
+    group : group or Synapses
+
+    Examples
+    --------
+    >>> from brianlike import *
+    >>> G = NeuronGroup(2, 'v : 1', name='cells')
+    >>> kick = G.run_regularly('v += 1')
+    >>> run(0.3*ms)
+    >>> kick.active = False
+    >>> run(1*ms)
+    >>> G.v
+    <cells.v: array([3., 3.])>
+    """
+
+    code: str
+    event: str | None
+
+    def __init__(self, group: VariableOwner, code: str, *, name: str, when: str, order: int, clock: Clock, event: str | None = None, where: Expr | None = None):
+        if not isinstance(code, str):
+            raise TypeError(f"the code of {group.name!r} must be text, not {type(code).__name__}")
+        statements = parse_statements(code)
+        self._group, self.code, self.event = weakref.ref(group), code, event
+        self._register(choose_name(name, "coderunner"), when=when, order=order, clock=clock)
+        self.add_to_magic_network = False  # its group brings it along
+        self._parsed = Code(self.name, statements, self.when, self.order, event, where)
+
+    @property
+    def group(self) -> VariableOwner:
+        """The group whose elements run the code."""
+        owner = self._group()
+        if owner is None:
+            raise ReferenceError(f"the group of {self.name!r} exists no more")
+        return owner
+
+    @property
+    def parsed(self) -> Code:
+        """The code as part of a model."""
+        return self._parsed
+
+    def place(self) -> tuple[object, ...]:
+        """Equal as long as the code runs where and when it did."""
+        return id(self), self.when, self.order, self.active
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} in slot {self.when!r}: {self.code!r}>"
+
+
+def runners(owner: VariableOwner) -> list[CodeRunner]:
+    """The code that a group runs besides its equations."""
+    return [item for item in getattr(owner, "contained_objects", ()) if isinstance(item, CodeRunner)]
+
+
+def with_codes(owner: VariableOwner, model: Model) -> Model:
+    """The model with the code that is switched on."""
+    return replace(model, codes=(*model.codes, *(runner.parsed for runner in runners(owner) if runner.active)))
+
+
+def places(owner: VariableOwner) -> tuple[dict[str, str], dict[str, int], dict[str, str]]:
+    """Slot, order and tie of each Step that a group's code becomes, by its name."""
+    slots: dict[str, str] = {}
+    orders: dict[str, int] = {}
+    ties: dict[str, str] = {}
+    for runner in runners(owner):
+        for step in (runner.name, f"{runner.name}_shared"):
+            slots[step], orders[step], ties[step] = runner.when, runner.order, runner.name
+    return slots, orders, ties
+
+
+def run_regularly(
+    owner: VariableOwner, code: str, dt: object, clock: Clock | None, when: str, order: int, name: str | None, where: Expr | None = None
+) -> CodeRunner:
+    """The CodeRunner behind `owner.run_regularly(...)`, added to its `contained_objects`."""
+    own = owner.clock if dt is None and clock is None else choose_clock(dt, clock)
+    if not own.same_dt(owner.clock):
+        raise NotImplementedError(f"run_regularly with another dt than that of {owner.name!r} comes in a later version")
+    if name is None:
+        name = _free(f"{owner.name}_run_regularly", (item.name for item in runners(owner)))
+    elif name in {item.name for item in runners(owner)}:
+        raise ValueError(f"{owner.name!r} has code called {name!r} already; choose another name")
+    runner = CodeRunner(owner, code, name=name, when=when, order=order, clock=own, where=where)
+    owner.contained_objects.append(runner)
+    return runner
+
+
+def _free(stem: str, taken: Iterable[str]) -> str:
+    """The first of stem, stem_1, stem_2, ... that the group has not given."""
+    names = set(taken)
+    number = 0
+    while (name := f"{stem}_{number}" if number else stem) in names:
+        number += 1
+    return name
