@@ -1,6 +1,7 @@
 """Spiking neural networks from equation strings: simulated fast, trained with gradients, explained.
 
-`from brianlike import *` brings groups, synapses, monitors, `run` and all units; `import brianlike.nn` the torch modules made from the same objects.
+`from brianlike import *` brings groups, synapses, monitors, `run`, all units, and the names of numpy and matplotlib.pyplot, which is loaded when one of
+its names is first used; `from brianlike.only import *` leaves those two out. `import brianlike.nn` brings the torch modules made from the same objects.
 """
 
 import codegen as _codegen
@@ -11,40 +12,19 @@ if not getattr(_codegen, "IS_BRIANLIKE_COMPILER", False):
         "Rename that one, or move it behind brianlike on sys.path."
     )
 
-from codegen.errors import ModelError as ModelError
+from . import aliases as _aliases
+from . import numpy_ as numpy_
+from . import only as only
+from . import plot_units as _plot_units
+from . import pylab_names as _pylab_names
 
-from . import units as _units
-from .clocks import Clock as Clock
-from .clocks import defaultclock as defaultclock
-from .equations import Equations as Equations
-from .explain import explain as explain
-from .groups import NeuronGroup as NeuronGroup
-from .inputs import InputGroup as InputGroup
-from .inputs import PoissonGroup as PoissonGroup
-from .inputs import SpikeGeneratorGroup as SpikeGeneratorGroup
-from .magic import MagicError as MagicError
-from .magic import collect as collect
-from .magic import magic_network as magic_network
-from .magic import run as run
-from .magic import start_scope as start_scope
-from .magic import stop as stop
-from .monitors import SpikeMonitor as SpikeMonitor
-from .monitors import StateMonitor as StateMonitor
-from .namespaces import get_local_namespace as get_local_namespace
-from .network import Network as Network
-from .operations import NetworkOperation as NetworkOperation
-from .operations import network_operation as network_operation
-from .preferences import prefs as prefs
-from .seeding import seed as seed
-from .subgroups import Subgroup as Subgroup
-from .synapses import Synapses as Synapses
-from .units import *  # noqa: F403
+# Of equal names, those of the language hold.
+globals().update({name: getattr(module, name) for module in (_pylab_names, only) for name in module.__all__})
+
+np = numpy_
+numpy = numpy_
+
+_plot_units.install()
 
 __version__ = "0.1.0"
-__all__ = [
-    "Clock", "Equations", "InputGroup", "MagicError", "ModelError", "Network", "NetworkOperation", "NeuronGroup", "PoissonGroup",
-    "SpikeGeneratorGroup", "SpikeMonitor", "StateMonitor", "Subgroup", "Synapses", "collect", "defaultclock", "explain", "get_local_namespace",
-    "magic_network",
-    "network_operation", "prefs", "run", "seed", "start_scope", "stop",
-    *_units.__all__,
-]  # fmt: skip
+__all__ = sorted({*_pylab_names.__all__, *only.__all__, "np", "numpy", "numpy_", "only", *_aliases.install(__name__)})

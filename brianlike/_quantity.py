@@ -35,10 +35,14 @@ class Quantity(np.ndarray):
     ----------
     value
         Numbers in SI units, or quantities of one common unit. A floating-point array is shared, not copied.
-    dimensions
+    dimensions, dim
         Left out, those of `value`.
+    dtype
+        A floating-point type; that of `value` if left out.
     copy
         Never share memory with `value`.
+    force_quantity
+        Accepted and without effect: the class always makes a quantity.
 
     Examples
     --------
@@ -56,12 +60,17 @@ class Quantity(np.ndarray):
     # numpy scalars and other arrays must leave mixed operations to us.
     __array_priority__ = 1000.0
 
-    def __new__(cls, value: Any, dimensions: Dimensions = DIMENSIONLESS, *, copy: bool = False) -> Quantity:
+    def __new__(
+        cls, value: Any, dimensions: Dimensions | None = None, dtype: Any = None, copy: bool = False, force_quantity: bool = False, *, dim: Any = None
+    ) -> Quantity:
         """Wrap SI numbers."""
+        dimensions = get_dimensions(dim) if dim is not None else DIMENSIONLESS if dimensions is None else dimensions
         operand = split(value)
         if not operand.dimensions.is_dimensionless and dimensions not in (DIMENSIONLESS, operand.dimensions):
             raise mismatch("Quantity", (value, f"the given {unit_name(dimensions)}"), (operand.dimensions, dimensions))
         numbers = _floats(operand.bare)
+        if dtype is not None:
+            numbers = _floats(numbers.astype(dtype))
         if copy:
             numbers = numbers.copy()
         return _quantity(numbers, dimensions if operand.dimensions.is_dimensionless else operand.dimensions)
@@ -73,7 +82,7 @@ class Quantity(np.ndarray):
         >>> Quantity.with_dimensions(2, metre=1, second=-1)
         2. * metre/second
         """
-        return Quantity(value, _dimensions(**exponents) if dimensions is None else get_dimensions(dimensions))
+        return Quantity(value, named_dimensions(**exponents) if dimensions is None else get_dimensions(dimensions))
 
     def __array_finalize__(self, source: Any) -> None:
         self.dimensions = source.dimensions if isinstance(source, Quantity) else DIMENSIONLESS
@@ -328,6 +337,29 @@ for _function in ("round", "cumprod", "choose", "compress", "setfield", "getfiel
 del _function
 
 
+_SAME_DIMENSION = (
+    "metre meter metres meters m length displacement",
+    "kilogram kilograms kilogramme kg mass",
+    "second seconds s time",
+    "ampere amperes amp amps A current",
+    "kelvin K temperature",
+    "mole moles mol substance",
+    "candela candle cd luminosity",
+)
+_DIMENSION_NAMES = {other: names.split()[0] for names in _SAME_DIMENSION for other in (names, *names.split())} | {
+    "electric current": "ampere",
+    "quantity of substance": "mole",
+}
+
+
+def named_dimensions(**exponents: float) -> Dimensions:
+    """The dimensions with these exponents, by name (`length`), unit (`metre`) or symbol (`m`)."""
+    unknown = exponents.keys() - _DIMENSION_NAMES.keys()
+    if unknown:
+        raise TypeError(f"{sorted(unknown)[0]!r} is no dimension; there are length, mass, time, current, temperature, substance and luminosity")
+    return _dimensions(**{_DIMENSION_NAMES[name]: exponent for name, exponent in exponents.items()})
+
+
 # --- making quantities ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -352,9 +384,60 @@ def _quantity(numbers: np.ndarray, dims: Dimensions) -> Quantity:
     return quantity
 
 
-def unit_quantity(name: str | None, scale: float, dims: Dimensions) -> Quantity:
-    unit = _quantity(np.array(scale), dims)
-    unit._name = name
+class Unit(Quantity):
+    """A quantity with a name: `mV`, `siemens/metre**2`. Arithmetic with anything but units gives quantities."""
+
+    __slots__ = ()
+    __module__ = "brianlike.units"
+
+    @property
+    def name(self) -> str:
+        """Its name, as text."""
+        return self._name or text.best_unit(self.view(np.ndarray), self.dimensions)[1]
+
+    dispname = name
+
+    @property
+    def latexname(self) -> str:
+        """Its name in LaTeX."""
+        return text.unit_latex(self.name)
+
+    @property
+    def scale(self) -> int:
+        """The power of ten that leads to SI units."""
+        return round(float(np.log10(self.view(np.ndarray))))
+
+    @property
+    def iscompound(self) -> bool:
+        """Whether it was made from other units."""
+        return not self.name.isidentifier()
+
+    @staticmethod
+    def create(dim: Any, name: str, dispname: str = "", latexname: str | None = None, scale: int = 0) -> Unit:
+        """A new unit of these dimensions, worth `10**scale` SI units.
+
+        >>> from brianlike.units import metre
+        >>> 3*Unit.create(metre.dimensions, "furlong", scale=2)/metre
+        300.0
+        """
+        return unit_quantity(name, float(f"1e{scale}"), get_dimensions(dim))
+
+    @staticmethod
+    def create_scaled_unit(baseunit: Unit, scalefactor: str) -> Unit:
+        """`baseunit` with one of the prefixes y z a f p n u m c d da h k M G T P E Z Y.
+
+        >>> from brianlike.units import volt
+        >>> Unit.create_scaled_unit(volt, "f")
+        fvolt
+        """
+        if scalefactor not in text.PREFIXES:
+            raise ValueError(f"{scalefactor!r} is no prefix of a unit; there are {' '.join(text.PREFIXES)}")
+        return unit_quantity(scalefactor + baseunit.name, baseunit.view(np.ndarray).item() * float(f"1e{text.PREFIXES[scalefactor]}"), baseunit.dimensions)
+
+
+def unit_quantity(name: str | None, scale: float, dims: Dimensions) -> Unit:
+    unit = np.array(scale).view(Unit)
+    unit.dimensions, unit._name = dims, name
     unit.flags.writeable = False
     return unit
 

@@ -26,8 +26,8 @@ class DimensionMismatchError(Exception):
 
     def __init__(self, description: str, *dimensions: Dimensions) -> None:
         super().__init__(description, *dimensions)
-        self.description = description
-        self.dimensions = dimensions
+        self.description = self.desc = description
+        self.dimensions = self.dims = dimensions
 
     def __str__(self) -> str:
         return self.description
@@ -371,7 +371,8 @@ _GROUPS: tuple[tuple[str, Row], ...] = (
     ("cov", _row((0,), "m", _square)),
     ("linalg.inv linalg.pinv", _row((0,), _ARRAY, _inverse)),
     (
-        "argmax argmin nanargmax nanargmin argsort argpartition argwhere nonzero flatnonzero count_nonzero any all isposinf isneginf isreal iscomplex corrcoef",
+        "ones_like argmax argmin nanargmax nanargmin"
+        " argsort argpartition argwhere nonzero flatnonzero count_nonzero any all isposinf isneginf isreal iscomplex corrcoef",
         _row((0,), _ARRAY, _none),
     ),
     ("array_equal array_equiv isin in1d", _row((0, 1), "a1 a2 ar1 ar2 element test_elements", _none)),

@@ -12,6 +12,9 @@ from codegen.dims import SCALES, Dimensions, unit_name
 
 # Names nobody wants to read: second spellings, and scales between the usual thousands.
 _NOT_WRITTEN = re.compile(r"gramme$|meter$|lit(er|re)$|^kgram$|^cm$|^cmetre$")
+PREFIXES = dict(zip("y z a f p n u m c d da h k M G T P E Z Y".split(), (*range(-24, -2, 3), -2, -1, 1, 2, *range(3, 25, 3)), strict=True))
+# Units that users registered, beside those of the language.
+REGISTERED: dict[str, tuple[float, Dimensions]] = {}
 # A number one rounding error below 1 mV is written as 1 mV, not as 1000 uvolt.
 _ROUNDING = 1 - 1e-9
 
@@ -20,7 +23,7 @@ _ROUNDING = 1 - 1e-9
 def _written_units(dims: Dimensions) -> tuple[tuple[float, str], ...]:
     """The units of these dimensions, smallest first; of equal ones the shortest name."""
     units = {1.0: unit_name(dims)}
-    for name, (scale, of) in SCALES.items():
+    for name, (scale, of) in (SCALES | REGISTERED).items():
         if of != dims or _NOT_WRITTEN.search(name):
             continue
         known = units.get(scale)
@@ -42,6 +45,12 @@ def best_unit(numbers: np.ndarray, dims: Dimensions) -> tuple[float, str]:
         return fitting[-1]
     # Far below the smallest prefix, as the charge of an electron, SI is easiest to recognise.
     return units[0] if largest * 1000 >= units[0][0] else (1.0, unit_name(dims))
+
+
+def register(name: str, scale: float, dims: Dimensions) -> None:
+    """Let quantities of these dimensions be written in this unit, too."""
+    REGISTERED[name] = (scale, dims)
+    _written_units.cache_clear()
 
 
 def numbers_text(numbers: np.ndarray, precision: int | None = None) -> str:

@@ -200,14 +200,15 @@ def _is_private(folder: Path) -> bool:
         if status.st_uid != os.getuid():
             return False
         if status.st_mode & 0o077:
-            _empty(folder)  # others may have written into it
+            empty_cache(folder)  # others may have written into it
             folder.chmod(0o700)
         return not folder.lstat().st_mode & 0o077
     except OSError:
         return False
 
 
-def _empty(folder: Path) -> None:
+def empty_cache(folder: Path) -> None:
+    """Delete everything in the folder of the cache."""
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)

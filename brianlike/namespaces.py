@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterable, Mapping
 from types import FrameType
@@ -13,11 +12,12 @@ from codegen.dims import DIMENSIONLESS, Dimensions
 from codegen.functions import CONSTANTS
 from codegen.resolve import unit_external, unit_value
 
+from .logger import get_logger
 from .units import asarray_si, get_dimensions
 
 __all__ = ["caller_namespace", "externals", "get_local_namespace"]
 
-_LOG = logging.getLogger("brianlike")
+_LOG = get_logger(__name__)
 _WARNED: set[str] = set()
 _PACKAGE = __name__.partition(".")[0]
 
@@ -128,5 +128,6 @@ def _warn_of_conflict(name: str, own: tuple[float, Dimensions], *namespaces: Map
             continue
         if differs:
             _WARNED.add(name)
-            _LOG.warning("`%s` in equations is the built-in constant or unit, not your variable of that name (%r); rename the variable", name, other)
+            text = f"`{name}` in equations is the built-in constant or unit, not your variable of that name ({other!r}); rename the variable"
+            _LOG.warn(text, "resolution_conflict")
             return

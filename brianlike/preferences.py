@@ -1,62 +1,22 @@
-"""`prefs`: the few settings of the simulator, with Brian's names. They live in the running program; no file is ever read."""
+"""`prefs`: the settings of the simulator, with Brian's names. They live in the running program; no file is ever read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import copy
+from collections.abc import Iterator, MutableMapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NoReturn
 
-import numpy as np
+from .preference_table import PREFERENCES, BrianPreference
 
-__all__ = ["PreferenceError", "Preferences", "prefs"]
+__all__ = ["BrianPreference", "PreferenceError", "Preferences", "brian_prefs", "prefs"]
 
 
 class PreferenceError(Exception):
     """A preference that does not exist, or a value that it cannot take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """One setting: `convert` returns the value in its normal form, or raises ValueError with what would be accepted."""
-
-    default: object
-    convert: Callable[[object], object]
-    doc: str
-
-
-def _one_of(*accepted: str) -> Callable[[object], object]:
-    def convert(value: object) -> object:
-        if not isinstance(value, str) or value not in accepted:
-            raise ValueError(" or ".join(map(repr, accepted)))
-        return value
-
-    return convert
-
-
-def _count(value: object) -> object:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError("a whole number from 1")
-    return int(value)
-
-
-def _float_type(value: object) -> object:
-    for accepted in (np.float64, np.float32):
-        # None would be float64 for numpy.
-        if value is accepted or (value is not None and value in (accepted.__name__, np.dtype(accepted))):
-            return accepted
-    raise ValueError("numpy.float64 or numpy.float32")
-
-
-PREFERENCES: dict[str, Preference] = {
-    "codegen.target": Preference("auto", _one_of("auto", "numpy", "cython"), "what runs a simulation; auto takes cython where a compiler works"),
-    "core.default_float_dtype": Preference(np.float64, _float_type, "the type of floating point state, for objects created from now on"),
-    "core.threads": Preference(1, _count, "how many threads a simulation uses; results do not depend on it"),
-    "core.on_invalid": Preference("warn", _one_of("warn", "raise"), "what happens when a variable becomes NaN or overflows"),
-}
-
-
-class Preferences:
+class Preferences(MutableMapping[str, Any]):
     """The settings, by item (`prefs['core.threads']`) or attribute (`prefs.core.threads`).
 
     Examples
@@ -79,9 +39,11 @@ class Preferences:
     def reset_to_defaults(self) -> None:
         """Give every setting the value it had when the program began."""
         self._values.clear()
-        self._values.update({name: preference.default for name, preference in PREFERENCES.items()})
+        self._values.update({name: copy.copy(preference.default) for name, preference in PREFERENCES.items()})
 
     def __getitem__(self, name: str) -> Any:
+        if _is_section(name):
+            return _Section(self, name)
         _require(name)
         return self._values[name]
 
@@ -92,8 +54,11 @@ class Preferences:
         except ValueError as error:
             raise PreferenceError(f"preference {name!r} cannot be {value!r}; it takes {error}") from None
 
+    def __delitem__(self, name: str) -> NoReturn:
+        raise PreferenceError(f"preference {name!r} cannot be removed; prefs.reset_to_defaults() gives all their first values")
+
     def __getattr__(self, section: str) -> _Section:
-        if not section.startswith("_") and any(name.startswith(section + ".") for name in PREFERENCES):
+        if _is_section(section):
             return _Section(self, section)
         raise AttributeError(_unknown(section))
 
@@ -110,13 +75,65 @@ class Preferences:
         return len(PREFERENCES)
 
     def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *sorted({name.split(".")[0] for name in PREFERENCES})]
+        return [*object.__dir__(self), *self.toplevel_categories]
 
     def __repr__(self) -> str:
         return "\n".join(f"{name} = {_show(value)}  # {PREFERENCES[name].doc}" for name, value in self._values.items())
 
+    @property
+    def toplevel_categories(self) -> list[str]:
+        """The first parts of the names."""
+        return sorted({name.split(".")[0] for name in PREFERENCES})
 
-class _Section:
+    @property
+    def as_file(self) -> str:
+        """All settings and their values, one a line; to be looked at, no file is ever read."""
+        return "".join(f"{name} = {_show(value)}\n" for name, value in sorted(self._values.items()))
+
+    @property
+    def defaults_as_file(self) -> str:
+        """All settings and their first values, one a line."""
+        return "".join(f"{name} = {_show(preference.default)}\n" for name, preference in sorted(PREFERENCES.items()))
+
+    def get_documentation(self, basename: str | None = None, link_targets: bool = True) -> str:
+        """What each setting is for; only those whose names begin with `basename`, if it is given."""
+        chosen = {name: p for name, p in sorted(PREFERENCES.items()) if basename is None or name.startswith(basename + ".")}
+        return "\n".join(f"{name} = {_show(preference.default)}\n    {preference.doc}" for name, preference in chosen.items())
+
+    def register_preferences(self, prefbasename: str, prefbasedoc: str, **prefs: BrianPreference) -> None:
+        """Add settings `prefbasename.name` of the user's own.
+
+        Parameters
+        ----------
+        prefbasename : str
+            The first part of their names.
+        prefbasedoc : str
+            What they are for.
+        **prefs : BrianPreference
+        """
+        for name, preference in prefs.items():
+            full = f"{prefbasename}.{name}"
+            if PREFERENCES.get(full, preference) is not preference or not full.replace(".", "").isidentifier():
+                raise PreferenceError(f"{full!r} cannot be registered: such a preference exists already, or it is not a name")
+        for name, preference in prefs.items():
+            PREFERENCES[f"{prefbasename}.{name}"] = preference
+            self._values[f"{prefbasename}.{name}"] = preference.convert(preference.default)
+
+    def check_all_validated(self) -> None:
+        """Every value is checked when it is set: nothing to do."""
+
+    do_validation = check_all_validated
+
+    def read_preference_file(self, file: object) -> NoReturn:
+        """Refused: set preferences in the script."""
+        raise NotImplementedError("preference files are not read: set preferences in the script, as in prefs.core.default_float_dtype = float32")
+
+    def load_preferences(self) -> NoReturn:
+        """Refused: set preferences in the script."""
+        self.read_preference_file(None)
+
+
+class _Section(MutableMapping[str, Any]):
     """`prefs.core`: the settings whose names begin with `core.`"""
 
     __slots__ = ("_owner", "_prefix")
@@ -129,6 +146,8 @@ class _Section:
 
     def __getattr__(self, name: str) -> Any:
         full = f"{self._prefix}.{name}"
+        if _is_section(full):
+            return _Section(self._owner, full)
         if full not in PREFERENCES:
             raise AttributeError(_unknown(full))
         return self._owner[full]
@@ -136,8 +155,30 @@ class _Section:
     def __setattr__(self, name: str, value: object) -> None:
         self._owner[f"{self._prefix}.{name}"] = value
 
+    def __getitem__(self, name: str) -> Any:
+        return self._owner[f"{self._prefix}.{name}"]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self._owner[f"{self._prefix}.{name}"] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._owner[f"{self._prefix}.{name}"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(name[len(self._prefix) + 1 :] for name in PREFERENCES if name.startswith(self._prefix + "."))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
     def __dir__(self) -> list[str]:
-        return [name.split(".", 1)[1] for name in PREFERENCES if name.startswith(self._prefix + ".")]
+        return sorted({name.split(".")[0] for name in self})
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{self._prefix}.{name} = {_show(value)}" for name, value in self.items())
+
+
+def _is_section(name: object) -> bool:
+    return isinstance(name, str) and not name.startswith("_") and any(full.startswith(name + ".") for full in PREFERENCES)
 
 
 def _show(value: object) -> str:
@@ -155,3 +196,4 @@ def _require(name: object) -> None:
 
 
 prefs = Preferences()
+brian_prefs = prefs

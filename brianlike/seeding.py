@@ -15,6 +15,7 @@ class _Source:
     def __init__(self) -> None:
         self.seed = secrets.randbits(32)
         self.epoch = 0
+        self.given = False  # by the user
 
 
 SOURCE = _Source()
@@ -37,6 +38,7 @@ def seed(seed: int | None = None) -> None:
         raise ValueError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
     SOURCE.seed = secrets.randbits(32) if seed is None else int(seed)
     SOURCE.epoch = 0
+    SOURCE.given = seed is not None
     np.random.seed(SOURCE.seed)
 
 

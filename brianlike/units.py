@@ -25,7 +25,8 @@ import numpy as np
 
 from codegen.dims import DIMENSIONLESS, SCALES, Dimensions, unit_name
 
-from ._quantity import Quantity, get_dimensions, split, unit_quantity, wrapped
+from . import _unit_text
+from ._quantity import Quantity, Unit, get_dimensions, named_dimensions, split, unit_quantity, wrapped
 from ._quantity import asarray_si as asarray_si
 from ._quantity import dimensions_of as dimensions_of
 from ._unit_functions import DimensionMismatchError, common_dimensions, describe, fits
@@ -58,14 +59,14 @@ def fail_for_dimension_mismatch(left: Any, right: Any = 1, message: str = "units
     return common_dimensions(message, (left, right), (get_dimensions(left), get_dimensions(right)))
 
 
-def get_unit(value: Any) -> Quantity:
+def get_unit(value: Any) -> Unit:
     """The SI unit of a quantity, or of dimensions.
 
     >>> get_unit(3*mV)
     volt
     """
     dims = get_dimensions(value)
-    return Quantity(1.0) if dims.is_dimensionless else unit_quantity(unit_name(dims), 1.0, dims)
+    return unit_quantity("1" if dims.is_dimensionless else unit_name(dims), 1.0, dims)
 
 
 def in_unit(value: Any, unit: Quantity, precision: int | None = None) -> str:
@@ -86,16 +87,24 @@ def in_best_unit(value: Any, precision: int | None = None) -> str:
     return Quantity(value).in_best_unit(precision)
 
 
-def arange(*limits: Any, dtype: Any = None) -> Any:
+def arange(*limits: Any, start: Any = 0, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
     """`np.arange` that takes quantities: numpy's own cannot, as it asks nobody before it converts to float.
 
     >>> arange(0*ms, 3*ms, 1*ms)
     array([0., 1., 2.]) * ms
     """
-    dims = common_dimensions("arange", limits, [get_dimensions(limit) for limit in limits])
-    if not dims.is_dimensionless and len(limits) < 3:
-        raise DimensionMismatchError(f"arange of {unit_name(dims)} needs start, stop and step: a step of 1 has no unit", dims)
-    return wrapped(np.arange(*(split(limit).bare for limit in limits), dtype=dtype), dims)
+    if len(limits) > 3:
+        raise TypeError(f"arange takes start, stop and step, not {len(limits)} limits")
+    if len(limits) > 1 or stop is None:
+        start, stop, step = {1: (start, *limits, step), 2: (*limits, step), 3: limits}.get(len(limits), (start, None, step))
+    elif limits:
+        (start,) = limits
+    if stop is None:
+        raise TypeError("arange needs a stop")
+    dims = common_dimensions("arange", (start, stop), (get_dimensions(start), get_dimensions(stop)))
+    if get_dimensions(step) != dims:
+        raise DimensionMismatchError(f"arange of {unit_name(dims)} needs a step in {unit_name(dims)}, not {describe(step, get_dimensions(step))}", dims)
+    return wrapped(np.arange(*(split(limit).bare for limit in (start, stop, step)), dtype=dtype), dims)
 
 
 def check_units(**units: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -179,6 +188,33 @@ def _check_result(function: str, unit: Any, result: Any, arguments: list[Any]) -
         raise DimensionMismatchError(f"{function}() must return {unit_name(wanted)}, not {describe(result, given)}", wanted, given)
 
 
+def get_or_create_dimension(*exponents: Any, **named: float) -> Dimensions:
+    """The dimensions with seven exponents (metre, kilogram, second, ampere, kelvin, mole, candela), or with those named.
+
+    >>> get_or_create_dimension(length=1, time=-2) == get_or_create_dimension([1, 0, -2, 0, 0, 0, 0])
+    True
+    """
+    if not exponents:
+        return named_dimensions(**named)
+    if named or len(exponents) > 1 or len(exponents[0]) != 7:
+        raise TypeError("give either one sequence of 7 exponents, or exponents by name")
+    return Dimensions(tuple(exponents[0]))
+
+
+def is_scalar_type(value: Any) -> bool:
+    """Whether `value` is one number without unit.
+
+    >>> is_scalar_type(3), is_scalar_type(3*mV), is_scalar_type([3])
+    (True, False, False)
+    """
+    return bool(np.ndim(value) == 0 and not isinstance(value, str) and get_dimensions(value).is_dimensionless)
+
+
+def register_new_unit(unit: Unit) -> None:
+    """Let quantities be written in `unit`, where that keeps their numbers short."""
+    _unit_text.register(unit.name, float(asarray_si(unit)), unit.dimensions)
+
+
 class _Celsius:
     """Refuses to be a unit: 20 degrees may be a temperature or a difference of two, and only the second is `20*kelvin`."""
 
@@ -195,7 +231,7 @@ class _Celsius:
 celsius = _Celsius()
 
 
-def __getattr__(name: str) -> Quantity:
+def __getattr__(name: str) -> Unit:
     # The unit names are set below by a loop; this tells type checkers that they exist.
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; a unit that has no name is made from others, as in mV/ms")
 
@@ -207,14 +243,18 @@ __all__ = [
     "DIMENSIONLESS",
     "DimensionMismatchError",
     "Quantity",
+    "Unit",
     "celsius",
     "check_units",
     "fail_for_dimension_mismatch",
     "get_dimensions",
+    "get_or_create_dimension",
     "get_unit",
     "have_same_dimensions",
     "in_best_unit",
     "in_unit",
     "is_dimensionless",
+    "is_scalar_type",
+    "register_new_unit",
     *UNIT_NAMES,
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import brianlike.nn as bnn
-from brianlike import *
+from brianlike.only import *
 
 SIMULATORS = ("numpy", "cython")
 ENGINES = (*SIMULATORS, "module")

@@ -9,8 +9,8 @@ from adjoints import assert_same_gradients, random_cotangents, torch_gradients  
 from trained_models import LIF, NEURONS, custom, network  # noqa: E402
 
 import brianlike.nn as bnn  # noqa: E402
-from brianlike import *  # noqa: E402
 from brianlike.nn.recording import Recorder  # noqa: E402
+from brianlike.only import *  # noqa: E402
 from codegen.ir import Map, Propagator  # noqa: E402
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import brianlike
-from brianlike import *
+from brianlike.only import *
 
 STEPS = 8
 

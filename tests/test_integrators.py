@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 import brianlike.network
-from brianlike import *
+from brianlike.only import *
 from brianlike.prepare import prepare
 from codegen.errors import IntegrationError, UnsupportedError
 from codegen.fuse import DEFAULT_SCHEDULE

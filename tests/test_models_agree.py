@@ -14,7 +14,7 @@ import torch
 from networks import DT, SIMULATORS, raster
 
 import brianlike.nn as bnn
-from brianlike import *
+from brianlike.only import *
 
 STEPS, SHORT = 10_000, 1_500
 every_simulator = pytest.mark.parametrize("engine", SIMULATORS)

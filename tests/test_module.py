@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import brianlike.nn as bnn  # noqa: E402
-from brianlike import *  # noqa: E402
+from brianlike.only import *  # noqa: E402
 from codegen.errors import UnitError, UnsupportedError  # noqa: E402
 
 LIF = """dv/dt = (I - v)/tau_m : 1 (unless refractory)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from networks import DT, SIMULATORS
 
-from brianlike import *
 from brianlike.objects import live_objects
+from brianlike.only import *
 
 
 @pytest.fixture(autouse=True, params=SIMULATORS)

@@ -11,7 +11,7 @@ import pytest
 from networks import DT, ENGINES, SIMULATORS, record
 
 import brianlike.nn as bnn
-from brianlike import *
+from brianlike.only import *
 from codegen.errors import UnsupportedError
 
 every_engine = pytest.mark.parametrize("engine", ENGINES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from brianlike import *
+from brianlike.only import *
 
 
 @pytest.fixture(params=["numpy", "cython"], autouse=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from brianlike import *
 from brianlike.importexport import ImportExport
+from brianlike.only import *
 
 
 def cells() -> NeuronGroup:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from networks import SIMULATORS
 
-from brianlike import *
+from brianlike.only import *
 
 every_simulator = pytest.mark.parametrize("engine", SIMULATORS)
 

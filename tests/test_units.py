@@ -368,7 +368,7 @@ def test_arrays_hand_over_SI_numbers() -> None:
 @pytest.mark.parametrize("quantity", [3 * mV, np.arange(6.0).reshape(2, 3) * nS, mV])
 def test_copies(copier: object, quantity: Quantity) -> None:
     made = copier(quantity)  # type: ignore[operator]
-    assert type(made) is Quantity and same(made, quantity)
+    assert isinstance(made, Quantity) and same(made, quantity)
     assert not np.shares_memory(asarray_si(made), asarray_si(quantity))
 
 
@@ -467,7 +467,7 @@ def test_functions_refuse_mixed_units(call: object) -> None:
         call(X * volt)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("name", "ones_like cumprod round around polyfit savetxt save apply_along_axis piecewise sinc unwrap vander".split())
+@pytest.mark.parametrize("name", "cumprod round around polyfit savetxt save apply_along_axis piecewise sinc unwrap vander".split())
 def test_functions_without_a_row_are_refused(name: str) -> None:
     function = getattr(np, name)
     with pytest.raises(TypeError, match="is not defined for quantities; divide by a unit first"):
@@ -516,7 +516,7 @@ def test_handled_functions_are_these() -> None:
      dstack ediff1d einsum empty_like expand_dims extract fill_diagonal flatnonzero flip fliplr flipud full_like geomspace gradient histogram
      histogram_bin_edges hsplit hstack imag inner insert interp intersect1d inv iscomplex iscomplexobj isclose allclose isin isneginf isposinf
      isreal isrealobj kron lexsort linspace may_share_memory mean median meshgrid min_scalar_type moveaxis nan_to_num nanargmax nanargmin
-     nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanquantile nanstd nansum nanvar ndim nonzero norm outer pad partition percentile
+     nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanquantile nanstd nansum nanvar ndim nonzero norm ones_like outer pad partition percentile
      pinv place prod ptp put put_along_axis putmask quantile ravel real real_if_close repeat reshape resize result_type roll rollaxis rot90
      searchsorted select setdiff1d setxor1d shape shares_memory size sliding_window_view solve sort split squeeze stack std sum swapaxes take
      take_along_axis tensordot tile trace transpose tril trim_zeros triu union1d unique var vdot vsplit vstack where zeros_like""".split()
@@ -589,7 +589,7 @@ def test_dimension_functions() -> None:
 def test_arange() -> None:
     assert same(units.arange(0 * ms, 3 * ms, 1 * ms), [0, 1, 2] * ms)
     assert list(units.arange(3)) == [0, 1, 2]
-    with pytest.raises(DimensionMismatchError, match="start, stop and step"):
+    with pytest.raises(DimensionMismatchError, match="needs a step in second"):
         units.arange(3 * ms)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import brianlike.nn as bnn
-from brianlike import *
+from brianlike.only import *
 
 
 @dataclass(frozen=True)

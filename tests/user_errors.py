@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from brianlike import *
+from brianlike.only import *
 
 LIF = "dv/dt = (I - v)/tau : 1\nI : 1\ntau : second"
 

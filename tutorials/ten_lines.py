@@ -101,7 +101,7 @@ module = bnn.NetworkModule(
     gradient=bnn.Surrogate(bnn.SuperSpike(beta=10)),
     dtype=torch.float64,
 )
-print(f"{sum(p.numel() for p in module.parameters())} parameters: {', '.join(module.learned)}")
+print(f"{sum([p.numel() for p in module.parameters()])} parameters: {', '.join(module.learned)}")
 
 # %% [markdown]
 # ## Train it on real images

@@ -1,0 +1,73 @@
+"""Names that scripts may import and that do nothing yet: using one says what to use instead.
+
+A feature that arrives is deleted here and imported in `only`.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+__all__ = ["LATER", "Later"]
+
+_COMPARTMENTS = "neurons with several compartments are not simulated; couple the compartments of a NeuronGroup by Synapses with summed variables"
+_GSL = "the GSL's adaptive integrators are not available; take 'rk4' or 'exponential_euler' with a smaller dt"
+_CODE = "code objects are internal to Brian; prefs.codegen.target chooses what runs a simulation, explain() shows its code"
+_SOON = "this part of the language comes in a later version"
+
+LATER: dict[str, str] = {
+    **dict.fromkeys(("Morphology", "Soma", "Cylinder", "Section", "SpatialNeuron"), _COMPARTMENTS),
+    **dict.fromkeys(("gsl_rk2", "gsl_rk4", "gsl_rkf45", "gsl_rkck", "gsl_rk8pd"), _GSL),
+    **dict.fromkeys(("NumpyCodeObject", "CythonCodeObject"), _CODE),
+    "BinomialFunction": _SOON,
+    "BrianObjectException": _SOON,
+    "DEFAULT_FUNCTIONS": _SOON,
+    "EventMonitor": _SOON,
+    "ExplicitStateUpdater": _SOON,
+    "Function": _SOON,
+    "PoissonInput": _SOON,
+    "PopulationRateMonitor": _SOON,
+    "StateUpdateMethod": _SOON,
+    "TimedArray": _SOON,
+    "declare_types": _SOON,
+    "implementation": _SOON,
+    "linked_var": _SOON,
+    "profiling_summary": _SOON,
+    "restore": _SOON,
+    "scheduling_summary": _SOON,
+    "store": _SOON,
+    **dict.fromkeys(("euler", "exact", "exponential_euler", "heun", "independent", "linear", "milstein", "rk2", "rk4"), "give the method by its name, as text"),
+}
+"""Name: what to use instead."""
+
+
+class Later:
+    """A name that can be imported; calling it, or asking it for anything, raises NotImplementedError."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def _refuse(self) -> NoReturn:
+        raise NotImplementedError(f"{self._name}: {LATER[self._name]}")
+
+    def __call__(self, *arguments: object, **keywords: object) -> NoReturn:
+        self._refuse()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Those who only look, such as notebooks, ask for names with underscores.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self._refuse()
+
+    def __getitem__(self, item: object) -> NoReturn:
+        self._refuse()
+
+    def __instancecheck__(self, value: object) -> bool:
+        return False
+
+    def __mro_entries__(self, bases: object) -> NoReturn:
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return f"<{self._name}: not available>"
