@@ -62,6 +62,7 @@ cdef struct Operation:
     int kind
     int64_t every
     bint active                  # whether it did anything in this step
+    double spent                 # seconds, while the driver measures them
     ptrdiff_t n_after
     ptrdiff_t *after
     # kernels
@@ -217,6 +218,7 @@ cdef class Driver:
     Parameters
     ----------
     seed, epoch : the key of all random numbers; both can be set between runs.
+    profiling : whether the time that each operation takes is measured (see `spent`).
     """
 
     cdef Event *_events
@@ -237,6 +239,7 @@ cdef class Driver:
     cdef bint _running
     cdef public uint32_t seed
     cdef public uint32_t epoch
+    cdef public bint profiling
 
     def __cinit__(self, uint32_t seed=0, uint32_t epoch=0):
         self.seed, self.epoch = seed, epoch
@@ -559,6 +562,7 @@ cdef class Driver:
     cdef int _advance(self, int64_t target, double limit) noexcept nogil:
         """Steps until `target`, or until something needs the interpreter."""
         cdef Operation *op
+        cdef double began
         cdef int code
         while True:
             if self._position == 0:
@@ -569,7 +573,10 @@ cdef class Driver:
             while self._position < self._n_operations:
                 op = &self._operations[self._position]
                 if op.every == 1 or self._step % op.every == 0:
+                    began = seconds_now() if self.profiling else 0.0
                     code = self._execute(op)
+                    if self.profiling:
+                        op.spent += seconds_now() - began
                     if code == CALLED:
                         self._blocked = self._position
                         self._position += 1
@@ -805,6 +812,12 @@ cdef class Driver:
         arrays = next(entry[1] for entry in self._keep if isinstance(entry, tuple) and entry[0] == operation)
         gathered = [_copied(op.gathered_values[k], op.used * op.gathered_sizes[k]).view(array.dtype) for k, array in enumerate(arrays)]
         return _copied(op.indices, op.used * 4).view(np.int32), _copied(op.steps, op.used * 8).view(np.int64), gathered
+
+    def spent(self, ptrdiff_t operation):
+        """Seconds that an operation took while `profiling` was set."""
+        if not 0 <= operation < self._n_operations:
+            raise ValueError(f"there is no operation {operation}")
+        return self._operations[operation].spent
 
     def clear(self, ptrdiff_t operation):
         """Forget what a recorder collected so far."""

@@ -194,6 +194,16 @@ class CythonSimulation(Engine):
     def stop(self) -> None:
         self._driver.stop()
 
+    def measure(self, on: bool) -> None:
+        self._driver.profiling = on
+        self._before = self._spent()
+
+    def spent(self) -> dict[str, float]:
+        return {name: seconds - self._before[name] for name, seconds in self._spent().items()}
+
+    def _spent(self) -> dict[str, float]:
+        return {name: self._driver.spent(number) for name, number in self._operations.items()}
+
     def spikes_now(self, event: str, kernel: Extern | None) -> np.ndarray:
         found: np.ndarray = self._driver.spikes(self._events[event], 0 if kernel is None else self._late(kernel, event))
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +53,14 @@ class Engine(ABC):
     @abstractmethod
     def spikes_now(self, event: str, kernel: Extern | None) -> np.ndarray:
         """The neurons that fired last, as the function behind `kernel` sees it while it runs."""
+
+    @abstractmethod
+    def measure(self, on: bool) -> None:
+        """Measure from now on how long each kernel takes, or do so no more."""
+
+    @abstractmethod
+    def spent(self) -> dict[str, float]:
+        """Seconds by kernel since `measure(True)`."""
 
     @abstractmethod
     def collect(self) -> None:
@@ -164,6 +173,12 @@ class NumpySimulation(Engine):
 
     def spikes_now(self, event: str, kernel: Extern | None) -> np.ndarray:
         return np.flatnonzero(self.engine.values[event]).astype(np.int32)
+
+    def measure(self, on: bool) -> None:
+        self.engine.spent = defaultdict(float) if on else None
+
+    def spent(self) -> dict[str, float]:
+        return dict(self.engine.spent or {})
 
     def collect(self) -> None:
         states: dict[str, tuple[StateMonitor, list[int], dict[str, np.ndarray]]] = {}

@@ -31,9 +31,7 @@ LATER: dict[str, str] = {
     "declare_types": _SOON,
     "implementation": _SOON,
     "linked_var": _SOON,
-    "profiling_summary": _SOON,
     "restore": _SOON,
-    "scheduling_summary": _SOON,
     "store": _SOON,
     **dict.fromkeys(("euler", "exact", "exponential_euler", "heun", "independent", "linear", "milstein", "rk2", "rk4"), "give the method by its name, as text"),
 }

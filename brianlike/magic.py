@@ -11,8 +11,9 @@ from .namespaces import caller_namespace, caller_values
 from .network import RUNNING, Network
 from .objects import Simulation, SimulationObject, live_objects
 from .progress import Report
+from .summaries import ProfilingSummary, SchedulingSummary, entries_of
 
-__all__ = ["MagicError", "MagicNetwork", "collect", "magic_network", "run", "start_scope", "stop"]
+__all__ = ["MagicError", "MagicNetwork", "collect", "magic_network", "profiling_summary", "run", "scheduling_summary", "start_scope", "stop"]
 
 _LOG = logging.getLogger("brianlike.core.magic")
 
@@ -166,6 +167,53 @@ def stop() -> None:
     """End the run that is under way, after its current step; to be called from a report function or a network operation."""
     for network in RUNNING:
         network.stop()
+
+
+def profiling_summary(net: Network | None = None, show: int | None = None) -> ProfilingSummary:
+    """What took the time in the last `run(..., profile=True)`.
+
+    Parameters
+    ----------
+    net : Network, optional
+        The magic network if left out.
+    show : int, optional
+        How many parts to show, the longest first; all if left out.
+
+    Raises
+    ------
+    ValueError
+        If nothing was measured.
+
+    Examples
+    --------
+    >>> from brianlike import *
+    >>> start_scope()
+    >>> G = NeuronGroup(1, 'dv/dt = -v/(10*ms) : 1', method='exact', name='decay')
+    >>> run(1*ms, profile=True)
+    >>> profiling_summary().names
+    ['decay_update']
+    """
+    return ProfilingSummary((magic_network if net is None else net).profiling_info, show)
+
+
+def scheduling_summary(net: Network | None = None) -> SchedulingSummary:
+    """What a step of the network does, in its order; by default that of the objects that the calling code has in variables.
+
+    Examples
+    --------
+    >>> from brianlike import *
+    >>> start_scope()
+    >>> G = NeuronGroup(1, 'dv/dt = -v/(10*ms) : 1', threshold='v > 1', reset='v = 0', name='cells')
+    >>> print(scheduling_summary())
+    object                                | part of             | Clock dt             | when       | order | active
+    --------------------------------------+---------------------+----------------------+------------+-------+-------
+    cells_stateupdater (StateUpdater)     | cells (NeuronGroup) | 100. us (every step) | groups     |     0 | yes
+    cells_spike_thresholder (Thresholder) | cells (NeuronGroup) | 100. us (every step) | thresholds |     0 | yes
+    cells_spike_resetter (Resetter)       | cells (NeuronGroup) | 100. us (every step) | resets     |     0 | yes
+    """
+    if net is not None:
+        return net.scheduling_summary()
+    return SchedulingSummary(entries_of(magic_network.collect(), magic_network.schedule))
 
 
 def start_scope() -> None:

@@ -28,6 +28,7 @@ from .objects import Simulation, SimulationObject
 from .preferences import prefs
 from .prepare import Prepared, blueprint, prepare
 from .progress import Progress, Report, progress_of
+from .summaries import SchedulingSummary, entries_of
 from .synapses import Synapses
 from .units import Quantity
 
@@ -73,6 +74,7 @@ class Network:
         self._waiting: dict[str, np.ndarray] | None = None  # what the next engine has to deliver, where no engine holds it
         self._signature: object = None
         self._stopped = False
+        self._spent: dict[str, float] | None = None  # seconds by kernel in the last run, if they were measured
         self.add(*objects)
 
     def add(self, *objects: object) -> None:
@@ -189,7 +191,7 @@ class Network:
         RUNNING.append(self)
         try:
             with _ctrl_c(self.stop):
-                self._advance(engine, steps, progress)
+                self._advance(engine, steps, progress, bool(profile))
         finally:
             RUNNING.remove(self)
             self._steps = engine.step
@@ -199,10 +201,13 @@ class Network:
             progress.close()
         self._check_values(engine.prepared)
 
-    def _advance(self, engine: Engine, steps: int, progress: Progress) -> None:
+    def _advance(self, engine: Engine, steps: int, progress: Progress, profile: bool) -> None:
         first, end, chunk = self._steps, self._steps + steps, min(steps, 16)
         engine.begin(first, steps)
         engine.calls.begin()
+        self._spent = None
+        if profile:
+            engine.measure(True)
         while engine.step < end and not self._stopped:
             chunk = min(chunk, end - engine.step)
             start = time.perf_counter()
@@ -211,6 +216,9 @@ class Network:
             self._steps = engine.step
             progress.update(engine.step - first)
             chunk = max(1, int(chunk * min(4.0, max(0.25, CHUNK_SECONDS / elapsed))))
+        if profile:
+            self._spent = engine.spent()
+            engine.measure(False)
 
     def stop(self) -> None:
         """End the run with the step under way; to be called from a network operation or a report function."""
@@ -307,6 +315,18 @@ class Network:
         """Set the variables of several objects, given by their names; parameters as for `NeuronGroup.set_states`."""
         for item in [self[name] for name in values]:
             item.set_states(values[item.name], units, format, level)  # type: ignore[attr-defined]
+
+    @property
+    def profiling_info(self) -> list[tuple[str, Quantity]]:
+        """What took how long in the last run, the longest first; ValueError if that was not `run(..., profile=True)`."""
+        if self._spent is None:
+            raise ValueError("nothing was measured: the last run was without profile=True")
+        longest_first = sorted(self._spent.items(), key=lambda item: -item[1])
+        return [(name.replace(".", "_"), Quantity(seconds, UNITS["second"])) for name, seconds in longest_first]
+
+    def scheduling_summary(self) -> SchedulingSummary:
+        """What a step does, in its order, as a table."""
+        return SchedulingSummary(entries_of(self.objects, self.schedule))
 
     def explain(self) -> str:
         """The compiled network as text: the Program that a run executes."""

@@ -45,7 +45,9 @@ from .magic import MagicError as MagicError
 from .magic import MagicNetwork as MagicNetwork
 from .magic import collect as collect
 from .magic import magic_network as magic_network
+from .magic import profiling_summary as profiling_summary
 from .magic import run as run
+from .magic import scheduling_summary as scheduling_summary
 from .magic import start_scope as start_scope
 from .magic import stop as stop
 from .monitors import SpikeMonitor as SpikeMonitor

@@ -6,6 +6,8 @@ leading axis.
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,6 +86,7 @@ class NumpyEngine:
         self.program, self.inputs, self.batch = program, inputs, batch
         self.values = inputs.values
         self.step: int = 0 if forward is None else forward.step
+        self.spent: defaultdict[str, float] | None = None  # seconds by kernel, where they are measured
         self._forward = forward
         bodies = [k for k in (*program.setup, *program.kernels) if isinstance(k, Map | Deliver)]
         self._functions = {k.name: build_python(python.render(k, inputs.float_dtype)) for k in bodies}
@@ -168,7 +171,10 @@ class NumpyEngine:
                 self.values[name] = self.history[name][self.step]
         for kernel in self.program.kernels:
             self._keep_tape(kernel)
+            began = time.perf_counter()
             self._run_kernel(kernel)
+            if self.spent is not None:
+                self.spent[kernel.name] += time.perf_counter() - began
         if self._forward is None:
             for name in self._events:
                 self.history[name][self.step % self.keep] = self.values[name]

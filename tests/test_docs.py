@@ -162,8 +162,8 @@ def test_docstring_examples(name):
 LAYERS = """
 _unit_text _unit_functions _quantity units unit_safe unit_constants lazy plot_units pylab_names numpy_ preference_table preferences logger comparing
 clocks objects seeding randomness namespaces build expressions codestrings equations
-views importexport state connect codes subgroups groups inputs operations synapses monitors simulate prepare calls engines drive progress network magic
-explain times devices compatibility later only aliases
+views importexport state connect codes subgroups groups inputs operations synapses monitors simulate prepare calls engines drive progress summaries
+network magic explain times devices compatibility later only aliases
 plots datasets
 nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron nn demo __main__
 """.split()
