@@ -46,6 +46,7 @@ cdef enum:
 
 cdef struct Event:
     ptrdiff_t size
+    int64_t every                # ticks per step
     uint8_t *mask                # one byte an element, or NULL
     ptrdiff_t slots              # steps of history, the current one included
     int32_t **lists
@@ -103,6 +104,11 @@ cdef struct Crew:
     int64_t generation, remaining, stop
     int64_t threads
     Operation *operation
+
+
+cdef inline int64_t own_step(int64_t tick, int64_t every) noexcept nogil:
+    """The step of a clock at a tick."""
+    return tick if every == 1 else tick // every
 
 
 cdef void run_part(Operation *op, int64_t part, int64_t parts) noexcept nogil:
@@ -288,14 +294,18 @@ cdef class Driver:
         clock.timestep = <int64_t *>self._pointer(timestep, "q", 1)
         self._n_clocks += 1
 
-    def add_event(self, ptrdiff_t size, mask=None):
-        """A source of events with `size` elements; `mask` is its event array (bool or uint8). Returns its number."""
+    def add_event(self, ptrdiff_t size, mask=None, *, int64_t every=1):
+        """A source of events with `size` elements; `mask` is its event array (bool or uint8). Returns its number.
+
+        Its steps last `every` ticks, and what finds, delivers or records its events must have the same `every`.
+        """
         self._idle()
+        self._positive(every, "every")
         cdef Event *event
         self._events = <Event *>self._grow(self._events, self._n_events + 1, sizeof(Event))
         event = &self._events[self._n_events]
         memset(event, 0, sizeof(Event))
-        event.size = size
+        event.size, event.every = size, every
         event.mask = <uint8_t *>self._pointer(mask, "B", size)
         self._n_events += 1
         self._history(self._n_events - 1, 2)
@@ -483,7 +493,7 @@ cdef class Driver:
     # -------------------------------------------------------------------------------------------------------------------------------- running
     @property
     def step(self):
-        """The step that comes next (or is under way); setting it keeps the history of events."""
+        """The tick that comes next (or is under way); setting it keeps the history of events."""
         return self._step
 
     @step.setter
@@ -502,7 +512,9 @@ cdef class Driver:
         self._stop = True
 
     def run(self, int64_t steps, int threads=1, seconds=None):
-        """Run to the end of `steps` more steps (a step under way counts as one). Returns the number of finished steps and the reason.
+        """Run to the end of `steps` more ticks (one under way counts, too). Returns the number of finished ticks and the reason.
+
+        A tick is a step, unless there are clocks with a larger `every`; ticks at which no clock begins a step cost nothing.
 
         Reasons: "done"; "time", if `seconds` are over; "call" (see `add_call`); "stop" (see `stop`). A signal's exception, such as KeyboardInterrupt, leaves the driver
         between two steps or operations, from where the next `run` goes on.
@@ -567,7 +579,7 @@ cdef class Driver:
         while True:
             if self._position == 0:
                 if self._step >= target:
-                    self._write_clocks(True)
+                    self._write_clocks()
                     return DONE
                 self._begin_step()
             while self._position < self._n_operations:
@@ -585,29 +597,41 @@ cdef class Driver:
                         return code
                 self._position += 1
             self._position = 0
-            self._step += 1
+            self._step = min(self._following(self._step + 1), target)
             if self._stop:
-                self._write_clocks(True)
+                self._write_clocks()
                 return STOPPED
             if self._step < target and seconds_now() >= limit:
                 return CHUNK
 
-    cdef void _write_clocks(self, bint all) noexcept nogil:
+    cdef int64_t _following(self, int64_t tick) noexcept nogil:
+        """The first tick from this one on at which a clock begins a step."""
+        cdef int64_t first = INT64_MAX, every
+        cdef ptrdiff_t n
+        for n in range(self._n_clocks):
+            every = self._clocks[n].every
+            if every == 1:
+                return tick
+            first = min(first, (tick + every - 1) // every * every)
+        return tick if first == INT64_MAX else first
+
+    cdef void _write_clocks(self) noexcept nogil:
+        """Every clock shows the step that begins now, or the next one."""
         cdef ptrdiff_t n
         cdef int64_t number
         for n in range(self._n_clocks):
-            if all or self._step % self._clocks[n].every == 0:
-                number = (self._step + self._clocks[n].every - 1) // self._clocks[n].every
-                if self._clocks[n].t != NULL:
-                    self._clocks[n].t[0] = number * self._clocks[n].dt
-                if self._clocks[n].timestep != NULL:
-                    self._clocks[n].timestep[0] = number
+            number = (self._step + self._clocks[n].every - 1) // self._clocks[n].every
+            if self._clocks[n].t != NULL:
+                self._clocks[n].t[0] = number * self._clocks[n].dt
+            if self._clocks[n].timestep != NULL:
+                self._clocks[n].timestep[0] = number
 
     cdef void _begin_step(self) noexcept nogil:
         cdef ptrdiff_t n
-        self._write_clocks(False)
+        self._write_clocks()
         for n in range(self._n_events):
-            self._events[n].counts[self._step % self._events[n].slots] = 0
+            if self._events[n].every == 1 or self._step % self._events[n].every == 0:
+                self._events[n].counts[own_step(self._step, self._events[n].every) % self._events[n].slots] = 0
 
     cdef int _execute(self, Operation *op) noexcept nogil:
         if op.kind == MAP:
@@ -644,7 +668,7 @@ cdef class Driver:
         cdef int spins = 0
         if op.context.size == 0 or not self._wanted(op):
             return DONE
-        op.context.step = <uint64_t>self._step
+        op.context.step = <uint64_t>(own_step(self._step, op.every))
         if op.parallel and self._crew.threads > 1 and op.context.size >= THREADS_FROM:
             self._crew.operation = op
             store_release(&self._crew.remaining, self._crew.threads - 1)
@@ -657,15 +681,15 @@ cdef class Driver:
             run_part(op, 0, 1)
         for n in range(op.n_events):
             event = &self._events[op.events[n]]
-            if not scan(event, self._step % event.slots):
+            if not scan(event, own_step(self._step, event.every) % event.slots):
                 return NO_MEMORY
         return DONE
 
     cdef int _sparse_map(self, Operation *op) noexcept nogil:
         cdef Event *event = &self._events[op.event]
-        cdef ptrdiff_t slot = (self._step - op.late + event.slots) % event.slots
+        cdef ptrdiff_t slot = (own_step(self._step, op.every) - op.late + event.slots) % event.slots
         if event.counts[slot] and self._wanted(op):
-            op.context.step = <uint64_t>self._step
+            op.context.step = <uint64_t>(own_step(self._step, op.every))
             op.context.spikes = event.lists[slot]
             op.context.begin, op.context.end = 0, event.counts[slot]
             op.function(op.pointers, &op.context)
@@ -675,14 +699,12 @@ cdef class Driver:
         """What was sent longest ago comes first."""
         cdef Event *event = &self._events[op.event]
         cdef ptrdiff_t n, slot, count
+        cdef int64_t step = own_step(self._step, op.every)
         op.active = False
-        op.context.step = <uint64_t>self._step
+        op.context.step = <uint64_t>step
         for n in range(op.n_delays - 1, -1, -1):
-            if op.delays[n] > self._step:
-                slot = (self._step - op.delays[n]) % event.slots
-                slot += event.slots if slot < 0 else 0
-            else:
-                slot = (self._step - op.delays[n]) % event.slots
+            slot = (step - op.delays[n]) % event.slots
+            slot += event.slots if slot < 0 else 0
             count = event.counts[slot]
             if count == 0:
                 continue
@@ -704,7 +726,7 @@ cdef class Driver:
         row = op.values + <size_t>op.used * op.width * op.itemsize
         if op.kind == RECORD_RATE:
             event = &self._events[op.event]
-            n = self._step % event.slots
+            n = own_step(self._step, op.every) % event.slots
             (<int64_t *>row)[0] = position(event.lists[n], event.counts[n], op.stop) - position(event.lists[n], event.counts[n], op.first)
         elif op.elements == NULL:
             memcpy(row, op.array, op.width * op.itemsize)
@@ -717,13 +739,13 @@ cdef class Driver:
         else:
             for n in range(op.width):
                 row[n] = op.array[op.elements[n]]
-        op.steps[op.used] = self._step
+        op.steps[op.used] = own_step(self._step, op.every)
         op.used += 1
         return DONE
 
     cdef int _record_events(self, Operation *op) noexcept nogil:
         cdef Event *event = &self._events[op.event]
-        cdef ptrdiff_t slot = (self._step - op.late + event.slots) % event.slots, n, k, element, count = event.counts[slot]
+        cdef ptrdiff_t slot = (own_step(self._step, op.every) - op.late + event.slots) % event.slots, n, k, element, count = event.counts[slot]
         cdef const int32_t *spikes = event.lists[slot]
         if count and op.store and op.used + count > op.capacity and not self._grow_events(op, op.used + count):
             return NO_MEMORY
@@ -736,7 +758,7 @@ cdef class Driver:
             if not op.store or (op.selected != NULL and not op.selected[element]):
                 continue
             op.indices[op.used] = <int32_t>element
-            op.steps[op.used] = self._step
+            op.steps[op.used] = own_step(self._step, op.every)
             for k in range(op.n_gathered):
                 memcpy(op.gathered_values[k] + op.used * op.gathered_sizes[k], op.gathered[k] + spikes[n] * op.gathered_sizes[k], op.gathered_sizes[k])
             op.used += 1
@@ -764,8 +786,9 @@ cdef class Driver:
 
     cdef int _table_events(self, Operation *op) noexcept nogil:
         cdef Event *event = &self._events[op.event]
-        cdef ptrdiff_t slot = self._step % event.slots
-        cdef int64_t row = self._step - op.first_step, n, count
+        cdef int64_t step = own_step(self._step, op.every)
+        cdef ptrdiff_t slot = step % event.slots
+        cdef int64_t row = step - op.first_step, n, count
         if event.mask != NULL and op.previous >= 0:
             for n in range(op.offsets[op.previous], op.offsets[op.previous + 1]):
                 event.mask[op.table[n]] = 0
@@ -785,7 +808,7 @@ cdef class Driver:
         return DONE
 
     cdef int _table_values(self, Operation *op) noexcept nogil:
-        cdef int64_t row = self._step - op.first_step
+        cdef int64_t row = own_step(self._step, op.every) - op.first_step
         row = 0 if row < 0 else min(row // op.steps_per_row, op.rows - 1)
         memcpy(op.array, op.values + row * op.itemsize, op.itemsize)
         return DONE
@@ -794,7 +817,10 @@ cdef class Driver:
     def spikes(self, event, late=0):
         """The elements of `event` that fired in the step under way, or in the last one; with `late`, in the step before that."""
         self._idle()
-        return self._list(self._event(event), (self._step if self._position else self._step - 1) - late)
+        cdef int64_t every = self._events[self._event(event)].every
+        if not self._position:
+            return self._list(event, (self._step + every - 1) // every - 1)
+        return self._list(event, self._step // every - (late if self._step % every == 0 else 0))
 
     def rows(self, ptrdiff_t operation):
         """The steps and the rows that `add_record_values` or `add_record_rate` collected so far, as copies."""
@@ -824,11 +850,11 @@ cdef class Driver:
         self._recorder(operation, (RECORD_VALUES, RECORD_RATE, RECORD_EVENTS)).used = 0
 
     def state(self):
-        """The step, and for each event its spikes in the steps before, the latest first: all that a delay can still deliver."""
+        """The tick, and for each event its spikes in its steps before, the latest first: all that a delay can still deliver."""
         self._idle()
         if self._position:
             raise RuntimeError("a step is under way: run it to its end first")
-        history = [[self._list(n, self._step - age) for age in range(1, self._events[n].slots + 1)] for n in range(self._n_events)]
+        history = [[self._list(n, self._begun(n) - age) for age in range(1, self._events[n].slots + 1)] for n in range(self._n_events)]
         return {"step": self._step, "events": history}
 
     def set_state(self, state):
@@ -852,7 +878,7 @@ cdef class Driver:
             for slot in range(event.slots):
                 event.counts[slot] = 0
             for age, spikes in enumerate(lists, 1):
-                slot = (<object>self._step - age) % <object>event.slots
+                slot = (<object>self._begun(n) - age) % <object>event.slots
                 if not reserve(event, slot, len(spikes)):
                     raise MemoryError("no memory for the spikes of a state")
                 if len(spikes):
@@ -860,6 +886,10 @@ cdef class Driver:
                 event.counts[slot] = len(spikes)
 
     # -------------------------------------------------------------------------------------------------------------------------------- private
+    cdef int64_t _begun(self, ptrdiff_t number):
+        """The steps of an event that began before the tick that comes next."""
+        return (self._step + self._events[number].every - 1) // self._events[number].every
+
     cdef int _idle(self) except -1:
         if self._running:
             raise RuntimeError("the driver is running")
@@ -976,7 +1006,7 @@ cdef class Driver:
             return 0
         if self._position:
             raise RuntimeError("a step is under way: run it to its end first")
-        past = [self._list(number, self._step - age) for age in range(1, old + 1)]
+        past = [self._list(number, self._begun(number) - age) for age in range(1, old + 1)]
         event.lists = <int32_t **>self._grow(event.lists, slots, sizeof(void *))
         event.counts = <int64_t *>self._grow(event.counts, slots, sizeof(int64_t))
         event.capacities = <int64_t *>self._grow(event.capacities, slots, sizeof(int64_t))
@@ -985,7 +1015,7 @@ cdef class Driver:
         memset(event.counts, 0, slots * sizeof(int64_t))
         event.slots = slots
         for age, spikes in enumerate(past, 1):
-            self._set_list(number, self._step - age, spikes)
+            self._set_list(number, self._begun(number) - age, spikes)
         return 0
 
     def _list(self, ptrdiff_t number, step):

@@ -14,7 +14,7 @@ from codegen.ir import Extern
 from .groups import Group
 from .monitors import SpikeMonitor, StateMonitor
 from .operations import NetworkOperation
-from .prepare import SPIKE, Prepared
+from .prepare import SPIKE, Prepared, clocks_of
 from .state import VariableOwner
 
 
@@ -48,7 +48,7 @@ class Calls:
         self._prepared, self._engine = prepared, engine
         self.failure: BaseException | None = None
         self._kernel: Extern | None = None
-        self._clocks = list({id(item.clock): item.clock for item in prepared.objects.values()}.values())
+        self._clocks = [(clock, prepared.ticks.of(clock).every) for clock in clocks_of(prepared.objects.values())]
         self._watched = _watched(prepared)
         self._seen: list[int] = []
         self.functions = {kernel.name: self._function(kernel) for kernel in prepared.program.kernels if isinstance(kernel, Extern)}
@@ -61,8 +61,8 @@ class Calls:
             if self.failure is not None:
                 return
             step = self._engine.step
-            for clock in self._clocks:
-                clock.timestep = step
+            for clock, every in self._clocks:
+                clock.timestep = -(-step // every)
             self._kernel = kernel
             try:
                 operation.call()

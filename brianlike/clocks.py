@@ -118,14 +118,16 @@ class Clock:
 
     def set_time(self, t: float) -> None:
         """Go to time `t` (seconds); ValueError unless it is a whole number of steps, within a ten-thousandth of one."""
-        self.timestep = self.whole_steps(t)
+        self._check_whole(t, t)
+        self.timestep = round(t / self._dt)
 
-    def whole_steps(self, t: float) -> int:
-        """Time `t` (seconds) in steps; ValueError unless it is a whole number of them, within a ten-thousandth of one."""
-        step = round(t / self._dt)
-        if abs(step * self._dt - t) > 1e-4 * self._dt:
+    def check_change(self, old: float, t: float) -> None:
+        """ValueError unless time `t` (seconds), in whole steps of `old` seconds, is also a whole number of steps now, within a ten-thousandth of one."""
+        self._check_whole(round(t / old) * old, t)
+
+    def _check_whole(self, time: float, t: float) -> None:
+        if abs(round(t / self._dt) * self._dt - time) > 1e-4 * self._dt:
             raise ValueError(f"time {t:g} s is no multiple of the step of {self.name!r} ({self._dt:g} s); choose a dt that divides it, or a new Network")
-        return step
 
     def same_dt(self, other: Clock) -> bool:
         """Whether both clocks tick together."""

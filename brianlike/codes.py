@@ -70,7 +70,7 @@ class CodeRunner(SimulationObject):
 
     def place(self) -> tuple[object, ...]:
         """Equal as long as the code runs where and when it did."""
-        return id(self), self.when, self.order, self.active
+        return id(self), self.when, self.order, self.active, self.clock.dt_
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} in slot {self.when!r}: {self.code!r}>"
@@ -102,8 +102,6 @@ def run_regularly(
 ) -> CodeRunner:
     """The CodeRunner behind `owner.run_regularly(...)`, added to its `contained_objects`."""
     own = owner.clock if dt is None and clock is None else choose_clock(dt, clock)
-    if not own.same_dt(owner.clock):
-        raise NotImplementedError(f"run_regularly with another dt than that of {owner.name!r} comes in a later version")
     if name is None:
         name = _free(f"{owner.name}_run_regularly", (item.name for item in runners(owner)))
     elif name in {item.name for item in runners(owner)}:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.dataflow import late
+from codegen.dataflow import every, late
 from codegen.emit import cython
 from codegen.expr import DType
 from codegen.ir import Array, Deliver, Extern, Kernel, Map, Record, Role, Table
@@ -103,9 +103,10 @@ class CythonSimulation(Engine):
 
     def _build(self, step: int, steps: int, tables: Mapping[str, np.ndarray]) -> None:
         driver, program = self._driver, self.prepared.program
-        if "clock.dt" in self.arrays:
-            driver.add_clock(float(self.arrays["clock.dt"][0]), self.arrays.get("clock.t"), self.arrays.get("clock.t_in_timesteps"))
-        self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name]) for a in program.arrays if a.role is Role.EVENT}
+        for rate in self.prepared.ticks.rates:
+            driver.add_clock(rate.dt, self.arrays.get(f"{rate.name}.t"), self.arrays.get(f"{rate.name}.t_in_timesteps"), rate.every)
+        events = [a for a in program.arrays if a.role is Role.EVENT]
+        self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name], every=every(program, a.name)) for a in events}
         self._operations: dict[str, int] = {}
         self._recorders: dict[str, Any] = {}
         for kernel in program.kernels:
@@ -119,7 +120,7 @@ class CythonSimulation(Engine):
                 case Table():
                     self._operations[kernel.name] = self._add_table(kernel, step, steps, tables)
                 case Extern():
-                    driver.add_call(self.calls.functions[kernel.name])
+                    driver.add_call(self.calls.functions[kernel.name], every=program.every(kernel))
 
     def _parameters(self, kernel: Map | Deliver) -> tuple[Any, list[np.ndarray]]:
         source = self._sources[kernel.name]
@@ -140,8 +141,9 @@ class CythonSimulation(Engine):
         after = () if kernel.after is None else (self._operations[kernel.after],)
         stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
-            native, arrays, size, events=events, only=only, after=after, stream=stream, late=self._late(kernel, kernel.only), **self._ends(kernel.space)
-        )
+            native, arrays, size, events=events, only=only, after=after, stream=stream, late=self._late(kernel, kernel.only),
+            every=self.prepared.program.every(kernel), **self._ends(kernel.space),
+        )  # fmt: skip
         return number
 
     def _late(self, kernel: Kernel, events: str | None) -> int:
@@ -152,7 +154,7 @@ class CythonSimulation(Engine):
         order, rows, delays = self._rows[kernel.name]
         number: int = self._driver.add_deliver(
             native, arrays, self._events[kernel.events], rows, delays=delays.tolist(), order=order, stream=self.inputs.stream(kernel),
-            **self._ends(kernel.space),
+            every=self.prepared.program.every(kernel), **self._ends(kernel.space),
         )  # fmt: skip
         return number
 
@@ -163,28 +165,31 @@ class CythonSimulation(Engine):
         if array.role is Role.EVENT:
             self._recorders[kernel.name] = monitor
             sources = recorded_range(monitor) if isinstance(monitor, SpikeMonitor) else None
-            number: int = self._driver.add_record_events(self._events[kernel.array], sources=sources, late=self._late(kernel, kernel.array))
+            number: int = self._driver.add_record_events(
+                self._events[kernel.array], sources=sources, late=self._late(kernel, kernel.array), every=self.prepared.program.every(kernel)
+            )
             return number
         elements = np.arange(self._size(array))
         if isinstance(monitor, StateMonitor):
             self._recorders[kernel.name] = (monitor, variable)
             elements = monitor.elements if array.space is not None else elements
-        number = self._driver.add_record_values(self.arrays[kernel.array], elements)
+        number = self._driver.add_record_values(self.arrays[kernel.array], elements, every=self.prepared.program.every(kernel))
         return number
 
     def _add_table(self, kernel: Table, step: int, steps: int, tables: Mapping[str, np.ndarray]) -> int:
-        array = self.prepared.program.array(kernel.array)
+        array, ticks = self.prepared.program.array(kernel.array), self.prepared.program.every(kernel)
+        own, count = self.prepared.own_steps(kernel, step, steps)
         if array.role is not Role.EVENT:
             memory = self.arrays[kernel.array]
-            rows = np.zeros((max(steps, 1), self._size(array)), memory.dtype)
-            rows[:steps] = tables[kernel.name]
-            number: int = self._driver.add_table_values(memory, rows, first_step=step)
+            rows = np.zeros((max(count, 1), self._size(array)), memory.dtype)
+            rows[:count] = tables[kernel.name]
+            number: int = self._driver.add_table_values(memory, rows, first_step=own, every=ticks)
             return number
         if kernel.name in tables:
             offsets, indices = sparse(tables[kernel.name])
         else:
             offsets, indices = events_of(self.prepared, kernel, step, steps)
-        number = self._driver.add_table_events(self._events[kernel.array], offsets, indices, first_step=step)
+        number = self._driver.add_table_events(self._events[kernel.array], offsets, indices, first_step=own, every=ticks)
         return number
 
     def advance(self, steps: int) -> None:

@@ -29,7 +29,7 @@ class Engine(ABC):
     @property
     @abstractmethod
     def step(self) -> int:
-        """The step that comes next, or is under way."""
+        """The tick that comes next, or is under way."""
 
     @abstractmethod
     def set_up(self) -> None:
@@ -37,14 +37,14 @@ class Engine(ABC):
 
     @abstractmethod
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
-        """Make ready for `steps` steps from number `step` on: spikes of inputs, constants computed once, fresh random numbers.
+        """Make ready for `steps` ticks from number `step` on: spikes of inputs, constants computed once, fresh random numbers.
 
         `tables` gives rows of shape (steps, elements) for Table kernels that no object of the network feeds.
         """
 
     @abstractmethod
     def advance(self, steps: int) -> None:
-        """Run that many steps, fewer if `stop` is called. What a user's function raises comes from here, behind the step under way."""
+        """Run that many ticks, fewer if `stop` is called. What a user's function raises comes from here, behind the step under way."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -85,7 +85,7 @@ class Engine(ABC):
 
     @abstractmethod
     def past(self) -> dict[str, np.ndarray]:
-        """The events of the last steps by array name, shape (steps, elements), latest last: what is still to be delivered."""
+        """The events of the last steps (of their clock) by array name, shape (steps, elements), latest last: what is still to be delivered."""
 
     @abstractmethod
     def set_past(self, past: dict[str, np.ndarray]) -> None:
@@ -143,7 +143,9 @@ class NumpySimulation(Engine):
         for kernel in self.prepared.program.kernels:
             if isinstance(kernel, Table):
                 given = (tables or {}).get(kernel.name)
-                self.engine.inputs.tables[kernel.name] = self._table(kernel, step, steps) if given is None else _rows(given, step)
+                self.engine.inputs.tables[kernel.name] = (
+                    self._table(kernel, step, steps) if given is None else _rows(given, self.prepared.own_steps(kernel, step, 0)[0])
+                )
         self.engine.set_up()
 
     @property
@@ -155,6 +157,7 @@ class NumpySimulation(Engine):
 
     def _table(self, kernel: Table, first: int, steps: int) -> Any:
         offsets, indices = events_of(self.prepared, kernel, first, steps)
+        first = self.prepared.own_steps(kernel, first, 0)[0]
         size = self.engine.values[kernel.array].shape[-1]
 
         def row(step: int) -> np.ndarray:
@@ -211,23 +214,22 @@ class NumpySimulation(Engine):
             history[...] = False
 
     def past(self) -> dict[str, np.ndarray]:
-        keep, step = self.engine.keep, self.engine.step
-        order = [(step + n) % keep for n in range(keep)]
-        return {name: values[order] for name, values in self.engine.history.items()}
+        keep, step = self.engine.keep, self.engine.begun
+        return {name: values[[(step(name) + n) % keep for n in range(keep)]] for name, values in self.engine.history.items()}
 
     def set_past(self, past: dict[str, np.ndarray]) -> None:
-        keep, step = self.engine.keep, self.engine.step
+        keep, step = self.engine.keep, self.engine.begun
         for name, values in past.items():
             if name in self.engine.history and values.shape[1:] == self.engine.history[name].shape[1:]:
                 for back in range(1, min(keep, len(values)) + 1):
-                    self.engine.history[name][(step - back) % keep] = values[-back]
+                    self.engine.history[name][(step(name) - back) % keep] = values[-back]
 
 
 def events_of(prepared: Prepared, kernel: Table, first: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """The spikes of an input group in a run: offsets by step, and indices."""
+    """The spikes of an input group in `steps` ticks from `first` on: offsets by step of its clock, and indices."""
     source = prepared.objects[kernel.array.partition(".")[0]]
     assert isinstance(source, InputGroup | SpikeGeneratorGroup)
-    return source.events_by_step(first, steps, source.clock.dt_)
+    return source.events_by_step(*prepared.own_steps(kernel, first, steps), source.clock.dt_)
 
 
 def recorded_range(monitor: SpikeMonitor) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from codegen.dims import UNITS
 from codegen.errors import UnknownNameError
 from codegen.ir import Role
 
+from .clocks import Clock, choose_clock
 from .groups import Group
 from .objects import SimulationObject, choose_name
 from .subgroups import Subgroup
@@ -252,20 +253,19 @@ class StateMonitor(SimulationObject):
         variables: str | Sequence[str] | bool,
         record: object,
         dt: object = None,
-        clock: object = None,
+        clock: Clock | None = None,
         when: str = "start",
         order: int = 0,
         name: str | None = None,
     ):
         if not isinstance(source, Group | Subgroup | Synapses):
             raise TypeError(f"StateMonitor records the variables of a group or of Synapses, not of {type(source).__name__}")
-        if dt is not None or clock is not None:
-            raise NotImplementedError("StateMonitor(dt=...) comes in a later version; it records at every step of its source")
+        own = source.clock if dt is None and clock is None else choose_clock(dt, clock)
         self.source = source
         self.variables = _checked_variables(source, variables)
         self.record = _checked_record(source, record)
         self._clear()
-        self._register(choose_name(name, "statemonitor"), when=when, order=order, clock=source.clock)
+        self._register(choose_name(name, "statemonitor"), when=when, order=order, clock=own)
 
     _collect: Callable[[], None] | None = None  # fetches what a run under way has recorded
 

@@ -19,17 +19,18 @@ from codegen.fuse import DEFAULT_SCHEDULE
 from codegen.ir import Deliver, Map, Propagator, Role
 
 from .build import CompilerUnavailable
-from .clocks import Clock, seconds
+from .clocks import seconds
 from .engines import Engine, NumpySimulation
 from .groups import Group
 from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import caller_namespace
 from .objects import Simulation, SimulationObject
 from .preferences import prefs
-from .prepare import Prepared, blueprint, prepare
+from .prepare import Prepared, blueprint, clocks_of, prepare
 from .progress import Progress, Report, progress_of
 from .summaries import SchedulingSummary, entries_of
 from .synapses import Synapses
+from .ticks import steps_before
 from .units import Quantity
 
 __all__ = ["Network"]
@@ -68,9 +69,10 @@ class Network:
         self.objects: list[SimulationObject] = []
         self.schedule: list[str] = list(DEFAULT_SCHEDULE)
         self._simulation: Simulation | None = Simulation()
-        self._steps = 0
-        self._dt: float | None = None  # the length of each of these steps (None: no run yet)
+        self._t = 0.0  # in seconds, as far as it has been simulated
+        self._clocks: dict[str, float] = {}  # by the name of each object, the step of its clock in the last run
         self._engine: Engine | None = None
+        self._running = False
         self._waiting: dict[str, np.ndarray] | None = None  # what the next engine has to deliver, where no engine holds it
         self._signature: object = None
         self._stopped = False
@@ -114,26 +116,14 @@ class Network:
         return f"Network({', '.join(item.name for item in self.objects)})"
 
     @property
-    def clock(self) -> Clock:
-        """The clock of all objects. Several clocks in one network come in a later version."""
-        clocks = {id(item.clock): item.clock for item in self.objects}
-        different = [c for c in clocks.values() if not c.same_dt(next(iter(clocks.values())))]
-        if different:
-            raise NotImplementedError("objects with different dt in one network come in a later version; give all of them one dt")
-        if not clocks:
-            raise ValueError("the network has no objects")
-        return next(iter(clocks.values()))
-
-    @property
     def t(self) -> Quantity:
-        """Time simulated so far."""
+        """Time simulated so far; during a run, the time of the step under way."""
         return Quantity(self.t_, UNITS["second"])
 
     @property
     def t_(self) -> float:
         """Time simulated so far in seconds, without units."""
-        steps = self._engine.step if self in RUNNING and self._engine is not None else self._steps
-        return 0.0 if self._dt is None else steps * self._dt
+        return self._engine.prepared.ticks.time(self._engine.step) if self._running and self._engine is not None else self._t
 
     # --------------------------------------------------------------------------------------------------------------------------------------- running
     def run(
@@ -150,7 +140,7 @@ class Network:
         Parameters
         ----------
         duration : Quantity
-            In seconds; rounded to whole steps.
+            In seconds. Of each clock, the steps run that begin before the end.
         report : 'tqdm', 'text', 'stdout', 'stderr', callable or None
             A progress bar; a line now and then; or a function of (elapsed time, fraction done, start, duration), called also at the start and the end.
         report_period : Quantity
@@ -165,7 +155,7 @@ class Network:
         Raises
         ------
         ValueError
-            For a negative duration.
+            For a negative duration, or a clock whose dt has changed to one that does not divide the time simulated so far.
         RuntimeError
             If an object has run in another network.
         ModelError
@@ -178,34 +168,36 @@ class Network:
             raise ValueError(f"a run cannot last {duration!r}: the duration must not be negative")
         if not self.objects:
             return
-        clock = self.clock
-        steps = int(np.ceil(length / clock.dt_ - 1e-4))
         names = dict(caller_namespace(level)) if namespace is None else dict(namespace)
         self._check_membership()
-        self._recount(clock)
+        self._recount()
         engine = self._prepare(names)
         for item in self.objects:
             item._simulation = self._simulation
+        ticks, end = engine.prepared.ticks, self._t + length
+        first, last = ticks.count(self._t), ticks.count(end)
+        clocks = [(clock, ticks.of(clock)) for clock in clocks_of(self.objects)]
         self._stopped = False
-        progress = progress_of(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, steps, clock.dt_)
+        progress = progress_of(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, last - first, ticks.length)
         RUNNING.append(self)
         try:
             with _ctrl_c(self.stop):
-                self._advance(engine, steps, progress, bool(profile))
+                self._advance(engine, first, last, progress, bool(profile))
         finally:
             RUNNING.remove(self)
-            self._steps = engine.step
+            self._running = False
+            self._t = end if engine.step >= last else ticks.time(engine.step)
             engine.end()
-            for item in self.objects:
-                item.clock.timestep = self._steps
+            for clock, rate in clocks:
+                clock.timestep = ticks.steps(rate, engine.step)
             progress.close()
         self._check_values(engine.prepared)
 
-    def _advance(self, engine: Engine, steps: int, progress: Progress, profile: bool) -> None:
-        first, end, chunk = self._steps, self._steps + steps, min(steps, 16)
-        engine.begin(first, steps)
+    def _advance(self, engine: Engine, first: int, end: int, progress: Progress, profile: bool) -> None:
+        chunk = min(end - first, 16)
+        engine.begin(first, end - first)
         engine.calls.begin()
-        self._spent = None
+        self._running, self._spent = True, None
         if profile:
             engine.measure(True)
         while engine.step < end and not self._stopped:
@@ -213,7 +205,6 @@ class Network:
             start = time.perf_counter()
             engine.advance(chunk)
             elapsed = max(time.perf_counter() - start, 1e-9)
-            self._steps = engine.step
             progress.update(engine.step - first)
             chunk = max(1, int(chunk * min(4.0, max(0.25, CHUNK_SECONDS / elapsed))))
         if profile:
@@ -226,15 +217,20 @@ class Network:
         if self in RUNNING and self._engine is not None:
             self._engine.stop()
 
-    def _recount(self, clock: Clock) -> None:
-        """Count time, and what is still to be delivered, in steps of the clock: dt may have changed since the last run."""
-        if self._dt is not None and self._dt != clock.dt_:
-            before, now, ratio = self._steps, clock.whole_steps(self.t_), self._dt / clock.dt_
+    def _recount(self) -> None:
+        """Count what is still to be delivered in steps of the clocks as they are now: a dt may have changed since the last run."""
+        changed = [item for item in self.objects if self._clocks.get(item.name, item.clock.dt_) != item.clock.dt_]
+        for item in changed:
+            item.clock.check_change(self._clocks[item.name], self._t)
+        if changed:
             past = self._waiting if self._engine is None else self._engine.past()
-            if past is not None:
-                self._waiting = {name: _recounted(events, before, now, ratio) for name, events in past.items()}
-            self._steps, self._engine = now, None
-        self._dt = clock.dt_
+            lengths = {item.name: (self._clocks[item.name], item.clock.dt_) for item in changed}
+            for name, events in ({} if past is None else past).items():
+                if name.partition(".")[0] in lengths:
+                    old, new = lengths[name.partition(".")[0]]
+                    past = {**(past or {}), name: _recounted(events, steps_before(self._t, old), steps_before(self._t, new), old / new)}
+            self._waiting, self._engine = past, None
+        self._clocks = {item.name: item.clock.dt_ for item in self.objects}
 
     def _prepare(self, names: Mapping[str, object]) -> Engine:
         """The engine for the network as it is now; the last one if only values have changed."""
@@ -248,7 +244,7 @@ class Network:
         prepared = prepare(self.objects, self.schedule, names)
         past = self._waiting if self._engine is None else self._engine.past()
         engine = make_engine(prepared)
-        engine.begin(self._steps, 0)
+        engine.begin(prepared.ticks.count(self._t), 0)
         if past is not None:
             engine.set_past(past)
         self._engine, self._signature, self._waiting = engine, signature, None
@@ -275,7 +271,7 @@ class Network:
 
     def _forget_runs(self) -> None:
         """Begin again at t = 0."""
-        self._steps, self._dt, self._engine, self._waiting, self._signature = 0, None, None, None, None
+        self._t, self._clocks, self._engine, self._waiting, self._signature = 0.0, {}, None, None, None
 
     def _give_away(self) -> object:
         """What the next run needs; the network itself forgets it."""

@@ -41,10 +41,10 @@ class NetworkOperation(SimulationObject):
     >>> G = NeuronGroup(1, 'v : 1')
     >>> def push(t):
     ...     G.v += t/ms
-    >>> net = Network(G, NetworkOperation(push))
-    >>> net.run(0.3*ms)
+    >>> net = Network(G, NetworkOperation(push, dt=1*ms))
+    >>> net.run(4*ms)
     >>> G.v[:]
-    array([0.3])
+    array([6.])
     """
 
     def __init__(

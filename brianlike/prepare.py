@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,8 @@ from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.resolve import unit_external
 
-from .codes import places, runners, with_codes
+from .clocks import Clock
+from .codes import CodeRunner, places, runners, with_codes
 from .expressions import Resolved, external_variable, refuse_noise, resolve_model
 from .groups import Group
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
@@ -29,6 +30,7 @@ from .simulate import Connection, Inputs
 from .state import VariableOwner
 from .subgroups import Subgroup
 from .synapses import Synapses
+from .ticks import Ticks, common_ticks
 
 SPIKE = "_spike"
 
@@ -41,6 +43,7 @@ class Prepared:
     objects: dict[str, SimulationObject]
     compiled: dict[str, Compiled]
     resolved: dict[str, Resolved]
+    ticks: Ticks
 
     def read_constants(self, namespace: Mapping[str, object]) -> bool:
         """Take the constants' values from the namespaces as they are now; False where one has another unit or type, or none: then compile anew."""
@@ -54,6 +57,12 @@ class Prepared:
             fresh[name] = replace(resolved, values={**resolved.values, **{constant: value for constant, (value, _) in found.items()}})
         self.resolved = fresh
         return True
+
+    def own_steps(self, kernel: Kernel, tick: int, ticks: int) -> tuple[int, int]:
+        """The first step of a kernel's clock from `tick` on, and how many begin within `ticks` ticks."""
+        every = self.program.every(kernel)
+        first = -(-tick // every)
+        return first, -(-(tick + ticks) // every) - first
 
     def inputs(self, seed: int = 0, epoch: int = 0) -> Inputs:
         """The arrays of the objects themselves (a run changes them in place), and their connections."""
@@ -72,10 +81,9 @@ class Prepared:
 
     def _values(self, name: str, role: Role) -> np.ndarray | None:
         owner, _, variable = name.partition(".")
-        if owner == "clock":
-            clock = next(iter(self.objects.values())).clock
-            start = {"t": clock.t_, "dt": clock.dt_, "t_in_timesteps": clock.timestep}[variable]
-            return np.array([start])
+        rate = next((rate for rate in self.ticks.rates if rate.name == owner), None)
+        if rate is not None:  # the engine sets the time
+            return np.array([{"t": 0.0, "dt": rate.dt, "t_in_timesteps": 0}[variable]])
         item = self.objects.get(owner)
         if role is Role.EXTERNAL:
             return np.array([self.resolved[owner].values[variable]])
@@ -103,6 +111,21 @@ def _parts(synapses: Synapses) -> frozenset[Index]:
     return frozenset(index for index, group in sides if isinstance(group, Subgroup))
 
 
+def clocks_of(objects: Iterable[SimulationObject]) -> list[Clock]:
+    """The clocks of objects and of the code that they run, each once."""
+    found = {id(clock): clock for item in objects for clock in (item.clock, *(runner.clock for runner in _runners(item)))}
+    return list(found.values())
+
+
+def _runners(item: SimulationObject) -> list[CodeRunner]:
+    return runners(item) if isinstance(item, VariableOwner) else []
+
+
+def _code_clocks(owner: VariableOwner, name_of: Callable[[Clock], str]) -> dict[str, str]:
+    """The clock of each Step that the code of an object becomes."""
+    return {step: name_of(runner.clock) for runner in runners(owner) for step in (runner.name, f"{runner.name}_shared")}
+
+
 def _by_need(synapses: Sequence[Synapses]) -> list[Synapses]:
     """Synapses that are the source or target of others come before these."""
     waiting, found = list(synapses), []
@@ -128,36 +151,45 @@ def prepare(
     `detach` tells which resets keep their gradient, `extra` adds kernels (the inputs and records of a module), `margins` names the groups whose distance
     to threshold is kept in the variable `_margin`.
     """
+    objects = list(objects)
     present = {item.name: item for item in objects if item.active or isinstance(item, Group | Synapses)}
+    ticks = common_ticks(clocks_of(objects), present)
+
+    def name_of(clock: Clock) -> str:
+        return ticks.of(clock).name
+
     compiled: dict[str, Compiled] = {}
     resolved: dict[str, Resolved] = {}
     groups = [item for item in present.values() if isinstance(item, Group)]
     synapses = _by_need([item for item in present.values() if isinstance(item, Synapses)])
     for group in groups:
         resolved[group.name] = _with_events(group, resolve_model(with_codes(group, group.model), group.namespace, namespace))
-        compiled[group.name] = compile_model(resolved[group.name].model, _group_options(group, detach))
+        options = replace(_group_options(group, detach), clock=name_of(group.clock), clocks=_code_clocks(group, name_of))
+        compiled[group.name] = compile_model(resolved[group.name].model, options)
     for one in synapses:
         for pathway in one.pathways.values():
             _check_spikes(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled)
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
         linked = replace(with_codes(one, one.model), pre=source.core.variables, post=target.core.variables)
         resolved[one.name] = resolve_model(linked, one.namespace, namespace)
-        compiled[one.name] = compile_model(relative(resolved[one.name].model, _parts(one)), _synapse_options(one, detach), source, target)
+        clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}
+        options = replace(_synapse_options(one, detach), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
+        compiled[one.name] = compile_model(relative(resolved[one.name].model, _parts(one)), options, source, target)
     parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
     kernels = [*extra]
     fed = {k.array for k in extra if isinstance(k, Table)}
     for item in present.values():
         if isinstance(item, InputGroup | SpikeGeneratorGroup) and item.active and f"{item.name}.{SPIKE}" not in fed:
-            kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order))
+            kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order, clock=name_of(item.clock)))
         elif isinstance(item, SpikeMonitor) and monitors:
             _check_spikes(item.source, repr(item.name), compiled)
-            kernels.append(Record(item.name, f"{item.source._whole.name}.{SPIKE}", item.when, item.order))
+            kernels.append(Record(item.name, f"{item.source._whole.name}.{SPIKE}", item.when, item.order, name_of(item.source.clock)))
         elif isinstance(item, StateMonitor) and monitors:
-            kernels += _state_records(item, parts, compiled)
+            kernels += _state_records(item, parts, compiled, name_of(item.clock))
         elif isinstance(item, NetworkOperation):
-            kernels.append(Extern(item.name, item.when, item.order))
-    program = compile_program(list(parts.values()), kernels, schedule)
-    return Prepared(program, present, compiled, resolved)
+            kernels.append(Extern(item.name, item.when, item.order, clock=name_of(item.clock)))
+    program = compile_program(list(parts.values()), kernels, schedule, ticks.table)
+    return Prepared(program, present, compiled, resolved, ticks)
 
 
 def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> tuple[object, ...]:
@@ -240,7 +272,7 @@ def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
     )
 
 
-def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapping[str, Compiled]) -> list[Kernel]:
+def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapping[str, Compiled], clock: str) -> list[Kernel]:
     """One record a variable; a subexpression is computed into an array of its own first."""
     source = monitor.source._whole.name
     model = compiled[source].model
@@ -258,7 +290,7 @@ def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapp
             step = Step(f"record_{monitor.name}_{name}", monitor.when, monitor.order, (Let("value", inner[name], dtype),), (Result(access, "value"),))
             core = replace(part.model, variables=(*part.model.variables, variable))
             ties = {**(part.ties or {}), step.name: f"{monitor.name}_{name}"}  # with the record, and before it
-            parts[source] = replace(part, model=core, steps=(*part.steps, step), ties=ties)
+            parts[source] = replace(part, model=core, steps=(*part.steps, step), ties=ties, clocks={**(part.clocks or {}), step.name: clock})
             array = f"{source}.{hidden}"
-        records.append(Record(f"{monitor.name}.{name}", array, monitor.when, monitor.order))
+        records.append(Record(f"{monitor.name}.{name}", array, monitor.when, monitor.order, clock))
     return records

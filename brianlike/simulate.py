@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.dataflow import constant_in_run, late
+from codegen.dataflow import constant_in_run, every, late
 from codegen.emit import python
 from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
@@ -48,8 +48,8 @@ class Inputs:
     values : the array behind each name; engines write into them.
     sizes : number of elements of each space.
     connections : the synapses of each Synapses object.
-    tables : for each Table kernel, a function of the step that gives its row.
-    recorders : for each Record kernel, a function of the step and the array's values.
+    tables : for each Table kernel, a function of the step of its clock that gives its row.
+    recorders : for each Record kernel, a function of the step of its clock and the array's values.
     calls : for each Extern kernel, the function; it must not raise.
     streams : ordinal of each object, which keeps its random numbers apart from those of the others.
     """
@@ -93,6 +93,8 @@ class NumpyEngine:
         self._delivered: dict[str, bool] = {}
         self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._events = [a.name for a in program.arrays if a.role is Role.EVENT]
+        self._every = {name: every(program, name) for name in self._events}
+        self._clocks = program.clocks
         self._prepare(keep)
 
     # ------------------------------------------------------------------------------------------------------------------------------------- set-up
@@ -147,15 +149,24 @@ class NumpyEngine:
         """Advance by `steps` steps (fewer if `stop` is called), or go back as many for a backward Program."""
         self._stop = False
         with np.errstate(all="ignore"):
+            end = self.step + steps
             for _ in range(steps):
-                if self._stop:
+                if self._stop or (self.step >= end and not self.program.reverse):
                     return
                 if self.program.reverse:
                     self.step -= 1
                     self.one_step()
                 else:
                     self.one_step()
-                    self.step += 1
+                    self.step = min(end, self._following(self.step + 1))
+
+    def begun(self, events: str) -> int:
+        """The steps, of the clock of these events, that began before the tick that comes next."""
+        return -(-self.step // self._every[events])
+
+    def _following(self, tick: int) -> int:
+        """The first tick from this one on at which a clock begins a step."""
+        return min(-(-tick // ticks) * ticks for _, ticks in self._clocks)
 
     def stop(self) -> None:
         """Let `run` end with the step under way."""
@@ -170,6 +181,8 @@ class NumpyEngine:
             for name in self.history:
                 self.values[name] = self.history[name][self.step]
         for kernel in self.program.kernels:
+            if self.step % self.program.every(kernel):
+                continue
             self._keep_tape(kernel)
             began = time.perf_counter()
             self._run_kernel(kernel)
@@ -177,12 +190,15 @@ class NumpyEngine:
                 self.spent[kernel.name] += time.perf_counter() - began
         if self._forward is None:
             for name in self._events:
-                self.history[name][self.step % self.keep] = self.values[name]
+                if self.step % self._every[name] == 0:
+                    self.history[name][self.step // self._every[name] % self.keep] = self.values[name]
 
     def _set_clock(self) -> None:
-        if "clock.dt" in self.values:
-            self.values.setdefault("clock.t", np.zeros(1))[...] = self.step * self.values["clock.dt"]
-        self.values.setdefault("clock.t_in_timesteps", np.zeros(1, np.int64))[...] = self.step
+        for clock, ticks in self._clocks:
+            number = -(-self.step // ticks)
+            if f"{clock}.dt" in self.values:
+                self.values.setdefault(f"{clock}.t", np.zeros(1))[...] = number * self.values[f"{clock}.dt"]
+            self.values.setdefault(f"{clock}.t_in_timesteps", np.zeros(1, np.int64))[...] = number
 
     def _keep_tape(self, kernel: Kernel) -> None:
         for pair, kept in self.tape.items():
@@ -197,15 +213,19 @@ class NumpyEngine:
             case Deliver():
                 self._delivered[kernel.name] = self._deliver(kernel)
             case Record():
-                self.inputs.recorders[kernel.name](self.step, self.values[kernel.array])
+                self.inputs.recorders[kernel.name](self._own_step(kernel), self.values[kernel.array])
             case Table():
-                row = self.inputs.tables[kernel.name](self.step)
+                row = self.inputs.tables[kernel.name](self._own_step(kernel))
                 if kernel.add:
                     self.values[kernel.array] += row
                 else:
                     self.values[kernel.array][...] = row
             case Extern():
                 self.inputs.calls[kernel.name]()
+
+    def _own_step(self, kernel: Kernel) -> int:
+        """The number of the step of the kernel's clock."""
+        return self.step // self.program.every(kernel)
 
     def _map(self, kernel: Map) -> None:
         arguments: list[Any] = [self._past(load, kernel) if load.delayed else self._whole(load, kernel.space) for load in kernel.loads]
@@ -257,7 +277,7 @@ class NumpyEngine:
         target += value.sum(axis=tuple(range(value.ndim - target.ndim))) if np.ndim(value) > target.ndim else value
 
     def _draw(self, line: Draw, kernel: Map | Deliver, elements: np.ndarray) -> np.ndarray | Callable[..., np.ndarray]:
-        return drawn(line, self.inputs.seed, self.inputs.epoch, self.step, elements, self.inputs.stream(kernel))
+        return drawn(line, self.inputs.seed, self.inputs.epoch, self._own_step(kernel), elements, self.inputs.stream(kernel))
 
     # ------------------------------------------------------------------------------------------------------------------------------------- delivery
     def arriving(self, kernel: Deliver) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -266,7 +286,7 @@ class NumpyEngine:
         parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for place in range(len(delays) - 1, -1, -1):
             delay = int(delays[place])
-            events = self.values[kernel.events] if delay == 0 else self.history[kernel.events][(self.step - delay) % self.keep]
+            events = self.values[kernel.events] if delay == 0 else self.history[kernel.events][(self._own_step(kernel) - delay) % self.keep]
             flat = events.reshape(-1, events.shape[-1])
             batch, sources = np.nonzero(flat)
             first, last = rows[sources * len(delays) + place], rows[sources * len(delays) + place + 1]

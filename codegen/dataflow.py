@@ -62,6 +62,13 @@ def constant_in_run(program: Program) -> frozenset[str]:
     )
 
 
+def every(program: Program, events: str) -> int:
+    """How many ticks lie between two steps of what finds these events, or else of what delivers them."""
+    finders = [kernel for kernel in program.kernels if not isinstance(kernel, Extern) and events in writes(kernel)]
+    readers = [kernel for kernel in program.kernels if not isinstance(kernel, Extern) and events in reads(kernel)]
+    return next((program.every(kernel) for kernel in (*finders, *readers)), 1)
+
+
 def late(program: Program, kernel: Kernel, events: str) -> int:
     """1 if the kernel comes before the step has found these events, so that it sees those of the step before; else 0."""
     found = [n for n, other in enumerate(program.kernels) if events in writes(other)]

@@ -37,7 +37,8 @@ class Part:
     """One object of the network, ready to be placed in it.
 
     `pre` and `post` name the connected groups; `delayed` the pathways with delays. By the Step's name, `slots` and `orders` override slot and order
-    (the Part's own included), and `ties` the name that orders Steps of one slot and order (the object's and the Step's).
+    (the Part's own included), `ties` the name that orders Steps of one slot and order (the object's and the Step's), and `clocks` the clock on which a Step
+    runs. `clock` is the object's: its texts see the time of that.
     """
 
     name: str
@@ -50,9 +51,16 @@ class Part:
     slots: Mapping[str, str] | None = None
     orders: Mapping[str, int] | None = None
     ties: Mapping[str, str] | None = None
+    clock: str = "clock"
+    clocks: Mapping[str, str] | None = None
 
 
-def assemble(parts: Sequence[Part], extra: Sequence[Kernel] = (), schedule: Sequence[str] = DEFAULT_SCHEDULE) -> Program:
+def assemble(
+    parts: Sequence[Part],
+    extra: Sequence[Kernel] = (),
+    schedule: Sequence[str] = DEFAULT_SCHEDULE,
+    clocks: tuple[tuple[str, int], ...] = (("clock", 1),),
+) -> Program:
     """`Steps -> Program`: every Step bound to arrays and put in its place in the schedule; `extra` are the records and tables of the network."""
     models = {part.name: part.model for part in parts}
     arrays: dict[str, Array] = {}
@@ -68,12 +76,13 @@ def assemble(parts: Sequence[Part], extra: Sequence[Kernel] = (), schedule: Sequ
             bound, new = _bind(part, models, step)
             arrays |= {a.name: a for a in new}
             tie = (part.ties or {}).get(step.name, f"{part.name}_{step.name}")
-            kernels += [((*_slot(kernel, schedule), tie), kernel) for kernel in bound]
+            clock = (part.clocks or {}).get(step.name, part.clock)
+            kernels += [((*_slot(kernel, schedule), tie), replace(kernel, clock=clock)) for kernel in bound]
     kernels += [((*_slot(kernel, schedule), kernel.name.replace(".", "_")), kernel) for kernel in extra]
     kernels.sort(key=lambda item: item[0])  # stable: the kernels of one Step stay in their order
     used = _used(kernel for _, kernel in kernels)
     kept = tuple(a for a in arrays.values() if a.name in used or a.role is Role.CLOCK)
-    return Program(kept, (), tuple(_reaching(optimize_kernel(k), kept) for _, k in kernels))
+    return Program(kept, (), tuple(_reaching(optimize_kernel(k), kept) for _, k in kernels), clocks=clocks)
 
 
 def _reaching(kernel: Kernel, arrays: Sequence[Array]) -> Kernel:
@@ -96,16 +105,16 @@ def _slot(kernel: Kernel, schedule: Sequence[str]) -> tuple[int, int]:
 
 
 def declare(part: Part, variable: Variable) -> Array:
-    """The array behind a variable of an object; all objects share the clock's, and a table has a space of its own."""
-    name = array_name(part.name, variable)
+    """The array behind a variable of an object; all objects of one clock share the clock's, and a table has a space of its own."""
+    name = array_name(part.name, variable, part.clock)
     shared = variable.shared or variable.role in (Role.EXTERNAL, Role.CLOCK)
     space = None if shared else name if variable.role is Role.TABLE else name.partition(".")[0]
     return Array(name, space, variable.role, variable.dtype, variable.dimensions)
 
 
-def array_name(owner: str, variable: Variable) -> str:
+def array_name(owner: str, variable: Variable, clock: str = "clock") -> str:
     """What the array behind a variable of `owner` is called."""
-    return variable.array or f"{'clock' if variable.role is Role.CLOCK else owner}.{variable.name}"
+    return variable.array or f"{clock if variable.role is Role.CLOCK else owner}.{variable.name}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- binding Steps to arrays
@@ -129,7 +138,7 @@ class _Binder:
         _, owner, variable = self.owner(access)
         shared = variable.shared or variable.role in (Role.EXTERNAL, Role.CLOCK)
         index = Index.SHARED if shared else Index.SELF if access.index is self.over else access.index
-        return array_name(owner, variable), index, variable.dtype
+        return array_name(owner, variable, self.part.clock), index, variable.dtype
 
     def load(self, access: Access) -> Name:
         if access not in self.loads:
@@ -241,7 +250,7 @@ def _partner(kernels: Sequence[Kernel], kernel: Kernel) -> int | None:
     touched, written = reads(kernel), writes(kernel)
     for place in range(len(kernels) - 1, -1, -1):
         other = kernels[place]
-        if isinstance(other, Map) and other.space == kernel.space and not other.only and not other.after:
+        if isinstance(other, Map) and (other.space, other.clock) == (kernel.space, kernel.clock) and not other.only and not other.after:
             return place if elementwise(other, kernel) else None
         if touched & writes(other) or written & (reads(other) | writes(other)):
             return None
@@ -282,7 +291,8 @@ def merge(first: Map, second: Map) -> Map:
         target = renamed.get(Name(store.name), Name(store.name))
         assert isinstance(target, Name)
         stores[store.array] = replace(store, name=target.name)
-    merged = Map(f"{first.name}+{second.name.split('.')[-1]}", first.space, tuple(new_loads), tuple(body), tuple(stores.values()), first.slot, first.order)
+    name = f"{first.name}+{second.name.split('.')[-1]}"
+    merged = replace(first, name=name, loads=tuple(new_loads), body=tuple(body), stores=tuple(stores.values()))
     result = optimize(merged)
     assert isinstance(result, Map)
     return result

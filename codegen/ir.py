@@ -408,6 +408,7 @@ class Map:
     order: int = 0
     only: str | None = None
     after: str | None = None
+    clock: str = "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +430,7 @@ class Deliver:
     sequential: bool = False
     slot: str = ""
     order: int = 0
+    clock: str = "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +441,7 @@ class Record:
     array: str
     slot: str = ""
     order: int = 0
+    clock: str = "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +453,7 @@ class Table:
     add: bool = False
     slot: str = ""
     order: int = 0
+    clock: str = "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +465,7 @@ class Extern:
     order: int = 0
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    clock: str = "clock"
 
 
 Kernel = Map | Deliver | Record | Table | Extern
@@ -470,6 +475,8 @@ Kernel = Map | Deliver | Record | Table | Extern
 class Program:
     """A network: arrays, what is computed once (`setup`), what every step computes (`kernels`, in order).
 
+    Time is counted in ticks, the greatest common step of all clocks: `clocks` tells how many ticks a step of each takes, and a kernel runs when a step
+    of its clock begins.
     `reverse`: steps run from the last to the first. `tape` lists the (kernel, array) pairs whose values the forward Program keeps: the value the array
     has just before that kernel runs.
     """
@@ -479,6 +486,11 @@ class Program:
     kernels: tuple[Kernel, ...]
     reverse: bool = False
     tape: tuple[tuple[str, str], ...] = ()
+    clocks: tuple[tuple[str, int], ...] = (("clock", 1),)
+
+    def every(self, kernel: Kernel) -> int:
+        """How many ticks lie between two runs of a kernel."""
+        return dict(self.clocks).get(kernel.clock, 1)
 
     def array(self, name: str) -> Array:
         for array in self.arrays:
@@ -488,10 +500,12 @@ class Program:
 
     def __str__(self) -> str:
         rows = ["program (backwards in time)" if self.reverse else "program"]
+        rows += [f"  {name} every {every} ticks" for name, every in self.clocks if len(self.clocks) > 1]
         rows += [f"  array {a.name} [{a.space or 'shared'}] {a.dtype.value} {a.role.value}" for a in self.arrays]
         for title, kernels in (("setup", self.setup), ("step", self.kernels)):
             for kernel in kernels:
-                rows += [f"  {title} {line}" if n == 0 else f"    {line}" for n, line in enumerate(show_kernel(kernel))]
+                mark = f"  [{kernel.clock}]" if len(self.clocks) > 1 and title == "step" else ""
+                rows += [f"  {title} {line}{mark}" if n == 0 else f"    {line}" for n, line in enumerate(show_kernel(kernel))]
         rows += [f"  keep {array} before {kernel}" for kernel, array in self.tape]
         return "\n".join(rows)
 

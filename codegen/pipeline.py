@@ -25,7 +25,8 @@ class Options:
     pre, post : names of the connected groups (synapses only).
     delayed : names of the pathways with delays.
     order : the object's place among those of one slot.
-    slots, orders, ties : slot, order and name in the order of the schedule of single Steps, by the Step's name.
+    clock : the object's clock, by its name in the Program.
+    slots, orders, ties, clocks : slot, order, name in the order of the schedule, and clock of single Steps, by the Step's name.
     """
 
     method: Methods = DEFAULT_METHODS
@@ -37,6 +38,8 @@ class Options:
     slots: Mapping[str, str] | None = None
     orders: Mapping[str, int] | None = None
     ties: Mapping[str, str] | None = None
+    clock: str = "clock"
+    clocks: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def compile_model(model: Model, options: Options, pre: Compiled | None = None, p
     core = with_events(desugar(model, _inner(pre), _inner(post)))
     one_group = options.pre is not None and options.pre == options.post
     lowered = lower(core, options.method, options.detach, one_group)
-    places = (options.order, options.slots, options.orders, options.ties)
+    places = (options.order, options.slots, options.orders, options.ties, options.clock, options.clocks)
     part = Part(model.name, core, lowered.steps, options.pre, options.post, options.delayed, *places)
     return Compiled(model, core, part, lowered.method)
 
@@ -65,6 +68,11 @@ def _inner(group: Compiled | None) -> dict[str, Expr]:
     return {} if group is None else subexpressions(group.model)
 
 
-def compile_program(parts: Sequence[Part], extra: Sequence[Kernel] = (), schedule: Sequence[str] = DEFAULT_SCHEDULE) -> Program:
+def compile_program(
+    parts: Sequence[Part],
+    extra: Sequence[Kernel] = (),
+    schedule: Sequence[str] = DEFAULT_SCHEDULE,
+    clocks: tuple[tuple[str, int], ...] = (("clock", 1),),
+) -> Program:
     """`Parts -> Program`: scheduled, fused, and with everything that no step changes moved to the set-up."""
-    return hoist(fuse(assemble(parts, extra, schedule)))
+    return hoist(fuse(assemble(parts, extra, schedule, clocks)))

@@ -161,7 +161,7 @@ def test_docstring_examples(name):
 # ----------------------------------------------------------------------------------------------------------------------------------------------- layers
 LAYERS = """
 _unit_text _unit_functions _quantity units unit_safe unit_constants lazy plot_units pylab_names numpy_ preference_table preferences logger comparing
-clocks objects seeding randomness namespaces build expressions codestrings equations
+clocks ticks objects seeding randomness namespaces build expressions codestrings equations
 views importexport state connect codes subgroups groups inputs operations synapses monitors simulate prepare calls engines drive progress summaries
 network magic explain times devices compatibility later only aliases
 plots datasets

@@ -149,7 +149,6 @@ def test_state_monitor_refuses(G: NeuronGroup) -> None:
         (TypeError, "record takes True, False or indices, not text", lambda: StateMonitor(G, "v", "i > 2")),
         (NotImplementedError, "recording 'lastspike' comes in a later version", lambda: StateMonitor(paused, "lastspike", True)),
         (ValueError, "'N' cannot be recorded: monitors have an attribute of that name", lambda: StateMonitor(G, "N", True)),
-        (NotImplementedError, "StateMonitor(dt=...) comes in a later version", lambda: StateMonitor(G, "v", True, dt=1 * ms)),
         (AttributeError, "'mon' has no record or attribute 'w'; it records v", lambda: monitor.w),
         (ValueError, "'mon' records v, not x", lambda: monitor.append(np.zeros(1), {"x": np.zeros((1, 4))})),
         (ValueError, "'mon' needs v of shape (1, 4), not (4, 1)", lambda: monitor.append(np.zeros(1), {"v": np.zeros((4, 1))})),

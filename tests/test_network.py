@@ -487,11 +487,6 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "two of one name": (
         lambda: Network(ramp(name="a"), ramp(name="a")), ValueError, "two objects of a network cannot both be called 'a'; give one of them another name="),
     "not an object": (lambda: Network(3), TypeError, "a network holds groups, synapses and monitors (or lists of them), not 3"),
-    "two steps": (
-        lambda: Network(ramp(dt=1 * ms), ramp()).run(1 * ms),
-        NotImplementedError,
-        "objects with different dt in one network come in a later version; give all of them one dt",
-    ),
     "two precisions": (
         lambda: Network(ramp(dtype=np.float32), ramp()).run(1 * ms),
         TypeError,

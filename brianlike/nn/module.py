@@ -18,6 +18,7 @@ from codegen.expr import DType
 from codegen.force import force_events
 from codegen.ir import Kernel, Record, Role, Table
 
+from ..clocks import Clock
 from ..codes import with_codes
 from ..groups import Group
 from ..inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
@@ -102,7 +103,7 @@ class NetworkModule(nn.Module):
         self._objects = [item for item in network.objects if not isinstance(item, SpikeMonitor | StateMonitor)]
         self._gradient, self.batch_first = gradient, batch_first
         self._schedule = list(network.schedule)
-        self._clock = network.clock
+        self._clock = _common_clock(self._objects)
         self._specs = dict(record)
         self._names = dict(caller_namespace()) if namespace is None else dict(namespace)
         self._refuse()
@@ -480,6 +481,18 @@ def _stable(text: str, objects: Sequence[SimulationObject]) -> str:
     for n, item in enumerate(objects):
         text = text.replace(f"'{item.name}'", f"'object{n}'")
     return text
+
+
+def _common_clock(objects: Sequence[SimulationObject]) -> Clock:
+    """The one clock of all objects; an error names two that differ."""
+    if not objects:
+        raise ValueError("a module needs a network with objects")
+    first = objects[0]
+    for item in objects:
+        if not item.clock.same_dt(first.clock):
+            message = f"a module has one clock, but {first.name} has dt = {first.clock.dt!r} and {item.name} has dt = {item.clock.dt!r}"
+            raise UnsupportedError(message, None, "Give all of them one dt.")
+    return first.clock
 
 
 def _inputs(objects: Sequence[SimulationObject]) -> dict[str, tuple[str, int, bool]]:
