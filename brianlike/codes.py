@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from codegen.expr import Expr
 from codegen.ir import Code, Model
@@ -15,6 +16,8 @@ from .objects import SimulationObject, choose_name
 from .state import VariableOwner
 
 __all__ = ["CodeRunner"]
+
+STORED = "subexpression_update"  # the code that stores what is constant over dt
 
 
 class CodeRunner(SimulationObject):
@@ -76,9 +79,51 @@ class CodeRunner(SimulationObject):
         return f"<{type(self).__name__} {self.name!r} in slot {self.when!r}: {self.code!r}>"
 
 
+class SummedUpdater:
+    """What sums a variable of the synapses into one of their neurons, in every step: `S.summed_updaters['x_post']`.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the schedule, such as `synapses_summed_variable_x_post`.
+    target : group
+        The group whose variable gets the sum.
+    when, order : str, int
+        Slot of the schedule, and place in it: before the target's equations.
+    active : bool
+    """
+
+    def __init__(self, name: str, step: str, variable: str, target: Any):
+        self.name, self.step, self.variable, self.target = name, step, variable, target
+        self.when, self.order, self.active = "groups", target.order - 1, True
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the target."""
+        clock: Clock = self.target.clock
+        return clock
+
+    @property
+    def steps(self) -> tuple[str, str]:
+        """The Steps it consists of."""
+        return f"{self.step}_zero", self.step
+
+    def place(self) -> tuple[object, ...]:
+        """Equal as long as it runs where and when it did."""
+        return self.name, self.when, self.order, self.active
+
+    def __repr__(self) -> str:
+        return f"<SummedUpdater {self.name!r}>"
+
+
 def runners(owner: VariableOwner) -> list[CodeRunner]:
     """The code that a group runs besides its equations."""
     return [item for item in getattr(owner, "contained_objects", ()) if isinstance(item, CodeRunner)]
+
+
+def summed_updaters(owner: VariableOwner) -> list[SummedUpdater]:
+    """What sums variables of Synapses into their neurons."""
+    return list(getattr(owner, "summed_updaters", {}).values())
 
 
 def with_codes(owner: VariableOwner, model: Model) -> Model:
@@ -90,10 +135,13 @@ def places(owner: VariableOwner) -> tuple[dict[str, str], dict[str, int], dict[s
     """Slot, order and tie of each Step that a group's code becomes, by its name."""
     slots: dict[str, str] = {}
     orders: dict[str, int] = {}
-    ties: dict[str, str] = {}
+    ties = dict.fromkeys((STORED, f"{STORED}_shared"), f"{owner.name}_{STORED}")
     for runner in runners(owner):
         for step in (runner.name, f"{runner.name}_shared"):
             slots[step], orders[step], ties[step] = runner.when, runner.order, runner.name
+    for updater in summed_updaters(owner):
+        for step in updater.steps:
+            slots[step], orders[step], ties[step] = updater.when, updater.order, updater.name
     return slots, orders, ties
 
 

@@ -18,7 +18,7 @@ from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.resolve import unit_external
 
 from .clocks import Clock
-from .codes import CodeRunner, places, runners, with_codes
+from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes
 from .expressions import Resolved, external_variable, refuse_noise, resolve_model
 from .groups import Group
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
@@ -89,8 +89,6 @@ class Prepared:
             return np.array([self.resolved[owner].values[variable]])
         if isinstance(item, Synapses) and variable.endswith(".delay"):
             return np.ascontiguousarray(np.broadcast_to(item.delay_steps(variable[: -len(".delay")]), (len(item),)), dtype=np.int32)
-        if isinstance(item, Synapses):
-            item.keep_count(variable)
         if isinstance(item, Group | Synapses) and variable in item.state:
             return item.state[variable]
         return None
@@ -125,7 +123,8 @@ def _runners(item: SimulationObject) -> list[CodeRunner]:
 
 def _code_clocks(owner: VariableOwner, name_of: Callable[[Clock], str]) -> dict[str, str]:
     """The clock of each Step that the code of an object becomes."""
-    return {step: name_of(runner.clock) for runner in runners(owner) for step in (runner.name, f"{runner.name}_shared")}
+    found = {step: name_of(runner.clock) for runner in runners(owner) for step in (runner.name, f"{runner.name}_shared")}
+    return found | {step: name_of(updater.clock) for updater in summed_updaters(owner) for step in updater.steps}
 
 
 def _by_need(synapses: Sequence[Synapses]) -> list[Synapses]:
@@ -172,11 +171,13 @@ def prepare(
         for pathway in one.pathways.values():
             _check_spikes(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled)
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
-        linked = replace(with_codes(one, one.model), pre=source.core.variables, post=target.core.variables)
+        summed = tuple(replace(s, neurons=_neurons(one, str(s.target))) for s in one.model.summed)
+        linked = replace(with_codes(one, one.model), pre=source.core.variables, post=target.core.variables, summed=summed)
         resolved[one.name] = resolve_model(linked, one.namespace, namespace)
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}
         options = replace(_synapse_options(one, detach), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
         compiled[one.name] = compile_model(relative(resolved[one.name].model, _parts(one)), options, source, target)
+    _check_one_sum(synapses)
     parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
     kernels = [*extra]
     fed = {k.array for k in extra if isinstance(k, Table)}
@@ -194,6 +195,26 @@ def prepare(
     return Prepared(program, present, compiled, resolved, ticks)
 
 
+def _neurons(synapses: Synapses, target: str) -> tuple[int, int] | None:
+    """The first neuron and the last + 1 that a summed variable belongs to, where they are part of a group."""
+    group = synapses.summed_updaters[target].target
+    return None if group._whole is group else (group._first, group._first + len(group))
+
+
+def _check_one_sum(synapses: Iterable[Synapses]) -> None:
+    """Refuse two sums into one variable of one neuron: each begins at zero, so that the last would win."""
+    found: list[tuple[SummedUpdater, range]] = []
+    for one in synapses:
+        for updater in summed_updaters(one):
+            group = updater.target
+            place = range(group._first, group._first + len(group))
+            for other, taken in found:
+                if other.target._whole is group._whole and other.variable == updater.variable and max(place[0], taken[0]) <= min(place[-1], taken[-1]):
+                    text = f"{other.name!r} and {updater.name!r} both sum into {group.name}.{updater.variable}"
+                    raise NotImplementedError(f"{text}; give the group one variable for each, and add them in a subexpression")
+            found.append((updater, place))
+
+
 def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> tuple[object, ...]:
     """What a compiled network and its engine depend on and users can change between runs, the units of constants apart; equal blueprints, equal networks."""
     rows: list[object] = [tuple(schedule)]
@@ -204,6 +225,7 @@ def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> t
             rows.append(tuple(getattr(item, "_schedules", {}).items()))
         if isinstance(item, Synapses):
             rows.append(item.layout())
+            rows += [updater.place() for updater in summed_updaters(item)]
         elif isinstance(item, StateMonitor):
             rows.append(id(item.record))
     return tuple(rows)
@@ -226,7 +248,10 @@ def _active(item: SimulationObject, part: Part) -> Part:
     """The Part without the Steps of what is switched off."""
     if not item.active:
         return replace(part, steps=())
-    silent = {name for name, pathway in item.pathways.items() if not pathway.active} if isinstance(item, Synapses) else set()
+    silent: set[str] = set()
+    if isinstance(item, Synapses):
+        silent |= {name for name, pathway in item.pathways.items() if not pathway.active}
+        silent |= {step for updater in summed_updaters(item) if not updater.active for step in updater.steps}
     return replace(part, steps=tuple(step for step in part.steps if step.name not in silent))
 
 

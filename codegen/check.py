@@ -47,6 +47,7 @@ from .ir import (
     Statement,
     Step,
     Subexpression,
+    Summed,
     Table,
     Variable,
     defined,
@@ -270,6 +271,8 @@ def check_model(model: Model) -> None:
     _check_subexpressions(model)
     _check_flows(model)
     _check_noise(model)
+    for summed in model.summed:
+        _check_summed(summed, model)
     for event in model.events:
         _boolean(event.condition, model, None)
         _check_code(event.reset, model)
@@ -316,7 +319,8 @@ def _check_size(model: Model) -> None:
     for s in model.subexpressions:
         sizes[s.variable] = _written_out(s.value, sizes)
         _check_written_out(s.value, sizes[s.variable])
-    values = [flow.drift for flow in model.flows] + [event.condition for event in model.events]
+    values = [flow.drift for flow in (*model.flows, *model.event_driven)] + [event.condition for event in model.events]
+    values += [summed.value for summed in model.summed]
     values += [model.refractory.value] if model.refractory else []
     codes = [event.reset for event in model.events] + [pathway.code for pathway in model.pathways] + [code.statements for code in model.codes]
     for value in (*values, *(statement.value for code in codes for statement in code)):
@@ -342,7 +346,7 @@ def _check_subexpressions(model: Model) -> None:
     for s in model.subexpressions:
         variable = model.variable(s.variable)
         _check_assignable(variable.name, (variable.dimensions, variable.dtype), s.value, expression_type(s.value, model))
-        _refuse_random(s.value, "in a subexpression, which would draw anew wherever it is used", "Use the call itself, or a parameter that is set once.")
+        _refuse_random(s.value, "in a subexpression, which would draw anew wherever it is used", "Add the flag `(constant over dt)`: one number for each step.")
         if variable.shared:
             _check_shared(s, model)
 
@@ -356,7 +360,7 @@ def _check_shared(s: Subexpression, model: Model) -> None:
 
 
 def _check_flows(model: Model) -> None:
-    for flow in model.flows:
+    for flow in (*model.flows, *model.event_driven):
         name, unit = flow.variable, model.variable(flow.variable).dimensions
         found, _ = _number(flow.drift, model, None)
         if found != unit / _SECOND:
@@ -365,6 +369,13 @@ def _check_flows(model: Model) -> None:
             hint = "Divide by a time constant, such as `(...)/tau`." if found == unit else hint
             raise UnitError(message, flow.drift.span, hint)
         _refuse_random(flow.drift, "in a differential equation, which may be evaluated several times a step", "Use a parameter that is set once a step.")
+
+
+def _check_summed(summed: Summed, model: Model) -> None:
+    assert isinstance(summed.target, Access)
+    variable, found = model.variable(summed.target), expression_type(summed.value, model)
+    _check_assignable(show(summed.target), (variable.dimensions, variable.dtype), summed.value, found)
+    _number(summed.value, model, None)
 
 
 def _refuse_random(expr: Expr, where: str, hint: str) -> None:

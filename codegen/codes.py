@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .expr import Access, Call, DType, Expr, Index, Name, substitute, walk
-from .functions import FUNCTIONS, dtype_of
+from .functions import dtype_of, spec_of
 from .ir import Code, Model, Role, Statement, Variable
 
 
@@ -36,7 +36,7 @@ def is_shared(expr: Expr, local: set[str]) -> bool:
                 return False
             case Name(name) if name not in local:
                 return False
-            case Call(function) if FUNCTIONS[function].draw is not None:
+            case Call() if spec_of(node).draw is not None:
                 return False
     return True
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from . import codes
 from .dims import DIMENSIONLESS
 from .errors import EquationError
-from .expr import ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Not, Truth, Where, accesses, is_zero, substitute, transform
+from .expr import ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Not, Number, Truth, Where, accesses, is_zero, substitute, transform
 from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS, is_noise
 from .ir import Code, Event, Flow, Model, Pathway, Role, Statement, Variable
 
@@ -21,7 +21,7 @@ def desugar(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[s
 
     `pre` and `post` are the subexpressions of the connected groups (see `subexpressions`), which synapses may read.
     """
-    model = inline(model, pre or {}, post or {})
+    model = inline(summed(model), pre or {}, post or {})
     model = show_last_spike(model)
     model = noise(model)
     return codes.share(refractoriness(model))
@@ -33,6 +33,21 @@ def subexpressions(model: Model) -> dict[str, Expr]:
     for subexpression in model.subexpressions:  # parse orders them by dependency
         flat[subexpression.variable] = substitute(subexpression.value, {_access(model, name): value for name, value in flat.items()})
     return flat
+
+
+def summed(model: Model) -> Model:
+    """`Model -> Model`: a summed variable is set to zero for all neurons, and then all synapses add to it."""
+    new: list[Code] = []
+    for s in model.summed:
+        assert isinstance(s.target, Access)
+        variable, side = model.variable(s.target), s.target.index
+        zero = Statement(s.target, "=", ZERO if variable.dtype is DType.FLOAT else Number(0))
+        where: Expr | None = None
+        if s.neurons is not None:
+            place, (first, stop) = Access("i", side), s.neurons
+            where = Logical("and", Compare(">=", place, Number(first)), Compare("<", place, Number(stop)))
+        new += [Code(f"{s.name}_zero", (zero,), "groups", -1, where=where, over=side), Code(s.name, (Statement(s.target, "+=", s.value),), "groups", -1)]
+    return replace(model, codes=(*model.codes, *new), summed=())
 
 
 def relative(model: Model, parts: frozenset[Index]) -> Model:
@@ -179,4 +194,6 @@ def rewrite(model: Model, change: Callable[[Expr], Expr]) -> Model:
         pathways=tuple(map(pathway, model.pathways)),
         before=statements(model.before),
         codes=tuple(map(code, model.codes)),
+        event_driven=tuple(change_flow(f, change) for f in model.event_driven),
+        summed=tuple(replace(s, value=change(s.value)) for s in model.summed),
     )

@@ -122,6 +122,22 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Summed:
+    """`target` of every pre- or postsynaptic neuron is the sum of `value` over its synapses, anew in every step.
+
+    `stated` are the dimensions that the synapses' equations give, `neurons` the first and last + 1 of the connected neurons where they are part of a
+    group.
+    """
+
+    name: str
+    target: Access | str
+    value: Expr
+    stated: Dimensions
+    neurons: tuple[int, int] | None = None
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Pathway:
     """Code that runs for every synapse of a neuron (on side `PRE` or `POST`) whose event arrives."""
 
@@ -150,6 +166,8 @@ class Model:
     post: tuple[Variable, ...] = ()
     before: tuple[Statement, ...] = ()
     codes: tuple[Code, ...] = ()
+    event_driven: tuple[Flow, ...] = ()
+    summed: tuple[Summed, ...] = ()
 
     def variable(self, access: Access | str) -> Variable:
         """The declaration behind a name or an access; KeyError if there is none."""
@@ -174,6 +192,8 @@ class Model:
             rows.append(f"  {v.name}{value} : {kind} ({', '.join(flags)})")
         rows += [f"  before {show_statement(s)}" for s in self.before]
         rows += [f"  d{f.variable}/dt = " + " + ".join([show(f.drift), *(f"({show(factor)})*{xi}" for xi, factor in f.noise.items())]) for f in self.flows]
+        rows += [f"  d{flow.variable}/dt = {show(flow.drift)} from event to event" for flow in self.event_driven]
+        rows += [f"  {s.target if isinstance(s.target, str) else show(s.target)} = sum of {show(s.value)}" for s in self.summed]
         if self.refractory:
             rows.append(f"  refractory {'while' if self.refractory.conditional else 'for'} {show(self.refractory.value)}")
         for event in self.events:

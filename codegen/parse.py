@@ -15,7 +15,7 @@ from .expr import Binary, Compare, DType, Expr, Index, Logical, Name, Not, Numbe
 from .functions import CLOCK_NAMES, CONSTANTS, USER_FUNCTIONS, is_noise
 from .grammar import Piece, blank_comments, clip, identifier, literal, piece_of, read_expression, suggest
 from .grammar import parse_expression as parse_expression
-from .ir import Event, Flow, Model, Pathway, Refractory, Role, Statement, Subexpression, Variable
+from .ir import Code, Event, Flow, Model, Pathway, Refractory, Role, Statement, Subexpression, Summed, Variable
 
 MAX_EXPONENT = 100  # of a unit
 
@@ -273,14 +273,10 @@ def _flags(kind: Kind, tail: Piece, match: re.Match[str]) -> tuple[str, ...]:
 
 # ------------------------------------------------------------------------------------------------------------------------------------------ models
 RESERVED = frozenset({*CLOCK_NAMES, "xi", "i", "N", "not_refractory", "refractory", "refractory_until", "lastspike"})
-RESERVED_IN_SYNAPSES = RESERVED | {"j", "delay", "lastupdate", "N_incoming", "N_outgoing"}
+RESERVED_IN_SYNAPSES = RESERVED | {"j", "delay", "N_incoming", "N_outgoing"}
 _LATER = "comes in a later version"
 _REFUSED_FLAGS = {
     "linked": (f"`linked` {_LATER}", "Give the group a parameter of its own, or feed it with `(input)`."),
-    "constant over dt": (f"`constant over dt` {_LATER}", "Leave the flag out, or use a parameter."),
-    "summed": (f"`summed` {_LATER}", "Add to a variable of the postsynaptic neuron in `on_pre`, such as `I_post += w`."),
-    "event-driven": (f"`event-driven` {_LATER}", "Give the trace to the neurons: a differential equation there, raised by their reset."),
-    "clock-driven": (f"`clock-driven` {_LATER}", "Give the variable to the neurons, and add to it in `on_pre`."),
 }
 _ROLES = {"differential": Role.STATE, "subexpression": Role.SUBEXPRESSION, "parameter": Role.PARAMETER}
 _CLOCK = (
@@ -290,9 +286,10 @@ _CLOCK = (
 )
 _NEURON_INDEX = (Variable("i", Role.INDEX, dtype=DType.INT32, constant=True), Variable("N", Role.INDEX, dtype=DType.INT32, shared=True, constant=True))
 _SYNAPSE_INDEX = (
-    *(Variable(name, Role.INDEX, dtype=DType.INT32, constant=True) for name in ("i", "j", "N_incoming", "N_outgoing")),
+    *(Variable(name, Role.INDEX, dtype=DType.INT32, constant=True) for name in ("i", "j")),
     *(Variable(name, Role.INDEX, dtype=DType.INT32, shared=True, constant=True) for name in ("N", "N_pre", "N_post")),
 )
+_LAST_UPDATE = Variable("lastupdate", Role.PARAMETER, UNITS["second"])
 _REFRACTORY = (
     Variable("lastspike", Role.HIDDEN, UNITS["second"]),  # what equations read
     Variable("_lastspike_step", Role.HIDDEN, dtype=DType.INT64),  # what is stored: the number of the step
@@ -316,13 +313,20 @@ def parse_group(
     events : conditions of further events by name; that of `threshold` is called `spike`.
     """
     lines = parse_equations(equations) if isinstance(equations, str) else equations
-    _check_declarations(lines, RESERVED, frozenset({"unless refractory", "constant", "shared", "input"}))
+    _check_declarations(lines, RESERVED, frozenset({"unless refractory", "constant", "shared", "input", "constant over dt"}))
     pause = _refractory(refractory)
     guard = "not_refractory" if pause else None
     variables = tuple(_variable(line, guard) for line in lines)
     implicit = (*_noises(lines), *_CLOCK, *_NEURON_INDEX, *(_REFRACTORY if pause else ()))
+    inner, codes = _subexpressions(lines)
     return Model(
-        identifier(name, None), variables + implicit, _flows(lines), _subexpressions(lines), _events(threshold, reset, dict(events or {})), refractory=pause
+        identifier(name, None),
+        variables + implicit,
+        _flows(lines),
+        inner,
+        _events(threshold, reset, dict(events or {})),
+        refractory=pause,
+        codes=codes,
     )
 
 
@@ -336,20 +340,87 @@ def parse_synapses(
 ) -> Model:
     """The Model of synapses between groups with the variables `pre` and `post`; `on_pre` and `on_post` map names of pathways to their code."""
     lines = parse_equations(equations) if isinstance(equations, str) else equations
-    _check_declarations(lines, RESERVED_IN_SYNAPSES, frozenset({"constant", "shared"}))
+    summed, lines = [line for line in lines if "summed" in line.flags], tuple(line for line in lines if "summed" not in line.flags)
+    _check_declarations(lines, RESERVED_IN_SYNAPSES, frozenset({"constant", "shared", "constant over dt", "event-driven", "clock-driven"}))
     neurons = {variable.name for variable in (*pre, *post) if variable.role is not Role.EXTERNAL}
     for line in lines:
-        if line.kind == "differential":
-            raise UnsupportedError(f"a differential equation of synapses {_LATER}", line.span, _REFUSED_FLAGS["clock-driven"][1])
-        if line.name in neurons:
+        if line.name in neurons and line.name != "lastupdate":
             raise EquationError(f"`{line.name}` is also a variable of the neurons", _name_span(line), "Choose another name for the variable of the synapses.")
     paths = [(key, Index.PRE, code) for key, code in (on_pre or {}).items()] + [(key, Index.POST, code) for key, code in (on_post or {}).items()]
     for key in {key for key, _, _ in paths}:
         if sum(key == other for other, _, _ in paths) > 1:
             raise EquationError(f"two pathways are called `{key}`", None, "Give each pathway a name of its own.")
     pathways = tuple(Pathway(identifier(key, None), side, parse_statements(code)) for key, side, code in paths)
-    variables = (*(_variable(line, None) for line in lines), *_noises(lines), *_CLOCK, *_SYNAPSE_INDEX)
-    return Model(identifier(name, None), variables, (), _subexpressions(lines), pathways=pathways, pre=pre, post=post)
+    traces = tuple(line for line in lines if "event-driven" in line.flags)
+    _check_timing(lines, summed)
+    variables = (*(_variable(line, None) for line in lines), *((_LAST_UPDATE,) if traces else ()), *_noises(lines), *_CLOCK, *_SYNAPSE_INDEX)
+    inner, codes = _subexpressions(lines)
+    return Model(
+        identifier(name, None),
+        variables,
+        _flows(tuple(line for line in lines if line not in traces)),
+        inner,
+        pathways=pathways,
+        pre=pre,
+        post=post,
+        codes=codes,
+        event_driven=_flows(traces),
+        summed=tuple(_summed(line, variables, pre, post) for line in summed),
+    )
+
+
+def _check_timing(lines: tuple[Equation, ...], summed: list[Equation]) -> None:
+    """Refuse what reads a variable that is only up to date at events, or at every step, where that is not when it is needed."""
+    values = {line.name: line.value for line in lines if line.kind == "subexpression" and line.value is not None}
+    traces = {line.name: line for line in lines if "event-driven" in line.flags}
+    continuous = {line.name: line for line in lines if line.kind == "differential" and line.name not in traces}
+    if traces and any(line.name == "lastupdate" for line in lines):
+        line = next(line for line in lines if line.name == "lastupdate")
+        raise EquationError("`lastupdate` is declared by event-driven equations", _name_span(line), "Remove the line.")
+    for line in (*continuous.values(), *summed):
+        kind = "summed" if line in summed else "clock-driven"
+        for other, node in _reads(line, values).items():
+            if other in traces:
+                message = f"the {kind} `{line.name}` cannot read the event-driven `{other}`, which is only up to date at events"
+                raise EquationError(message, node.span, f"Declare `{other}` as (clock-driven).")
+    for line in traces.values():
+        for other, node in _reads(line, values).items():
+            if other in continuous:
+                message = f"the event-driven `{line.name}` cannot read the clock-driven `{other}`, which changes between events"
+                raise EquationError(message, node.span, f"Declare `{line.name}` as (clock-driven).")
+            if is_noise(other):
+                raise EquationError(f"the event-driven `{line.name}` cannot have noise", node.span, "Declare it as (clock-driven).")
+
+
+def _reads(line: Equation, values: Mapping[str, Expr]) -> dict[str, Name]:
+    """The names that the right side of an equation reads, itself or through subexpressions, each with the place in this right side."""
+    found: dict[str, Name] = {}
+    todo = list(names(line.value).items()) if line.value is not None else []
+    while todo:
+        name, place = todo.pop()
+        if name not in found:
+            found[name] = place
+            todo += [(inner, place) for inner in names(values[name])] if name in values else []
+    return found
+
+
+def _summed(line: Equation, own: tuple[Variable, ...], pre: tuple[Variable, ...], post: tuple[Variable, ...]) -> Summed:
+    """`x_post = value : unit (summed)`."""
+    assert line.value is not None
+    if len(line.flags) > 1:
+        raise EquationError("`summed` cannot be combined with other flags", _flag_span(line, "summed"), "Keep `summed` alone.")
+    plain, _, side = line.name.rpartition("_")
+    if side not in ("pre", "post") or not plain:
+        raise EquationError(f"the summed `{line.name}` is no variable of the neurons", _name_span(line), "Write `x_post = ... (summed)`, or `x_pre`.")
+    target = next((v for v in (pre if side == "pre" else post) if v.name == plain), None)
+    group = "presynaptic" if side == "pre" else "postsynaptic"
+    if target is None or target.role is not Role.PARAMETER or target.shared:
+        message = f"the summed `{line.name}` needs a parameter `{plain}` of the {group} neurons"
+        raise EquationError(message, _name_span(line), f"Declare it in their equations: `{plain} : {unit_name(line.dimensions)}`.")
+    if target.dimensions != line.dimensions:
+        message = f"the summed `{line.name}` has the unit {unit_name(line.dimensions)}, but `{plain}` of the neurons has {unit_name(target.dimensions)}"
+        raise UnitError(message, line.span, "Give both the same unit.")
+    return Summed(f"summed_variable_{line.name}", line.name, line.value, line.dimensions, span=line.span)
 
 
 def _check_declarations(lines: tuple[Equation, ...], reserved: frozenset[str], flags: frozenset[str]) -> None:
@@ -362,6 +433,8 @@ def _check_declarations(lines: tuple[Equation, ...], reserved: frozenset[str], f
                 raise (UnsupportedError if flag in _REFUSED_FLAGS else EquationError)(message, _flag_span(line, flag), hint)
         if {"input", "constant"} <= set(line.flags):
             raise EquationError(f"`{line.name}` cannot be both input and constant", _flag_span(line, "constant"), "An input changes: remove `constant`.")
+        if {"event-driven", "clock-driven"} <= set(line.flags):
+            raise EquationError(f"`{line.name}` cannot be both event-driven and clock-driven", _flag_span(line, "clock-driven"), "Remove one of the flags.")
         if line.name in reserved or is_noise(line.name):
             raise EquationError(f"`{line.name}` is reserved: it means the same in every model", _name_span(line), "Choose another name.")
         if line.name.endswith(("_pre", "_post")):
@@ -387,7 +460,7 @@ def _flag_span(line: Equation, flag: str) -> Span | None:
 
 
 def _variable(line: Equation, guard: str | None) -> Variable:
-    role = Role.INPUT if "input" in line.flags else _ROLES[line.kind]
+    role = Role.INPUT if "input" in line.flags else Role.PARAMETER if "constant over dt" in line.flags else _ROLES[line.kind]
     guard = guard if "unless refractory" in line.flags else None
     return Variable(line.name, role, line.dimensions, line.dtype, "shared" in line.flags, "constant" in line.flags, guard, _name_span(line))
 
@@ -402,8 +475,17 @@ def _flows(lines: tuple[Equation, ...]) -> tuple[Flow, ...]:
     return tuple(Flow(line.name, line.value, line.span) for line in lines if line.kind == "differential" and line.value is not None)
 
 
-def _subexpressions(lines: tuple[Equation, ...]) -> tuple[Subexpression, ...]:
-    """In an order in which each uses only those before it."""
+def _subexpressions(lines: tuple[Equation, ...]) -> tuple[tuple[Subexpression, ...], tuple[Code, ...]]:
+    """In an order in which each uses only those before it; those that are constant over dt are code that stores their values before a step."""
+    ordered = _by_need(lines)
+    stored = {line.name: line for line in lines if "constant over dt" in line.flags}
+    first = sorted((s for s in ordered if s.variable in stored), key=lambda s: "shared" not in stored[s.variable].flags)  # keeps the order otherwise
+    updates = tuple(Statement(s.variable, "=", s.value, s.span) for s in first)
+    inner = tuple(s for s in ordered if s.variable not in stored)
+    return inner, (Code("subexpression_update", updates, "before_start"),) if updates else ()
+
+
+def _by_need(lines: tuple[Equation, ...]) -> tuple[Subexpression, ...]:
     values = {line.name: (line.value, line) for line in lines if line.kind == "subexpression" and line.value is not None}
     needs = {name: [other for other in names(value) if other in values] for name, (value, _) in values.items()}
     try:

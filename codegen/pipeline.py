@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .desugar import desugar, subexpressions
+from .eventdriven import catch_up
 from .expr import Expr
 from .fuse import DEFAULT_SCHEDULE, Part, assemble, fuse
 from .integrate import DEFAULT_METHODS
@@ -60,7 +61,8 @@ def compile_model(model: Model, options: Options, pre: Compiled | None = None, p
     one_group = options.pre is not None and options.pre == options.post
     lowered = lower(core, options.method, options.detach, one_group)
     places = (options.order, options.slots, options.orders, options.ties, options.clock, options.clocks)
-    part = Part(model.name, core, lowered.steps, options.pre, options.post, options.delayed, *places)
+    steps = tuple(catch_up(step, core.event_driven) for step in lowered.steps)
+    part = Part(model.name, core, steps, options.pre, options.post, options.delayed, *places)
     return Compiled(model, core, part, lowered.method)
 
 

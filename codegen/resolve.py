@@ -117,7 +117,8 @@ def _note(used: Mapping[str, Name], scope: _Scope, local: set[str], found: dict[
 
 def _expressions(model: Model) -> Iterator[Expr]:
     yield from (s.value for s in model.subexpressions)
-    yield from (f.drift for f in model.flows)
+    yield from (f.drift for f in (*model.flows, *model.event_driven))
+    yield from (s.value for s in model.summed)
     yield from (event.condition for event in model.events)
     yield from (code.where for code in model.codes if code.where is not None)
     if model.refractory:
@@ -147,11 +148,13 @@ def resolve(model: Model, externals: Mapping[str, Variable] | None = None) -> Mo
     given = {name: _constant(variable) for name, variable in (externals or {}).items() if name in wanted}
     scope = _scope(model, given, externals or ())
     flows = tuple(replace(f, drift=_resolve(f.drift, scope)) for f in model.flows)
+    traces = tuple(replace(f, drift=_resolve(f.drift, scope)) for f in model.event_driven)
+    summed = tuple(replace(s, target=_known(s.target, scope), value=_resolve(s.value, scope)) for s in model.summed)
     subexpressions = tuple(replace(s, value=_resolve(s.value, scope)) for s in model.subexpressions)
     events = tuple(replace(e, condition=_resolve(e.condition, scope), reset=_resolve_code(e.reset, scope)) for e in model.events)
     pathways = tuple(replace(p, code=_resolve_code(p.code, scope)) for p in model.pathways)
     resolved = replace(model, flows=flows, subexpressions=subexpressions, events=events, pathways=pathways, refractory=_refractory(model.refractory, scope))
-    resolved = replace(resolved, codes=tuple(_resolve_whole(code, scope) for code in model.codes))
+    resolved = replace(resolved, codes=tuple(_resolve_whole(code, scope) for code in model.codes), event_driven=traces, summed=summed)
     return replace(resolved, variables=model.variables + _used(resolved, scope))
 
 
@@ -181,6 +184,13 @@ def _resolve(expr: Expr, scope: _Scope, local: frozenset[str] | set[str] = froze
         return replace(access, span=node.span)
 
     return transform(expr, rule)
+
+
+def _known(target: Access | str, scope: _Scope) -> Access:
+    """The variable of the neurons that a sum belongs to; parsing has seen that it exists."""
+    access = scope.find(target) if isinstance(target, str) else target
+    assert access is not None
+    return access
 
 
 def _unknown(name: str, span: Span | None, scope: _Scope, local: Iterable[str] = ()) -> UnknownNameError | EquationError:

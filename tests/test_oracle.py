@@ -16,7 +16,7 @@ sys.path.insert(0, str(ORACLE))
 from oracle_networks import NETWORKS, execute  # noqa: E402
 
 NAMES = {name: getattr(brianlike, name) for name in brianlike.__all__}
-LATER = {"stdp": "event-driven equations come in a later version", "store": "Network.store comes in a later version"}
+LATER = {"store": "Network.store comes in a later version"}
 
 
 def _later(name: str) -> pytest.MarkDecorator:

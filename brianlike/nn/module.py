@@ -124,6 +124,11 @@ class NetworkModule(nn.Module):
                 raise UnsupportedError(message, None, "Use an InputGroup, and give the module spikes drawn by torch.bernoulli.")
             if not isinstance(item, Group | Synapses):
                 raise UnsupportedError(f"a module cannot hold {item.name} ({type(item).__name__})", None, "Leave it out of the network.")
+            traces = [*item.model.event_driven, *(item.model.flows if isinstance(item, Synapses) else ())]
+            if traces or item.model.summed:
+                what = f"the equation of {traces[0].variable}" if traces else f"the sum {item.model.summed[0].name}"
+                message = f"{item.name} has {what}, and modules have no equations of synapses yet"
+                raise UnsupportedError(message, None, "Give the variable to the neurons, and add to it in on_pre.")
             for code in with_codes(item, item.model).codes:
                 message = f"{item.name} runs the code {code.name} in every step, which modules do not have yet"
                 raise UnsupportedError(message, None, "Write it as equations, a threshold and a reset, or leave it out.")
