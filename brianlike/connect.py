@@ -7,7 +7,7 @@ neuron, then by postsynaptic neuron.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -16,6 +16,7 @@ PairFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 CHUNK = 1 << 20  # candidate pairs looked at in one go
 LIMIT = 2**31 - 1
+NOTHING: Pairs = (np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 def all_to_all(n_pre: int, n_post: int) -> Pairs:
@@ -24,7 +25,7 @@ def all_to_all(n_pre: int, n_post: int) -> Pairs:
     >>> all_to_all(2, 2)
     (array([0, 0, 1, 1], dtype=int32), array([0, 1, 0, 1], dtype=int32))
     """
-    _check_total(n_pre * n_post)
+    check_total(n_pre * n_post)
     i = np.repeat(np.arange(n_pre, dtype=np.int32), n_post)
     return i, np.tile(np.arange(n_post, dtype=np.int32), n_pre)
 
@@ -47,7 +48,7 @@ def from_arrays(i: object, j: object, n_pre: int, n_post: int) -> Pairs:
         pre, post = np.broadcast_arrays(pre, post)
     except ValueError:
         raise ValueError(f"i has shape {pre.shape} and j has shape {post.shape}; they must match, or one of them be a single number") from None
-    _check_total(pre.size)
+    check_total(pre.size)
     return pre.astype(np.int32).ravel(), post.astype(np.int32).ravel()
 
 
@@ -83,8 +84,7 @@ def by_condition(
         Returns booleans; it is called for a bounded number of pairs at a time, in order. Where `p` is one number, it is asked only about pairs that chance
         has chosen already.
     p : float or function of two index arrays, optional
-        Probability; a function is asked only about pairs that fulfil the condition. Values outside 0 to 1 count as the nearest of them, but one number
-        must be a probability.
+        Probability; a function is asked only about pairs that fulfil the condition. Values outside 0 to 1 count as the nearest of them.
     rng : numpy.random.Generator
         Needed with `p`.
     n : int or function of two index arrays
@@ -111,7 +111,7 @@ def by_condition(
             i, j = i[chosen], j[chosen]
         i, j = multiply(i, j, n)
         count += i.size
-        _check_total(count)
+        check_total(count)
         found.append((i.astype(np.int32), j.astype(np.int32)))
     empty = np.zeros(0, dtype=np.int32)
     return np.concatenate([empty, *(i for i, _ in found)]), np.concatenate([empty, *(j for _, j in found)])
@@ -162,15 +162,15 @@ def multiply(i: np.ndarray, j: np.ndarray, n: int | PairFunction) -> Pairs:
     """
     if not callable(n) and n == 1:
         return i, j
-    times = np.asarray(n(i, j) if callable(n) else n)
+    times = np.trunc(n(i, j)) if callable(n) else np.asarray(n)  # texts give their whole part, as in Brian
     if times.dtype.kind not in "iu":
         if times.dtype.kind != "f" or not np.all(times == np.floor(times)):
-            raise TypeError(f"n must be a whole number of synapses, not {n if not callable(n) else times.dtype}")
+            raise TypeError(f"n must be a whole number of synapses, not {n if not callable(n) else 'NaN'}")
         times = times.astype(np.int64)
     if np.any(times < 0):
         raise ValueError(f"n must not be negative, but is {times.min()} for some pairs")
     times = np.broadcast_to(times, i.shape)
-    _check_total(int(times.sum(dtype=np.int64)))
+    check_total(int(times.sum(dtype=np.int64)))
     return np.repeat(i, times), np.repeat(j, times)
 
 
@@ -182,13 +182,13 @@ def thin(i: np.ndarray, j: np.ndarray, p: float | PairFunction, rng: np.random.G
 
 
 def checked_probability(p: object) -> float:
-    """One probability; ValueError if it is none."""
-    if isinstance(p, (bool, str)) or np.ndim(p) != 0:  # type: ignore[arg-type]
+    """One probability; what is below 0 counts as 0, and what is above 1 as 1, as in Brian."""
+    if p is None or isinstance(p, (bool, str)) or np.ndim(p) != 0:  # type: ignore[arg-type]
         raise TypeError(f"p must be a probability or an expression in a string, not {p!r}")
     number = float(p)  # type: ignore[arg-type]
-    if not 0 <= number <= 1:
-        raise ValueError(f"p must be a probability between 0 and 1, not {p!r}")
-    return number
+    if np.isnan(number):
+        raise ValueError("p must be a probability between 0 and 1, not nan")
+    return min(max(number, 0.0), 1.0)
 
 
 def _no_nan(values: np.ndarray) -> np.ndarray:
@@ -204,9 +204,103 @@ def _checked_condition(values: np.ndarray) -> np.ndarray:
     return array
 
 
-def _check_total(count: int) -> None:
+def check_total(count: int) -> None:
+    """ValueError if there would be more synapses than 32-bit numbers can count."""
     if count > LIMIT:
         raise ValueError(f"one Synapses object can hold 2**31 - 1 synapses, not {count}; use a probability, or several objects")
+
+
+# ------------------------------------------------------------------------------------------------------------------------------- rows of candidates
+Candidates = Iterator[tuple[np.ndarray, np.ndarray]]
+"""Rows, and places in their rows, of candidates: row by row, ascending, a bounded number at a time."""
+
+
+def range_sizes(low: np.ndarray, high: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """How many numbers `range(low, high, step)` has, for each row.
+
+    >>> range_sizes(np.array([0, 3, 5]), np.array([4, -1, 5]), np.array([3, -2, 1]))
+    array([2, 2, 0])
+    """
+    if np.any(step == 0):
+        raise ValueError(f"the step of a range must not be zero, but it is for {int(np.count_nonzero(step == 0))} neurons")
+    return np.maximum(0, -((low - high) // step))
+
+
+def every(sizes: np.ndarray, chunk: int) -> Candidates:
+    """All candidates of rows with `sizes` of them.
+
+    >>> list(every(np.array([2, 0, 1]), 10))
+    [(array([0, 0, 2]), array([0, 1, 0]))]
+    """
+    total = int(sizes.sum())
+    for start in range(0, total, chunk):
+        yield _rows(sizes, np.arange(start, min(start + chunk, total), dtype=np.int64))
+
+
+def _rows(sizes: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row, and place in it, of candidates that are numbered through all rows."""
+    ends = np.cumsum(sizes)
+    row = np.searchsorted(ends, flat, side="right")
+    return row, flat - (ends[row] - sizes[row])
+
+
+def with_probability(sizes: np.ndarray, p: np.ndarray, rng: np.random.Generator, chunk: int) -> Candidates:
+    """Each candidate of a row with the probability `p` of the row, at a cost that grows with the number of those chosen.
+
+    Where all rows have one probability, by jumps of geometric length. Otherwise each candidate of a row gets a Poisson number of marks of mean
+    `-log(1 - p)`, so that it has one or more with probability `p`: a Poisson number for the row, spread over it evenly. Rows with p > 1/2 are looked at
+    candidate by candidate.
+    """
+    p = np.clip(_no_nan(p), 0.0, 1.0)
+    if p.size and np.all(p == p[0]):
+        yield from (_rows(sizes, flat) for flat in _bernoulli(int(sizes.sum()), float(p[0]), rng, chunk))
+        return
+    dense = p > 0.5
+    rate = -np.log1p(-np.where(dense, 0.0, p))
+    for rows in _spans(np.where(dense, sizes, sizes * rate), chunk):
+        first = np.cumsum(sizes[rows]) - sizes[rows]
+        thick = np.flatnonzero(dense[rows])
+        row, place = _rows(sizes[rows][thick], np.arange(sizes[rows][thick].sum()))
+        hit = rng.random(row.size) < p[rows][thick][row]
+        marked = np.repeat(np.arange(first.size), rng.poisson(sizes[rows] * rate[rows]))
+        marks = np.unique(first[marked] + rng.integers(0, sizes[rows][marked]))
+        found = np.sort(np.concatenate([first[thick][row[hit]] + place[hit], marks]))
+        row, place = _rows(sizes[rows], found)
+        yield row + rows.start, place
+
+
+def of_size(sizes: np.ndarray, wanted: np.ndarray, rng: np.random.Generator, chunk: int) -> Candidates:
+    """`wanted` different candidates of each row, all subsets of that size equally likely.
+
+    Places are drawn until there are as many different ones as needed: of those chosen, or of those left out where that is fewer.
+    """
+    few = np.minimum(wanted, sizes - wanted)
+    inverted = wanted > few
+    for rows in _spans(np.where(inverted, sizes, wanted), chunk):
+        size, first = sizes[rows], np.cumsum(sizes[rows]) - sizes[rows]
+        marks = np.zeros(0, dtype=np.int64)
+        missing = few[rows].copy()
+        while missing.any():
+            drawn = np.repeat(np.arange(size.size), missing)
+            marks = np.unique(np.concatenate([marks, first[drawn] + rng.integers(0, size[drawn])]))
+            missing = few[rows] - np.bincount(_rows(size, marks)[0], minlength=size.size)
+        turned = np.flatnonzero(inverted[rows])
+        row, place = _rows(size[turned], np.arange(size[turned].sum()))
+        all_of_turned = first[turned][row] + place
+        # Marks in rows that are turned stand for those left out.
+        found = np.setxor1d(marks, all_of_turned, assume_unique=True)
+        row, place = _rows(size, found)
+        yield row + rows.start, place
+
+
+def _spans(work: np.ndarray, chunk: int) -> Iterator[slice]:
+    """Consecutive rows with at most `chunk` of work together, or single ones with more."""
+    done, start = np.cumsum(work), 0
+    while start < work.size:
+        before = done[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(done, before + chunk, side="right")))
+        yield slice(start, stop)
+        start = stop
 
 
 def sorted_rows(source_index: np.ndarray, delays_in_steps: np.ndarray | int, n_source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

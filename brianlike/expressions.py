@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen.check import check_model, expression_type, noise_error
+from codegen.check import check_model, expression_type, noise_error, text_of
 from codegen.desugar import show_last_spike, subexpressions
 from codegen.dims import DIMENSIONLESS, Dimensions, unit_name
 from codegen.emit import python
@@ -62,7 +62,7 @@ def external_variable(name: str, value: float, dimensions: Dimensions) -> Variab
 
 
 def evaluate(
-    text: str,
+    text: str | Expr,
     owner: VariableOwner,
     indices: np.ndarray | None,
     namespace: Mapping[str, object],
@@ -75,14 +75,14 @@ def evaluate(
 
     Parameters
     ----------
-    text : str
-        The user's expression; it may read the owner's variables and call `rand()`.
+    text : str or Expr
+        The user's expression, or what it was parsed to; it may read the owner's variables and call `rand()`.
     dimensions : Dimensions, optional
         What the value must have; a UnitError points at the text otherwise.
     extra : dict, optional
         Values that replace those of variables of the same name (`i` and `j` of synapses that do not exist yet).
     """
-    expr = parse_expression(text)
+    expr, text = (parse_expression(text), text) if isinstance(text, str) else (text, text_of(text))
     resolved = _with_value(owner.model, expr, owner.namespace, namespace)
     value = next(s.value for s in resolved.model.subexpressions if s.variable == _VALUE)
     _check(value, resolved.model, text, expect_boolean, dimensions)

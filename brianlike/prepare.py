@@ -89,6 +89,8 @@ class Prepared:
             return np.array([self.resolved[owner].values[variable]])
         if isinstance(item, Synapses) and variable.endswith(".delay"):
             return np.ascontiguousarray(np.broadcast_to(item.delay_steps(variable[: -len(".delay")]), (len(item),)), dtype=np.int32)
+        if isinstance(item, Synapses):
+            item.keep_count(variable)
         if isinstance(item, Group | Synapses) and variable in item.state:
             return item.state[variable]
         return None

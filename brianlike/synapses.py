@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import logging
+import warnings
 import weakref
 from collections.abc import Mapping
-from typing import Any, NoReturn, Union
+from typing import Any, Union
 
 import numpy as np
 
-from codegen.dims import DIMENSIONLESS, UNITS
+from codegen.dims import UNITS
 from codegen.errors import EquationError, UnsupportedError
 from codegen.expr import Access, Index
-from codegen.ir import Model, Role, Summed, Variable
+from codegen.ir import Role, Summed, Variable
 from codegen.parse import parse_equations, parse_synapses
 
 from . import connect as rules
 from .clocks import Clock, choose_clock, seconds
 from .codes import CodeRunner, SummedUpdater, run_regularly
+from .connecting import Request, requested_pairs
 from .equations import Equations
 from .groups import Group, checked_method, refuse_attributes
 from .namespaces import caller_namespace
 from .objects import choose_name
-from .seeding import next_epoch
 from .state import State, VariableOwner
-from .subgroups import Subgroup
+from .subgroups import Indices, Subgroup
+from .synapseindices import SynapticSubgroup, occurrences, synapse_indices
 from .units import Quantity
-from .views import VariableView, element_indices, evaluated
+from .views import VariableView
 
 __all__ = ["Pathway", "Synapses"]
 
 Connectable = Union[Group, Subgroup, "Synapses"]
+_COUNTS = {"N_incoming": "j", "N_outgoing": "i"}
+"""The variables that count the synapses of a neuron, and where its number stands."""
 _LOG = logging.getLogger("brianlike")
 _SIDES = {Index.PRE: ("pre", -1), Index.POST: ("post", 1)}
 
@@ -98,16 +102,22 @@ class Synapses(VariableOwner):
     model : str or Equations
         Parameters (such as the weight) and subexpressions of each synapse.
     on_pre, on_post : str or dict, optional
-        What a synapse does when its pre- or postsynaptic neuron spikes; a dict names several pathways.
+        What a synapse does when its pre- or postsynaptic neuron spikes; a dict names several pathways. `pre` and `post` are their former names.
     delay : Quantity or dict, optional
         One delay (s) for all synapses of the pathway `pre`, or of the pathways named. Left out, every synapse has its own, at first 0.
+    multisynaptic_index : str, optional
+        Name of an integer variable that numbers the synapses between the same two neurons: 0, 1, ...
     method, namespace, dt, clock, order, name
         As for NeuronGroup.
+    connect, codeobj_class, method_options
+        Accepted for scripts written for Brian; `connect` only as None.
 
     Attributes
     ----------
     i, j : VariableView, shape (synapses,)
         Index of the pre- and postsynaptic neuron; read-only.
+    N_incoming, N_outgoing : VariableView, shape (synapses,)
+        Number of synapses onto the postsynaptic, and from the presynaptic, neuron of each synapse; read-only.
     pathways : dict from name to Pathway
         Also attributes of their own: `S.pre`, `S.post`.
 
@@ -137,19 +147,31 @@ class Synapses(VariableOwner):
         self,
         source: Connectable,
         target: Connectable | None = None,
-        model: str | Equations = "",
+        model: str | Equations | None = None,
         on_pre: str | Mapping[str, str] | None = None,
+        pre: str | Mapping[str, str] | None = None,
         on_post: str | Mapping[str, str] | None = None,
-        *,
+        post: str | Mapping[str, str] | None = None,
+        connect: None = None,
         delay: object = None,
-        method: str | tuple[str, ...] | None = None,
+        on_event: object = "spike",
+        multisynaptic_index: str | None = None,
         namespace: Mapping[str, object] | None = None,
         dtype: object = None,
+        codeobj_class: object = None,
         dt: object = None,
         clock: Clock | None = None,
         order: int = 0,
-        name: str | None = None,
+        method: str | tuple[str, ...] | None = None,
+        method_options: Mapping[str, object] | None = None,
+        name: str | None = "synapses*",
     ):
+        if connect is not None:
+            raise TypeError("Synapses() has no argument connect; make the object, then call its method connect(...)")
+        on_pre, on_post = _renamed("pre", pre, on_pre), _renamed("post", post, on_post)
+        if on_event != "spike":
+            raise UnsupportedError("pathways of other events than spikes come in a later version", None, "Leave `on_event` out.")
+        self.multisynaptic_index, model = multisynaptic_index, _with_index("" if model is None else model, multisynaptic_index)
         self.source, self.target = _checked_group("source", source), _checked_group("target", source if target is None else target)
         chosen = choose_name(name, "synapses")
         self.method, self.equations = checked_method(method), Equations(model)
@@ -157,7 +179,7 @@ class Synapses(VariableOwner):
         self.model = parse_synapses(chosen, str(self.equations), *codes, self.source.model.variables, self.target.model.variables)
         self.clock, self.name, self.connected, self.contained_objects = choose_clock(dt, clock), chosen, False, []
         refuse_attributes(self, self.model)
-        self.state = State(self.model.variables, 0, dtype)
+        self.state = State(tuple(v for v in self.model.variables if v.name not in _COUNTS), 0, dtype)
         self.state["N_pre"], self.state["N_post"] = self.source.N, self.target.N
         sides = {key: side for side, code in zip((Index.PRE, Index.POST), codes, strict=True) for key in code}
         self.pathways = {key: Pathway(self, key, side, {**codes[0], **codes[1]}[key]) for key, side in sides.items()}
@@ -203,12 +225,15 @@ class Synapses(VariableOwner):
         ----------
         condition : str or bool, optional
             The pairs that get synapses: uses `i`, `j`, `N_pre`, `N_post`, variables such as `x_pre` and `y_post`, and constants.
-        i, j : int or array of int, shape (synapses,), optional
-            The pre- and postsynaptic neurons, pair by pair; a single number goes with all of the other side.
+        i, j : int or array of int, shape (synapses,), or str, optional
+            The pre- and postsynaptic neurons, pair by pair; a single number goes with all of the other side. Text, given for one of the two, says which
+            neurons each of the other side reaches (see the notes).
         p : float or str
-            Probability with which each of these pairs gets its synapses.
+            Probability with which each of these pairs gets its synapses; not beside a text for `i` or `j`.
         n : int or str
             How many synapses a pair gets.
+        skip_if_invalid : bool
+            Whether a text for `i` or `j` may give neurons that do not exist: they are left out.
         namespace : dict, optional
             Values of constants; those visible to the caller (or `level` frames above) if left out.
 
@@ -221,48 +246,25 @@ class Synapses(VariableOwner):
 
         Notes
         -----
-        Synapses are numbered by presynaptic neuron, then by postsynaptic neuron, within each call; with `i` and `j` in the order given. Nothing is
-        created if anything is wrong.
+        Synapses are numbered by presynaptic neuron, then by postsynaptic neuron, within each call; with `i` and `j` in the order given, with a text for
+        `i` by postsynaptic neuron. Nothing is created if anything is wrong.
+
+        A text is an expression, or a generator: `j='k for k in range(low, high, step) if condition'`, where `range` may be
+        `sample(low, high, step, p=...)` or `sample(..., size=...)`. What it runs over may depend on the neuron it starts from, the condition also on the
+        neuron it gives (`x_post`).
+
+        Examples
+        --------
+        >>> from brianlike.groups import NeuronGroup
+        >>> S = Synapses(NeuronGroup(4, ""), name="wires")
+        >>> S.connect(j="i + k for k in range(-1, 2, 2)", skip_if_invalid=True)
+        >>> S.i[:], S.j[:]
+        (array([0, 1, 1, 2, 2, 3], dtype=int32), array([1, 0, 2, 1, 3, 2], dtype=int32))
         """
-        if skip_if_invalid or isinstance(i, str) or isinstance(j, str):
-            raise UnsupportedError("connect() with i or j as text (generator syntax) comes in a later version", None, "Give a condition, or arrays i and j.")
         names = caller_namespace(level) if namespace is None else dict(namespace)
         self._count_ends()
-        pairs = self._pairs(condition, i, j, self._pair_function(p, names), self._pair_function(n, names), names)
-        self._append(*pairs)
-
-    def _pairs(self, condition: object, i: object, j: object, p: Any, n: Any, names: Mapping[str, object]) -> rules.Pairs:
-        n_pre, n_post = self.source.N, self.target.N
-        rng = np.random.Generator(np.random.Philox(key=np.array(next_epoch(), dtype=np.uint64)))
-        if i is not None or j is not None:
-            if condition is not None:
-                raise ValueError("connect() takes either a condition or i and j")
-            if i is None or j is None:
-                raise ValueError("connect() needs both i and j")
-            pre, post = rules.from_arrays(i, j, n_pre, n_post)
-            kept = (pre, post) if not callable(p) and rules.checked_probability(p) == 1 else rules.thin(pre, post, p, rng)
-            return rules.multiply(*kept, n)
-        if condition is not None and not isinstance(condition, (str, bool, np.bool_)):
-            raise TypeError(f"the condition of connect() is text, True or False, not {condition!r}; pairs are given as i=..., j=...")
-        if condition is not None and not isinstance(condition, str) and not condition:
-            return np.zeros(0, np.int32), np.zeros(0, np.int32)
-        if not isinstance(condition, str) and not callable(p) and rules.checked_probability(p) == 1 and not callable(n):
-            return rules.multiply(*rules.all_to_all(n_pre, n_post), n)
-        chosen = self._pair_function(condition, names, boolean=True) if isinstance(condition, str) else None
-        return rules.by_condition(n_pre, n_post, chosen, p, rng, n)
-
-    def _pair_function(self, text: Any, names: Mapping[str, object], boolean: bool = False) -> Any:
-        """A function of the neurons of many pairs for a text; anything else as it is."""
-        if not isinstance(text, str):
-            return text
-
-        def values(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-            wanted = None if boolean else DIMENSIONLESS
-            return evaluated(text, _CandidatePairs(self, i, j), np.arange(i.size), names, expect_boolean=boolean, dimensions=wanted)  # type: ignore[arg-type]
-
-        # Errors in the text must come before any work, and also where there is no pair to look at.
-        values(np.zeros(1, np.int32), np.zeros(1, np.int32))
-        return values
+        request = Request(condition=condition, i=i, j=j, p=p, n=n, skip_if_invalid=skip_if_invalid)
+        self._append(*requested_pairs(self, request, names))
 
     def _append(self, i: np.ndarray, j: np.ndarray) -> None:
         old = self.state.size
@@ -272,6 +274,10 @@ class Synapses(VariableOwner):
         self.state["i"][old:], self.state["j"][old:] = i, j
         self.state["N"] = self.state.size
         self._count_ends()
+        if self.multisynaptic_index is not None:
+            self.state[self.multisynaptic_index] = occurrences(self.state["i"], self.state["j"], len(self.target))
+        for name in _COUNTS.keys() & set(self.state):
+            self._update_count(name)
         object.__setattr__(self, "connected", True)
 
     # ------------------------------------------------------------------------------------------------------------------------------ variables
@@ -287,20 +293,8 @@ class Synapses(VariableOwner):
                 self.state[name] = group.N
 
     def element_indices(self, item: object, namespace: Mapping[str, object] | None = None) -> Any:
-        """`S.w[item]`: numbers of synapses as for other objects; `S.w[i, j]`: all synapses between these neurons, as they were created."""
-        if not isinstance(item, tuple):
-            return element_indices(item, self.state.size, self, namespace)
-        if len(item) != 2:
-            raise IndexError(f"variables of {self.name!r} have two indices, [i, j], not {len(item)}")
-        chosen = np.ones(self.state.size, dtype=bool)
-        for part, ends, group in zip(item, (self.state["i"], self.state["j"]), (self.source, self.target), strict=True):
-            if isinstance(part, str):
-                chosen &= evaluated(part, self, None, namespace, expect_boolean=True)
-            elif not (isinstance(part, slice) and part == slice(None)):
-                wanted = np.zeros(group.N, dtype=bool)
-                wanted[element_indices(part, group.N, group, namespace)] = True
-                chosen &= wanted[ends]
-        return np.flatnonzero(chosen)
+        """`S.w[item]`: numbers of synapses as for other objects; `S.w[i, j]` or `S.w[i, j, k]`: synapses between these neurons, as they were created."""
+        return synapse_indices(self, item, namespace)
 
     def values_of(self, access: Access, indices: Any = slice(None)) -> np.ndarray:
         """The values (SI) that `access` reaches from the synapses at `indices`, also in the connected groups."""
@@ -309,9 +303,28 @@ class Synapses(VariableOwner):
                 return self.source.values_of(Access(access.variable), self.state["i"][indices])
             case Index.POST:
                 return self.target.values_of(Access(access.variable), self.state["j"][indices])
+        self.keep_count(access.variable)
         return VariableOwner.values_of(self, access, indices)
 
+    def variable(self, name: str) -> Variable | None:
+        return (
+            next((v for v in self.model.variables if v.name == name), None)
+            if name in _COUNTS and "model" in self.__dict__
+            else VariableOwner.variable(self, name)
+        )
+
+    def keep_count(self, name: str) -> None:
+        """Keep an array of N_incoming or N_outgoing from now on: only those who read it pay for it."""
+        if name in _COUNTS and name not in self.state:
+            self.state.add(self.model.variable(name))
+            self._update_count(name)
+
+    def _update_count(self, name: str) -> None:
+        ends = self.state[_COUNTS[name]]
+        self.state[name] = np.bincount(ends)[ends] if ends.size else 0
+
     def view(self, name: str) -> VariableView:
+        self.keep_count(name.removesuffix("_"))
         if name in ("delay", "delay_") and "pre" in self.pathways:
             return self._delay_view("pre", units=name == "delay")
         return VariableOwner.view(self, name)
@@ -413,6 +426,11 @@ class Synapses(VariableOwner):
         return run_regularly(self, code, dt, clock, when, order, name)
 
     @property
+    def indices(self) -> Indices:
+        """Numbers of synapses: `S.indices[i, j]`, by slice, number or condition."""
+        return Indices(self)
+
+    @property
     def t(self) -> Quantity:
         """Time of the clock."""
         return self.clock.t
@@ -429,9 +447,12 @@ class Synapses(VariableOwner):
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Go back to a snapshot, also to one with other connections."""
         self.state.restore(snapshot)
+        for name in (_COUNTS.keys() & set(self.state)) - snapshot.keys():
+            self._update_count(name)
 
-    def __getitem__(self, item: object) -> NoReturn:
-        raise NotImplementedError(f"parts of Synapses such as {self.name}[{item!r}] come in a later version; index a variable, {self.name}.w[i, j]")
+    def __getitem__(self, item: object) -> SynapticSubgroup:
+        chosen = np.arange(self.state.size)[synapse_indices(self, item)]
+        return SynapticSubgroup(self, np.atleast_1d(chosen))
 
     def __repr__(self) -> str:
         arrow = f"{self.source.name!r} -> {self.target.name!r}"
@@ -445,28 +466,29 @@ def _say_clock_driven(equations: Equations) -> None:
             _LOG.info("the synaptic equation of %s is integrated at every step; (event-driven) solves it at events only, (clock-driven) says so", line.name)
 
 
-class _CandidatePairs:
-    """Pairs of neurons that may get synapses, as the owner of the expressions that decide it."""
-
-    def __init__(self, synapses: Synapses, i: np.ndarray, j: np.ndarray):
-        self.name, self.namespace, self.clock = synapses.name, synapses.namespace, synapses.clock
-        self._groups = {Index.PRE: (synapses.source, i), Index.POST: (synapses.target, j)}
-        self._values = {"i": i, "j": j, "N_pre": np.asarray(synapses.source.N), "N_post": np.asarray(synapses.target.N)}
-        own = tuple(v for v in synapses.model.variables if v.name in self._values or v.role is Role.CLOCK)
-        self.model = Model(synapses.name, own, pre=synapses.model.pre, post=synapses.model.post)
-
-    def values_of(self, access: Access, indices: Any) -> np.ndarray:
-        if access.index in self._groups:
-            group, ends = self._groups[access.index]
-            return group.values_of(Access(access.variable), ends[indices])
-        values = self._values[access.variable]
-        return values[indices] if values.ndim else values
-
-
 def _checked_group(what: str, group: object) -> Connectable:
     if not isinstance(group, Group | Subgroup | Synapses):
         raise TypeError(f"the {what} of Synapses must be a group of neurons or Synapses, not {type(group).__name__}")
     return group
+
+
+def _renamed(old: str, given: Any, new: Any) -> Any:
+    """The code of an argument that Brian once called `pre` or `post`."""
+    if given is None:
+        return new
+    if new is not None:
+        raise TypeError(f"Synapses() takes either on_{old} or its former name {old}, not both")
+    warnings.warn(f"the argument {old} of Synapses() is now called on_{old}", DeprecationWarning, stacklevel=3)
+    return given
+
+
+def _with_index(model: str | Equations, index: str | None) -> str | Equations:
+    """The equations with one more variable, the multisynaptic index."""
+    if index is None:
+        return model
+    if not isinstance(index, str):
+        raise TypeError(f"multisynaptic_index is the name of a variable, not {index!r}")
+    return Equations(model) + f"{index} : integer"
 
 
 def _codes(what: str, given: object, default: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from codegen.dims import DIMENSIONLESS, Dimensions, unit_name
 from codegen.errors import EquationError, ModelError
-from codegen.expr import DType
+from codegen.expr import DType, Expr
 from codegen.expr import names as names_in
 from codegen.grammar import parse_expression
 from codegen.ir import Role, Variable
@@ -97,8 +97,6 @@ class VariableView:
 
     def get_item(self, item: object, level: int = 0, namespace: Mapping[str, object] | None = None) -> Any:
         """`view[item]`, with the names of strings looked up in `namespace`, or `level` frames above the caller."""
-        if not self._variable.shared:
-            self._owner._ready()
         names = caller_namespace(level) if namespace is None and level else namespace
         if self._variable.shared:
             _require_whole(item, self)
@@ -331,7 +329,13 @@ def element_indices(item: object, size: int, owner: VariableOwner, namespace: Ma
 
 
 def evaluated(
-    text: str, owner: VariableOwner, indices: Any, namespace: Mapping[str, object] | None, *, expect_boolean: bool = False, dimensions: Dimensions | None = None
+    text: str | Expr,
+    owner: VariableOwner,
+    indices: Any,
+    namespace: Mapping[str, object] | None,
+    *,
+    expect_boolean: bool = False,
+    dimensions: Dimensions | None = None,
 ) -> np.ndarray:
     """The values (SI) of a user's expression for the elements of `owner` at `indices` (None: all)."""
     from .expressions import evaluate  # above this module: it needs the compiler

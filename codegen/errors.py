@@ -77,7 +77,7 @@ class UnitError(ModelError):
     """Dimensions that do not fit."""
 
 
-class DataTypeError(ModelError):
+class DataTypeError(ModelError, TypeError):
     """A boolean where a number is due, or the other way round."""
 
 

@@ -286,7 +286,7 @@ _CLOCK = (
 )
 _NEURON_INDEX = (Variable("i", Role.INDEX, dtype=DType.INT32, constant=True), Variable("N", Role.INDEX, dtype=DType.INT32, shared=True, constant=True))
 _SYNAPSE_INDEX = (
-    *(Variable(name, Role.INDEX, dtype=DType.INT32, constant=True) for name in ("i", "j")),
+    *(Variable(name, Role.INDEX, dtype=DType.INT32, constant=True) for name in ("i", "j", "N_incoming", "N_outgoing")),
     *(Variable(name, Role.INDEX, dtype=DType.INT32, shared=True, constant=True) for name in ("N", "N_pre", "N_post")),
 )
 _LAST_UPDATE = Variable("lastupdate", Role.PARAMETER, UNITS["second"])

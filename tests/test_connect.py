@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from brianlike import connect as rules
 from brianlike.groups import Group, NeuronGroup
-from brianlike.inputs import InputGroup, PoissonGroup
+from brianlike.inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
+from brianlike.monitors import StateMonitor
+from brianlike.network import Network
+from brianlike.preferences import prefs
 from brianlike.seeding import seed
 from brianlike.synapses import Synapses
 from brianlike.units import DimensionMismatchError, Hz, ms, second
@@ -126,7 +129,6 @@ WRONG_RULES: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
     "fractions": (TypeError, "i must hold whole numbers, not float64", lambda: rules.from_arrays([0.5], 0, 3, 3)),
     "shapes": (ValueError, "i has shape (2,) and j has shape (3,)", lambda: rules.from_arrays([0, 1], [0, 1, 2], 3, 3)),
     "matrix": (ValueError, "i must be a number or a list of numbers", lambda: rules.from_arrays(np.zeros((2, 2), int), 0, 3, 3)),
-    "p above 1": (ValueError, "p must be a probability between 0 and 1, not 1.5", lambda: rules.by_condition(3, 3, p=1.5, rng=generator())),
     "p nan": (ValueError, "p must be a probability between 0 and 1, not nan", lambda: rules.by_condition(3, 3, p=np.nan, rng=generator())),
     "p nan somewhere": (ValueError, "p is NaN for some pairs", lambda: rules.by_condition(3, 3, p=lambda i, j: i * np.nan, rng=generator())),
     "n negative": (ValueError, "n must not be negative", lambda: rules.by_condition(3, 3, n=-1)),
@@ -245,10 +247,136 @@ def test_indexing_by_neurons(S: Synapses) -> None:
     S.w[4, 3] += 5
     S.w["x_pre > 30 and j == 0"] = -1
     assert list(S.w[0, :]) == [11, 21, 31, 41, 2] and S.w[4, 3][0] == 435 and S.w[4, 0][0] == -1
-    with pytest.raises(IndexError, match="index 5 is out of range for 'cells' with 5 elements"):
-        S.w[5, 0]
-    with pytest.raises(IndexError, match="have two indices"):
+    for nothing in (S.w[5, 0], S.w[-1, :], S.w[:, 5], S.w[[], :]):
+        assert nothing.size == 0, "as in Brian, a neuron that does not exist has no synapses"
+    assert list(S.w[[1, 9, -1], 0]) == [100] and list(S.w[np.arange(5) == 1, 0]) == [100] and np.array_equal(S.w[0, :, :], S.w[0, :])
+    with pytest.raises(IndexError, match="give it multisynaptic_index='k'"):
         S.w[0, 0, 0]
+    with pytest.raises(IndexError, match="have the indices .synapse., .i, j. or .i, j, k., not 4"):
+        S.w[0, 0, 0, 0]
+    with pytest.raises(IndexError, match=r"must have shape \(5,\), not \(3,\)"):
+        S.w[np.ones(3, bool), :]
+    with pytest.raises(TypeError, match="indexed by whole numbers"):
+        S.w[0.5, :]
+
+
+def test_multisynaptic_index(G: NeuronGroup) -> None:
+    S = Synapses(G, G, "w : 1\nodd = k % 2 : integer", on_pre="w += k", multisynaptic_index="k", name="links")
+    S.connect(i=[0, 0, 1, 0], j=[1, 2, 2, 1])
+    assert list(S.k) == [0, 0, 0, 1] and S.multisynaptic_index == "k"
+    S.connect(j="i if i < 2", n="3 - i")
+    S.connect(i=0, j=1)
+    assert pairs(S) == [(0, 1), (0, 2), (1, 2), (0, 1), (0, 0), (0, 0), (0, 0), (1, 1), (1, 1), (0, 1)]
+    assert list(S.k) == [0, 0, 0, 1, 0, 1, 2, 0, 1, 2] and list(S.odd[:]) == [0, 0, 0, 1, 0, 1, 0, 0, 1, 0]
+    S.w = "100*i + 10*j + k"
+    assert list(S.w[0, 1, 1]) == [11] and list(S.w[0, 1, :]) == [10, 11, 12] and list(S.w[:, :, 2]) == [2, 12] and list(S.w[0, :, 1:]) == [11, 1, 2, 12]
+    assert list(S.w[:, 1, [0, 2]]) == [10, 110, 12] and list(S.w["i == 1", :, "odd == 1"]) == [111] and list(S.w["k == 2 and j == 1"]) == [12]
+    assert S.w[0, 1, 5].size == 0 and list(S.w[:, 0, ::2]) == [0, 2]
+    S.w[0, 1, 1] = "w + N_outgoing"
+    S.w[:, :, 2] = -1
+    assert list(S.w[0, 1]) == [10, 18, -1] and S.w[6] == -1
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=12), max_size=3))
+def test_numbers_and_counts_of_synapses_equal_loops(calls: list[list[tuple[int, int]]]) -> None:
+    S = Synapses(NeuronGroup(3, ""), NeuronGroup(4, ""), multisynaptic_index="k")
+    every: list[tuple[int, int]] = []
+    for call in calls:
+        S.connect(i=[i for i, _ in call], j=[j for _, j in call])
+        every += call
+        assert list(S.k) == [every[:n].count(pair) for n, pair in enumerate(every)]
+        assert list(S.N_outgoing[:]) == [sum(i == a for a, _ in every) for i, _ in every]
+        assert list(S.N_incoming[:]) == [sum(j == b for _, b in every) for _, j in every]
+        assert list(S.N_incoming_post) == [sum(j == b for _, b in every) for j in range(4)]
+    for n, (i, j) in enumerate(every):
+        assert S[i, j, int(S.k[n])].indices.tolist() == [n]
+
+
+def test_counts_are_kept_only_where_somebody_reads_them(S: Synapses, G: NeuronGroup) -> None:
+    S.connect("i < 2 and j < 3 - i")
+    assert "N_incoming" not in S.state and "N_outgoing" not in S.state
+    assert list(S.N_incoming) == [2, 2, 1, 2, 2] and list(S.N_outgoing[:]) == [3, 3, 3, 2, 2]
+    before = S.snapshot()
+    S.connect(i=0, j=0)
+    S.w = "N_incoming*10 + N_outgoing"
+    assert list(S.w) == [34, 24, 14, 32, 22, 34] and list(S.N_incoming["N_outgoing > 3"]) == [3, 2, 1, 3]
+    S.restore(before)
+    assert list(S.N_incoming) == [2, 2, 1, 2, 2]
+    fresh = Synapses(G, G, "w : 1", name="fresh")
+    fresh.connect()
+    kept = fresh.snapshot()
+    assert fresh.N_incoming[0] == 5
+    fresh.connect("i == j")
+    fresh.restore(kept)
+    assert list(fresh.N_incoming) == [5] * 25, "counted anew, since the snapshot had none"
+    for name in ("N_incoming", "N_outgoing", "N_incoming_post", "N_pre"):
+        with pytest.raises(TypeError):
+            setattr(S, name, 3)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "cython"])
+def test_counts_and_multisynaptic_index_in_a_run(engine: str) -> None:
+    prefs.codegen.target = engine
+    try:
+        source = SpikeGeneratorGroup(2, [0, 1], [0, 0.1] * ms)
+        target = NeuronGroup(2, "v : 1")
+        S = Synapses(source, target, "share = 1.0/N_incoming : 1", on_pre="v_post += share*(1 + k) + 100*N_outgoing", multisynaptic_index="k", name="links")
+        S.connect(i=[0, 0, 1, 1], j=[0, 0, 0, 1])
+        monitor = StateMonitor(S, ["k", "N_incoming", "share"], record=S[:, 0])
+        net = Network(source, target, S, monitor)
+        net.run(0.2 * ms)
+        assert np.allclose(target.v[:], [1 / 3 + 2 / 3 + 400 + 1 / 3 + 200, 1 + 200], rtol=1e-12)
+        assert monitor.N_incoming.tolist() == [[3, 3]] * 3 and monitor.k[:, 0].tolist() == [0, 1, 0] and np.allclose(monitor.share, 1 / 3)
+    finally:
+        prefs.reset_to_defaults()
+
+
+def test_parts_of_synapses(S: Synapses, G: NeuronGroup) -> None:
+    S.connect("i != j")
+    S.w = "10*i + j"
+    part = S[0, :]
+    assert len(part) == 4 and part.indices.tolist() == [0, 1, 2, 3] and np.asarray(part).tolist() == [0, 1, 2, 3] and part.synapses is S
+    assert repr(part) == "<SynapticSubgroup: 4 of the 20 synapses of 'links'>"
+    assert list(S.w[part]) == [1, 2, 3, 4] and S["i == 4 and j > 1"].indices.tolist() == [18, 19] and S[3].indices.tolist() == [3]
+    assert S[2:4].indices.tolist() == [2, 3] and S[[5, 1]].indices.tolist() == [5, 1] and len(S[:]) == 20 and S.indices[1, :].tolist() == [4, 5, 6, 7]
+    assert StateMonitor(S, "w", record=S[:, 4]).record.tolist() == [3, 7, 11, 15] and StateMonitor(S, "w", record=S["w > 41"]).record.tolist() == [18, 19]
+    monitor = StateMonitor(S, "w", record=True)
+    monitor.append(np.zeros(1), {"w": S.w[:][None, :]})
+    assert monitor[S[2, :]].w.ravel().tolist() == [20, 21, 23, 24]
+    other = Synapses(S, S)
+    other.connect(i=0, j=S[1, :])
+    assert other.j[:].tolist() == [4, 5, 6, 7]
+    with pytest.raises(IndexError, match="<SynapticSubgroup: 4 of the 20 synapses of 'links'> cannot index"):
+        other.j[part]
+    S.connect(i=0, j=0)
+    with pytest.raises(RuntimeError, match="synapses have been added to 'links' since this part of it was chosen"):
+        S.w[part]
+
+
+def test_parts_of_groups_as_indices(G: NeuronGroup) -> None:
+    S = Synapses(G[1:4], G, "w : 1")
+    S.connect()
+    S.w = "10*i + j"
+    assert list(S.w[G[2:3], G[3:]]) == [13, 14] and list(S.w[G[3:5], 0]) == [20] and S.w[G[0:1], :].size == 0
+
+
+def test_former_names_of_arguments(G: NeuronGroup) -> None:
+    with pytest.warns(DeprecationWarning, match="the argument pre of Synapses.. is now called on_pre"):
+        S = Synapses(G, G, "w : 1", pre="v_post += w*mV")
+    assert S.pre.code == "v_post += w*mV"
+    with pytest.warns(DeprecationWarning, match="the argument post of Synapses.. is now called on_post"):
+        S = Synapses(G, G, "w : 1", None, None, None, {"back": "w += 1"})
+    assert list(S.pathways) == ["back"]
+
+
+def test_arguments_by_position(G: NeuronGroup) -> None:
+    S = Synapses(G, G, "w : 1", "w += k", None, "w -= k*few", None, None, 1 * ms, "spike", "k", {"few": 3}, None, None, None, None, 2, "euler", None, "wires")
+    assert (S.name, S.order, S.namespace, S.multisynaptic_index, S.pre.code, S.post.code) == ("wires", 2, {"few": 3}, "k", "w += k", "w -= k*few")
+    assert S.delay[:] == 1 * ms and S.method == "euler"
+
+
+def test_reading_before_connect_gives_nothing(S: Synapses) -> None:
+    assert S.w[:].size == S.i[:].size == S.N_incoming[:].size == len(S) == 0 and list(S.N_outgoing_pre) == [0] * 5
 
 
 def test_delays(S: Synapses, G: NeuronGroup) -> None:
@@ -280,9 +408,9 @@ def test_pathways(G: NeuronGroup) -> None:
     S = Synapses(G, G, "w : 1", on_pre={"up": "w += 1", "down": "w -= 1"}, on_post="w *= 2", delay={"up": 2 * ms, "post": 1 * ms}, order=3, name="links")
     S.connect("i == j")
     assert [(p.key, p.name, p.order, p.when, p.code) for p in S.pathways.values()] == [
-        ("up", "links_up", 2, "synapses", "w += 1"),
-        ("down", "links_down", 2, "synapses", "w -= 1"),
-        ("post", "links_post", 4, "synapses", "w *= 2"),
+        ("up", "links_up", -1, "synapses", "w += 1"),
+        ("down", "links_down", -1, "synapses", "w -= 1"),
+        ("post", "links_post", 1, "synapses", "w *= 2"),
     ]
     assert [S.delay_steps(key) for key in S.pathways] == [20, 0, 10] and S.up.source is G and [p.name for p in S.model.pathways] == ["up", "down", "post"]
     S.up.delay = 3 * ms
@@ -292,23 +420,38 @@ def test_pathways(G: NeuronGroup) -> None:
 
 
 WRONG: dict[str, tuple[type[Exception], str]] = {
-    "S.w[:]": (TypeError, "'links' has no synapses yet: call links.connect(...) first"),
+    "S.w[:] = 1": (TypeError, "'links' has no synapses yet: call links.connect(...) first"),
     "S.w = 1": (TypeError, "'links' has no synapses yet: call links.connect(...) first"),
     "S.connect('i =< j')": (ModelError, ""),
     "S.connect('i')": (ModelError, "`i` is a number where a condition is needed"),
     "S.connect('v_pre > 1')": (UnitError, "`v_pre > 1` compares volt with a plain number"),
-    "S.connect('w > 1')": (UnknownNameError, "`w` is not known"),
+    "S.connect('w > 1')": (EquationError, "`w` belongs to single synapses, and connect() decides which there are"),
+    "S.connect('unknown > 1')": (UnknownNameError, "`unknown` is not known"),
+    "S.connect(p='N_incoming*0.1')": (EquationError, "`N_incoming` belongs to single synapses"),
+    "S.connect('double > 1')": (EquationError, "`w` belongs to single synapses"),
     "S.connect(p='i*volt')": (UnitError, "`i*volt` has the unit volt where 1 is needed"),
-    "S.connect(p=2)": (ValueError, "p must be a probability between 0 and 1, not 2"),
+    "S.connect(p=float('nan'))": (ValueError, "p must be a probability between 0 and 1, not nan"),
+    "S.connect(p=None)": (TypeError, "p must be a probability or an expression in a string, not None"),
+    "S.connect(n=1.5)": (TypeError, "n must be a whole number of synapses, not 1.5"),
+    "S.connect(n='-1')": (ValueError, "n must not be negative, but is -1"),
     "S.connect('i == j', i=0, j=0)": (ValueError, "connect() takes either a condition or i and j"),
-    "S.connect(i=0)": (ValueError, "connect() needs both i and j"),
+    "S.connect(i=0)": (ValueError, "connect() needs both i and j, or one of them as text"),
+    "S.connect(j=[0])": (ValueError, "connect() needs both i and j, or one of them as text"),
+    "S.connect(i=0, j=0, skip_if_invalid=True)": (ValueError, "skip_if_invalid is for generators in text"),
+    "S.connect('k for k in range(3)')": (EquationError, "a generator cannot be the condition of connect()"),
     "S.connect(i=7, j=0)": (IndexError, "i contains 7, but the source has neurons 0 to 4"),
-    "S.connect([0, 1], [1, 2])": (ValueError, "connect() takes either a condition or i and j"),
+    "S.connect([0, 1], [1, 2])": (TypeError, "the condition of connect() is text, True or False, not [0, 1]"),
     "S.connect([0, 1])": (TypeError, "the condition of connect() is text, True or False, not [0, 1]"),
-    "S.connect(j='i')": (UnsupportedError, "connect() with i or j as text (generator syntax) comes in a later version"),
-    "S.connect(n='rand()')": (TypeError, "n must be a whole number of synapses, not float64"),
     "S.i = 3": (TypeError, "'i' of 'links' cannot be changed"),
-    "S[0]": (NotImplementedError, "parts of Synapses such as links[0] come in a later version"),
+    "S[0]": (IndexError, "index 0 is out of range for 'links' with 0 elements"),
+    "Synapses(G, G, connect='i == j')": (TypeError, "Synapses() has no argument connect; make the object, then call its method connect(...)"),
+    "Synapses(G, G, pre='v += 1*mV', on_pre='v += 1*mV')": (TypeError, "Synapses() takes either on_pre or its former name pre, not both"),
+    "Synapses(G, G, post='v += 1*mV', on_post='v += 1*mV')": (TypeError, "Synapses() takes either on_post or its former name post, not both"),
+    "Synapses(G, G, multisynaptic_index=3)": (TypeError, "multisynaptic_index is the name of a variable, not 3"),
+    "Synapses(G, G, 'w : 1', multisynaptic_index='w')": (EquationError, "`w` is declared twice"),
+    "Synapses(G, G, multisynaptic_index='x')": (EquationError, "`x` is also a variable of the neurons"),
+    "Synapses(G, G, multisynaptic_index='j')": (EquationError, "`j` is reserved"),
+    "Synapses(G, G, multisynaptic_index='_k')": (EquationError, "`_k` begins with an underscore"),
     "Synapses(3, G)": (TypeError, "the source of Synapses must be a group of neurons or Synapses, not int"),
     "Synapses(G, G, 'v : 1')": (EquationError, "`v` is also a variable of the neurons"),
     "Synapses(G, G, 'state : 1')": (EquationError, "`state` cannot name a variable: every Synapses has an attribute of that name"),

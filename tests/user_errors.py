@@ -113,6 +113,83 @@ def synapse_index_out_of_range() -> None:
     Synapses(neurons(), on_pre="v_post += 1", name="wires").connect(i=[0, 5], j=[0, 1])
 
 
+def _connect(**arguments: object) -> None:
+    source = NeuronGroup(5, "x : 1", name="source")
+    Synapses(source, neurons(), "w : 1", name="wires").connect(**arguments)  # type: ignore[arg-type]
+
+
+def generator_beyond_the_target() -> None:
+    _connect(j="i + 1")
+
+
+def generator_beyond_the_target_with_its_variables() -> None:
+    _connect(j="k for k in range(4) if v_post > 1")
+
+
+def generator_that_uses_what_it_chooses() -> None:
+    _connect(j="k for k in range(v_post)")
+
+
+def generator_with_a_fraction_in_its_range() -> None:
+    _connect(j="k for k in range(N_post/2)")
+
+
+def generator_with_an_unknown_name() -> None:
+    _connect(j="k for k in range(N_post) if i < limit")
+
+
+def generator_with_a_variable_of_synapses() -> None:
+    _connect(j="k for k in range(N_post) if w > 0")
+
+
+def generator_as_condition() -> None:
+    _connect(condition="k for k in range(N_post)")
+
+
+def generator_beside_a_probability() -> None:
+    _connect(j="i", p=0.1)
+
+
+def generator_with_two_loops() -> None:
+    _connect(j="k for k in range(3) for l in range(2)")
+
+
+def generator_over_something_else() -> None:
+    _connect(j="k for k in arange(3)")
+
+
+def generator_with_a_tuple() -> None:
+    _connect(j="k for k, l in range(3)")
+
+
+def generator_with_a_fixed_name() -> None:
+    _connect(j="i for i in range(3)")
+
+
+def generator_without_in() -> None:
+    _connect(j="k for k range(3)")
+
+
+def generator_with_two_conditions() -> None:
+    _connect(j="k for k in range(3) if i > 1 if k > 1")
+
+
+def sample_without_a_probability() -> None:
+    _connect(j="k for k in sample(N_post)")
+
+
+def sample_with_an_unknown_option() -> None:
+    _connect(j="k for k in sample(N_post, probability=0.1)")
+
+
+def sample_that_is_too_large() -> None:
+    _connect(j="k for k in sample(N_post, size=i)")
+
+
+def multisynaptic_index_that_was_not_asked_for() -> None:
+    _pair()[2].w[0, 0, 0]
+
+
 def unknown_variable_in_a_pathway() -> None:
     source, target, _ = _pair()
     synapses = Synapses(source, target, on_pre="g_post += 1", name="more")

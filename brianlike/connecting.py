@@ -1,0 +1,360 @@
+"""What `Synapses.connect` is asked for -> the pairs of neurons that get synapses, in the order of creation.
+
+Texts are evaluated on numpy for many candidates at a time; `connect.py` has the rules on arrays, `codegen/generator.py` the language of generators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codegen.check import text_of
+from codegen.dims import DIMENSIONLESS, Dimensions
+from codegen.errors import DataTypeError, EquationError, Span
+from codegen.expr import Access, Call, DType, Expr, Index, Name, walk
+from codegen.expr import names as names_in
+from codegen.functions import FUNCTIONS
+from codegen.generator import Generator, Range, Sample, is_generator, parse_generator
+from codegen.grammar import parse_expression
+from codegen.ir import Model, Role, Variable
+
+from . import connect as rules
+from .seeding import next_epoch
+from .views import evaluated
+
+if TYPE_CHECKING:
+    from .synapses import Synapses
+
+Namespace = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The arguments of one call of `connect`, as the user gave them."""
+
+    condition: object = None
+    i: object = None
+    j: object = None
+    p: object = 1.0
+    n: object = 1
+    skip_if_invalid: bool = False
+
+
+def requested_pairs(synapses: Synapses, request: Request, namespace: Namespace) -> rules.Pairs:
+    """The pairs of neurons that a call of `connect` makes synapses for; errors come before anything is made."""
+    _check(request)
+    rng = np.random.Generator(np.random.Philox(key=np.array(next_epoch(), dtype=np.uint64)))
+    if isinstance(request.i, str):
+        return _generated(synapses, parse_generator(request.i), Index.PRE, request, namespace, rng)
+    if isinstance(request.j, str):
+        return _generated(synapses, parse_generator(request.j), Index.POST, request, namespace, rng)
+    n = _pair_function(synapses, request.n, namespace)
+    if request.i is not None:
+        pre, post = rules.from_arrays(request.i, request.j, len(synapses.source), len(synapses.target))
+        p = _pair_function(synapses, request.p, namespace)
+        kept = (pre, post) if not callable(p) and rules.checked_probability(p) == 1 else rules.thin(pre, post, p, rng)
+        return rules.multiply(*kept, n)
+    return _by_condition(synapses, request, n, namespace, rng)
+
+
+def _check(request: Request) -> None:
+    """Refuse arguments that do not go together."""
+    condition, i, j = request.condition, request.i, request.j
+    if condition is not None and not isinstance(condition, (str, bool, np.bool_)):
+        raise TypeError(f"the condition of connect() is text, True or False, not {condition!r}; pairs are given as i=..., j=...")
+    if condition is not None and (i is not None or j is not None):
+        raise ValueError("connect() takes either a condition or i and j")
+    if isinstance(condition, str) and is_generator(condition):
+        message = "a generator cannot be the condition of connect()"
+        raise EquationError(message, Span(condition, 0, len(condition)), "Write `connect(j='...')` for a generator.")
+    if isinstance(i, str) or isinstance(j, str):
+        text, other = ("i", "j") if isinstance(i, str) else ("j", "i")
+        if i is not None and j is not None:
+            raise TypeError(f"connect() takes either {text} as text or {other}, not both: the text says which neurons each of the others reaches")
+        if isinstance(request.p, str) or rules.checked_probability(request.p) != 1:
+            raise ValueError("connect() takes no p beside a generator; write `... for k in sample(N_post, p=...)`, or `... if rand() < p`")
+        return
+    if (i is None) != (j is None):
+        raise ValueError("connect() needs both i and j, or one of them as text")
+    if i is not None and request.skip_if_invalid:
+        raise ValueError("skip_if_invalid is for generators in text; leave invalid neurons out of the arrays i and j")
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------ conditions
+def _by_condition(synapses: Synapses, request: Request, n: Any, namespace: Namespace, rng: np.random.Generator) -> rules.Pairs:
+    n_pre, n_post = len(synapses.source), len(synapses.target)
+    text = request.condition
+    condition = _pair_function(synapses, text, namespace, boolean=True) if isinstance(text, str) else None
+    if not isinstance(text, str) and text is not None and not text:
+        return rules.NOTHING
+    if isinstance(request.p, str):
+        p = parse_expression(request.p)
+        if not _depending(synapses, p, Index.POST):  # one probability for each row
+            source = Sample(Range(*map(parse_expression, ("0", "N_post", "1"))), p)
+            generator = Generator(Name("_k"), "_k", source, parse_expression(text) if isinstance(text, str) else None)
+            return _generated(synapses, generator, Index.POST, request, namespace, rng)
+        return rules.by_condition(n_pre, n_post, condition, _pair_function(synapses, request.p, namespace), rng, n)
+    if condition is None and not callable(n) and rules.checked_probability(request.p) == 1:
+        return rules.multiply(*rules.all_to_all(n_pre, n_post), n)
+    return rules.by_condition(n_pre, n_post, condition, rules.checked_probability(request.p), rng, n)
+
+
+def _pair_function(synapses: Synapses, text: Any, namespace: Namespace, boolean: bool = False) -> Any:
+    """A function of the neurons of many pairs for a text; anything else as it is."""
+    if not isinstance(text, str):
+        return text
+    expr = parse_expression(text)
+    _refuse_synaptic(synapses, expr)
+
+    def values(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        candidates = _Candidates(synapses, {Index.PRE: i, Index.POST: j})
+        return candidates.values(expr, namespace, boolean=boolean, dimensions=None if boolean else DIMENSIONLESS)
+
+    # Errors in the text must come before any work, and also where there is no pair to look at.
+    values(np.zeros(1, np.int32), np.zeros(1, np.int32))
+    return values
+
+
+# -------------------------------------------------------------------------------------------------------------------------------------- generators
+def _generated(synapses: Synapses, generator: Generator, target: Index, request: Request, namespace: Namespace, rng: np.random.Generator) -> rules.Pairs:
+    """The pairs of a generator that gives neurons of the side `target` for each neuron of the other."""
+    found: list[rules.Pairs] = [rules.NOTHING]
+    loop = _Loop(synapses, generator, target, namespace, request.skip_if_invalid)
+    n: Any = parse_expression(request.n) if isinstance(request.n, str) else request.n
+    loop.check(n)
+    for outer, inner, result in loop.accepted(rng):
+
+        def times(outer: np.ndarray, result: np.ndarray, inner: np.ndarray | None = inner) -> np.ndarray:
+            return loop.values(n, outer, inner, result)
+
+        pair = rules.multiply(outer, result, times if isinstance(n, Expr) else n)
+        found.append(pair)
+        rules.check_total(sum(one.size for one, _ in found))
+    outer, result = (np.concatenate([part[side].astype(np.int32) for part in found]) for side in (0, 1))
+    return (outer, result) if target is Index.POST else (result, outer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """A generator at work: row by row of the neurons that it starts from (`outer`), with the values of its variable (`inner`)."""
+
+    synapses: Synapses
+    generator: Generator
+    target: Index
+    namespace: Namespace
+    skip: bool
+
+    @property
+    def outer(self) -> Index:
+        return Index.PRE if self.target is Index.POST else Index.POST
+
+    def check(self, n: object) -> None:
+        """Refuse what cannot be evaluated, before any work and also where there is nothing to evaluate."""
+        generator, zero = self.generator, np.zeros(1, np.int64)
+        sources = _source_parts(generator.source)
+        for expr in (generator.element, generator.condition, n, *sources):
+            if isinstance(expr, Expr):
+                _refuse_synaptic(self.synapses, expr, generator.variable)
+        for expr in (generator.element, *sources):
+            self._refuse_target(expr)
+        for expr in sources:
+            self.values(expr, zero)
+        self.values(generator.element, zero, zero)
+        if generator.condition is not None:
+            self.values(generator.condition, zero, zero, zero, None)
+        if isinstance(n, Expr):
+            self.values(n, zero, zero, zero)
+
+    def _refuse_target(self, expr: Expr) -> None:
+        """The numbers to choose from and the neuron chosen cannot depend on the neuron chosen."""
+        known = {name: node for name, node in _depending(self.synapses, expr, self.target).items() if name != self.generator.variable}
+        for name, node in known.items():
+            index = "j" if self.target is Index.POST else "i"
+            message = f"`{name}` is not known before {index} is chosen"
+            raise EquationError(message, node.span, "Use it in a condition: `... if ...`.")
+
+    def values(
+        self,
+        expr: Expr,
+        outer: np.ndarray,
+        inner: np.ndarray | None = None,
+        result: np.ndarray | None = None,
+        dimensions: Dimensions | None = DIMENSIONLESS,
+    ) -> np.ndarray:
+        """The values of one of the generator's expressions; what is not given cannot be used in it."""
+        ends = {self.outer: outer} if result is None else {self.outer: outer, self.target: result}
+        name = self.generator.variable
+        extra = {} if name is None or inner is None else {name: inner}
+        return _Candidates(self.synapses, ends, extra).values(expr, self.namespace, dimensions=dimensions)
+
+    def truth(self, expr: Expr, outer: np.ndarray, inner: np.ndarray | None = None, result: np.ndarray | None = None) -> np.ndarray:
+        """Where a condition holds; a number counts as true unless it is zero."""
+        return self.values(expr, outer, inner, result, None) != 0
+
+    def accepted(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
+        """Neurons, values of the variable and neurons chosen, a bounded number at a time."""
+        generator, size = self.generator, _size(self.synapses, self.target)
+        rows, condition = np.arange(_size(self.synapses, self.outer)), generator.condition
+        if condition is not None and self._is_of_row(condition):
+            rows, condition = rows[self.truth(condition, rows)], None
+        # A neuron that does not exist has no variables, so it is an error before the condition is asked.
+        early = condition is not None and bool(set(_depending(self.synapses, condition, self.target)) - {"i", "j", generator.variable})
+        for outer, inner in self._candidates(rows, rng):
+            result = inner
+            if inner is None or generator.element != Name(str(generator.variable)):
+                result = _whole(self.values(generator.element, outer, inner), generator.element)
+            assert result is not None
+            chosen = (result >= 0) & (result < size)
+            if not self.skip and (early or condition is None):
+                self._require(chosen, outer, result)
+            if self.skip or early:
+                outer, inner, result = outer[chosen], None if inner is None else inner[chosen], result[chosen]
+            if condition is not None:
+                chosen = self.truth(condition, outer, inner, result)
+                outer, inner, result = outer[chosen], None if inner is None else inner[chosen], result[chosen]
+                self._require((result >= 0) & (result < size), outer, result)
+            yield outer, inner, result
+
+    def _is_of_row(self, condition: Expr) -> bool:
+        """Whether a condition holds for all or none of the candidates of a row."""
+        drawn = any(isinstance(node, Call) and (node.function not in FUNCTIONS or FUNCTIONS[node.function].draw) for node in walk(condition))
+        names = _reached(self.synapses, condition)
+        return not drawn and self.generator.variable not in names and not _depending(self.synapses, condition, self.target)
+
+    def _candidates(self, rows: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        source = self.generator.source
+        if source is None:
+            for start in range(0, rows.size, rules.CHUNK):
+                yield rows[start : start + rules.CHUNK], None
+            return
+        numbers = source.range if isinstance(source, Sample) else source
+        strict = isinstance(source, Range)
+        low, high, step = (_whole(self.values(expr, rows), expr, strict) for expr in (numbers.low, numbers.high, numbers.step))
+        sizes = rules.range_sizes(low, high, step)
+        match source:
+            case Range():
+                chosen = rules.every(sizes, rules.CHUNK)
+            case Sample(_, p, None) if p is not None:
+                chosen = rules.with_probability(sizes, self.values(p, rows), rng, rules.CHUNK)
+            case Sample(_, None, size) if size is not None:
+                wanted = self._sample_sizes(_whole(self.values(size, rows), size), sizes, rows, size)
+                chosen = rules.of_size(sizes, wanted, rng, rules.CHUNK)
+            case _:
+                raise TypeError(f"not a source of numbers: {source!r}")
+        for row, place in chosen:
+            yield rows[row], low[row] + place * step[row]
+
+    def _sample_sizes(self, wanted: np.ndarray, sizes: np.ndarray, rows: np.ndarray, expr: Expr) -> np.ndarray:
+        """How many of each row are drawn."""
+        bad = np.flatnonzero(((wanted < 0) | (wanted > sizes)) & (sizes > 0)) if not self.skip else np.zeros(0, int)
+        if bad.size:
+            neuron = f"{'i' if self.target is Index.POST else 'j'} = {rows[bad[0]]}"
+            message = f"`{text_of(expr)}` draws {wanted[bad[0]]} of {sizes[bad[0]]} numbers for {neuron}"
+            raise IndexError(_marked(message, expr, "Draw fewer, or give skip_if_invalid=True."))
+        return np.clip(wanted, 0, sizes)
+
+    def _require(self, valid: np.ndarray, outer: np.ndarray, result: np.ndarray) -> None:
+        if np.all(valid):
+            return
+        group, side = (self.synapses.target, "target") if self.target is Index.POST else (self.synapses.source, "source")
+        one, other = ("j", "i") if self.target is Index.POST else ("i", "j")
+        bad = int(np.flatnonzero(~valid)[0])
+        message = f"`{text_of(self.generator.element)}` gives {one} = {result[bad]} for {other} = {outer[bad]}"
+        message += f", but the {side} {group.name!r} has neurons 0 to {len(group) - 1}"
+        raise IndexError(_marked(message, self.generator.element, "Add a condition (`... if ...`), or give skip_if_invalid=True."))
+
+
+def _source_parts(source: Range | Sample | None) -> tuple[Expr, ...]:
+    match source:
+        case Range(low, high, step):
+            return low, high, step
+        case Sample(numbers, p, size):
+            return (*_source_parts(numbers), *(part for part in (p, size) if part is not None))
+    return ()
+
+
+def _whole(values: np.ndarray, expr: Expr, strict: bool = False) -> np.ndarray:
+    """The whole part of numbers; with `strict`, numbers that are not whole are refused."""
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    bad = np.flatnonzero(~np.isfinite(values) | (strict & (values != np.trunc(values))))
+    if bad.size:
+        message = f"`{text_of(expr)}` is {values[bad[0]]:g}, not a whole number"
+        raise DataTypeError(message, expr.span, "Divide with `//`, or write `int(...)` around it.")
+    return values.astype(np.int64)
+
+
+def _marked(message: str, expr: Expr, hint: str) -> str:
+    return str(EquationError(message, expr.span, hint))
+
+
+# ------------------------------------------------------------------------------------------------------------------------------ names in the texts
+def _size(synapses: Synapses, side: Index) -> int:
+    return len(synapses.source if side is Index.PRE else synapses.target)
+
+
+def _reached(synapses: Synapses, expr: Expr) -> dict[str, Name]:
+    """The names of an expression and of the subexpressions it uses, each with the name in the user's text that leads there."""
+    inner = {s.variable: s.value for s in synapses.model.subexpressions}
+    found = dict(names_in(expr))
+    todo = list(found.items())
+    while todo:
+        name, node = todo.pop()
+        for other in names_in(inner[name]) if name in inner else ():
+            if other not in found:
+                found[other] = node
+                todo.append((other, node))
+    return found
+
+
+def _depending(synapses: Synapses, expr: Expr, side: Index) -> dict[str, Name]:
+    """The names in an expression whose values depend on the neuron of one side."""
+    model = synapses.model
+    own = {v.name for v in model.variables}
+    neurons = {v.name for v in (model.pre if side is Index.PRE else model.post) if not v.shared and v.role is not Role.EXTERNAL}
+    index, suffix, plain = ("i", "_pre", set()) if side is Index.PRE else ("j", "_post", neurons)
+    names = {index} | (({f"{name}{suffix}" for name in neurons} | plain) - own)
+    return {name: node for name, node in _reached(synapses, expr).items() if name in names}
+
+
+def _refuse_synaptic(synapses: Synapses, expr: Expr, variable: str | None = None) -> None:
+    """Refuse what belongs to single synapses: they do not exist yet."""
+    stored = {v.name for v in synapses.model.variables if not v.shared and v.role is not Role.SUBEXPRESSION} - {"i", "j"}
+    for name, node in _reached(synapses, expr).items():
+        if name in stored and name != variable:
+            message = f"`{name}` belongs to single synapses, and connect() decides which there are"
+            raise EquationError(message, node.span, "Use `i`, `j` and the variables of the neurons, such as `x_pre` and `y_post`.")
+
+
+class _Candidates:
+    """Pairs of neurons that may get synapses, or neurons of one side, as the owner of the expressions that decide it."""
+
+    def __init__(self, synapses: Synapses, ends: Mapping[Index, np.ndarray], extra: Mapping[str, np.ndarray] | None = None):
+        self.name, self.namespace, self.clock = synapses.name, synapses.namespace, synapses.clock
+        self._synapses, self._ends = synapses, ends
+        pre, post, model = ends.get(Index.PRE), ends.get(Index.POST), synapses.model
+        self._values = {name: end for name, end in (("i", pre), ("j", post)) if end is not None}
+        self._values |= {"N_pre": np.asarray(len(synapses.source)), "N_post": np.asarray(len(synapses.target)), **(extra or {})}
+        own = tuple(v for v in model.variables if v.name not in (extra or {}) and (v.shared or v.name in self._values or v.role is Role.SUBEXPRESSION))
+        own += tuple(Variable(name, Role.INDEX, dtype=DType.INT64) for name in extra or {})
+        subexpressions = tuple(s for s in model.subexpressions if s.variable not in (extra or {}))
+        before, after = (tuple(v for v in side if v.shared or end is not None) for side, end in ((model.pre, pre), (model.post, post)))
+        self.model = Model(synapses.name, own, subexpressions=subexpressions, pre=before, post=after)
+
+    def values(self, expr: Expr, namespace: Namespace, *, boolean: bool = False, dimensions: Dimensions | None = None) -> np.ndarray:
+        """The values of an expression, one for each pair."""
+        count = next(iter(self._ends.values())).size
+        return evaluated(expr, self, np.arange(count), namespace, expect_boolean=boolean, dimensions=dimensions)  # type: ignore[arg-type]
+
+    def values_of(self, access: Access, indices: Any) -> np.ndarray:
+        """The values (SI) that `access` reaches from the pairs at `indices`."""
+        if access.index in (Index.PRE, Index.POST):
+            group, ends = self._synapses.source if access.index is Index.PRE else self._synapses.target, self._ends.get(access.index)
+            return group.values_of(Access(access.variable), slice(0) if ends is None else ends[indices])
+        if access.variable not in self._values:
+            return self._synapses.values_of(access, indices)
+        values = self._values[access.variable]
+        return values[indices] if values.ndim else values
