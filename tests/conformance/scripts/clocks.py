@@ -1,7 +1,5 @@
 """Groups, monitors, plasticity and code with steps of their own that need not divide one another."""
 
-import numpy as np
-
 from brianlike import *
 
 fast = NeuronGroup(3, "dv/dt = (1.5 + 0.2*i - v)/(6*ms) : 1", threshold="v > 1", reset="v = 0", method="euler", dt=0.05 * ms)

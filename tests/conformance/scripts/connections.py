@@ -39,12 +39,9 @@ twice.connect(i=[5, 5], j=[3, 3])
 twice.connect("i + j == 1")
 final["twice"] = np.concatenate([twice.i[:], twice.j[:], twice.k[:]])
 everything.w = "i + 10*j"
-final["get"] = np.concatenate(
-    [
-        everything.w[2, :], everything.w[:, 1], everything.w[1:4, 2], everything.w[[0, 3], [1, 2]], everything.w["i > j"], everything.w[a[2:4], b[1:]],
-        everything.w[5, 3, 0].ravel() if hasattr(everything.w[5, 3, 0], "ravel") else [everything.w[5, 3, 0]], everything.w[3:7], everything.w["k == 0 and j == 1"],
-    ]
-)  # fmt: skip
+read = [everything.w[2, :], everything.w[:, 1], everything.w[1:4, 2], everything.w[[0, 3], [1, 2]], everything.w[5, 3, 0], everything.w[3:7]]
+read += [everything.w["i > j"], everything.w[a[2:4], b[1:]], everything.w["k == 0 and j == 1"]]
+final["get"] = np.concatenate([np.ravel(values) for values in read])
 everything.w[0, :] = [100, 101, 102, 103]
 everything.w[:, 2] = "w + 0.5*j"
 everything.w["i == 5"] = -1

@@ -1,7 +1,5 @@
 """Events of the user's own: several conditions, code that runs on them, pathways and monitors that listen to them."""
 
-import numpy as np
-
 from brianlike import *
 
 tau = 10 * ms
@@ -23,8 +21,14 @@ cells.run_on_event("below", "inside = False", when="before_end", order=2)
 cells.run_on_event("full", "c = 0.1*i")
 cells.set_event_schedule("below", when="after_resets", order=1)
 readers = NeuronGroup(4, "dr/dt = -r/tau : 1", method="exact")
-listen = Synapses(cells, readers, "w : 1", on_pre={"up": "r_post += w", "down": "r_post -= 0.5*w", "spike": "w *= 0.99"},
-                  on_event={"up": "crossing", "down": "full", "spike": "spike"}, delay={"up": 0.4 * ms})
+listen = Synapses(
+    cells,
+    readers,
+    "w : 1",
+    on_pre={"up": "r_post += w", "down": "r_post -= 0.5*w", "spike": "w *= 0.99"},
+    on_event={"up": "crossing", "down": "full", "spike": "spike"},
+    delay={"up": 0.4 * ms},
+)
 listen.connect("(i + j) % 2 == 0")
 listen.w = "1 + 0.1*i"
 single = Synapses(cells, readers, on_pre="r_post += 0.01", on_event="full")

@@ -1,4 +1,4 @@
-"""Unsupervised learning of patterns: lateral inhibition, adaptive thresholds, plasticity of rates, normalised weights, one run per pattern (after Diehl & Cook 2015)."""
+"""Unsupervised learning of patterns: lateral inhibition, adaptive thresholds, plasticity of rates, normalised weights, a run each (after Diehl & Cook)."""
 
 import numpy as np
 
@@ -27,8 +27,15 @@ I_synI = gi*nS*(-85*mV - v) : amp
 dge/dt = -ge/(1.0*ms) : 1
 dgi/dt = -gi/(2.0*ms) : 1
 """
-E = NeuronGroup(n_e, neuron_e, threshold="(v > theta - offset + v_thresh_e) and (timer > refrac_e)", refractory="refrac_e", reset="v = v_reset_e; theta += theta_plus; timer = 0*ms",
-                method="euler", namespace={"refrac_e": 5 * ms})
+E = NeuronGroup(
+    n_e,
+    neuron_e,
+    threshold="(v > theta - offset + v_thresh_e) and (timer > refrac_e)",
+    refractory="refrac_e",
+    reset="v = v_reset_e; theta += theta_plus; timer = 0*ms",
+    method="euler",
+    namespace={"refrac_e": 5 * ms},
+)
 I = NeuronGroup(n_e, neuron_i, threshold="v > v_thresh_i", refractory=2 * ms, reset="v = v_reset_i", method="euler")
 E.v, I.v, E.theta = v_rest_e - 20 * mV, v_rest_i - 20 * mV, "8*mV + 0.1*mV*i"
 X = SpikeGeneratorGroup(n_input, [], [] * second, name="X")

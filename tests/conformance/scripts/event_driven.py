@@ -21,7 +21,9 @@ action = {"early": "a += 1; w = 0.9*w + 0.01*c", "late": "b -= 0.1*a; v_post += 
 paths = {}
 for kind in ("event-driven", "clock-driven"):
     options = {} if kind == "event-driven" else {"method": "exact"}
-    S = Synapses(source, cells, model.format(kind), on_pre=action, on_post="d = 0.5*d; c += 0.1*b", delay={"early": 0.3 * ms}, name=kind.replace("-", "_"), **options)
+    S = Synapses(
+        source, cells, model.format(kind), on_pre=action, on_post="d = 0.5*d; c += 0.1*b", delay={"early": 0.3 * ms}, name=kind.replace("-", "_"), **options
+    )
     S.connect()
     S.tau_a, S.w, S.c = "(10 + 5*j)*ms", "1 + 0.1*i", 0.2
     S.late.delay = "0.2*i*ms"
@@ -35,5 +37,7 @@ events.tau_a, clock.tau_a = 7 * ms, 7 * ms
 run(150 * ms)
 
 spikes = {"cells": monitor}
-states = {f"{kind}_{name}": (monitor_, name) for kind, monitor_ in (("event", events_record), ("clock", clock_record)) for name in "abcdw"} | {"v": (record, "v")}
+states = {f"{kind}_{name}": (monitor_, name) for kind, monitor_ in (("event", events_record), ("clock", clock_record)) for name in "abcdw"} | {
+    "v": (record, "v")
+}
 final = {name: getattr(events, name)[:] for name in "abcdw"} | {"lastupdate": events.lastupdate[:] / second}

@@ -1,4 +1,4 @@
-"""What monitors give back: variables at spikes, values and trains per neuron, counts only, rates, single elements, times, several steps, recording switched off."""
+"""What monitors give: variables at spikes, values and trains per neuron, counts only, rates, single elements, times, several steps, recording switched off."""
 
 import numpy as np
 

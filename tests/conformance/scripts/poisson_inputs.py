@@ -31,4 +31,9 @@ samples = {
     "spiking_counts": monitors["spiking"].count[:],
 }
 statistics = {f"each_{k}": monitors["each"].count[k] for k in range(3)} | {f"timed_{k}": monitors["timed"].count[k] for k in range(3)}
-statistics |= {"mean": v[:, 1000:].mean(), "variance": v[:, 1000:].var(), "odd": v[1::2, 1000:].mean() - v[::2, 1000:].mean(), "spiking": monitors["spiking"].num_spikes}
+statistics |= {
+    "mean": v[:, 1000:].mean(),
+    "variance": v[:, 1000:].var(),
+    "odd": v[1::2, 1000:].mean() - v[::2, 1000:].mean(),
+    "spiking": monitors["spiking"].num_spikes,
+}

@@ -22,7 +22,10 @@ drawn = NeuronGroup(
 drawn.ref = "(1 + i)*ms"
 condition = NeuronGroup(
     3,
-    "dv/dt = (2.2 + 0.1*i - v - 3*w)/tau : 1\ndw/dt = (0.2*v - w)/(2*tau) : 1 (unless refractory)\nsince = t - lastspike : second\nopen = int(not_refractory) : 1",
+    """dv/dt = (2.2 + 0.1*i - v - 3*w)/tau : 1
+       dw/dt = (0.2*v - w)/(2*tau) : 1 (unless refractory)
+       since = t - lastspike : second
+       open = int(not_refractory) : 1""",
     threshold="v > 1",
     reset="w += 0.7",
     refractory="v > 0.8 or since < 0.5*ms*(1 + i)",
@@ -31,10 +34,15 @@ condition = NeuronGroup(
 no_reset = NeuronGroup(3, "v = sin(2*pi*(40*Hz + i*10*Hz)*t) : 1", threshold="v > 0.9", refractory=8 * ms)
 paths = []
 for group in (fixed, text, drawn, condition):
-    path = Synapses(source, group, on_pre="v_post += 0.1; " + ("g_post += 0.05" if group is drawn else "v_post *= 1.01"), delay=0.3 * ms, on_post="v_post += 0.01")
+    path = Synapses(
+        source, group, on_pre="v_post += 0.1; " + ("g_post += 0.05" if group is drawn else "v_post *= 1.01"), delay=0.3 * ms, on_post="v_post += 0.01"
+    )
     path.connect()
     paths.append(path)
-record, other = StateMonitor(drawn, ["v", "g", "ref", "lastspike", "not_refractory"], record=True), StateMonitor(condition, ["v", "w", "since", "open"], record=True)
+record, other = (
+    StateMonitor(drawn, ["v", "g", "ref", "lastspike", "not_refractory"], record=True),
+    StateMonitor(condition, ["v", "w", "since", "open"], record=True),
+)
 monitors = [SpikeMonitor(group) for group in (fixed, text, drawn, condition, no_reset)]
 net = Network(source, fixed, text, drawn, condition, no_reset, paths, record, other, monitors)
 net.run(120 * ms)

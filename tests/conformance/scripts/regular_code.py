@@ -48,7 +48,11 @@ class Counter:
 
 counter = Counter()
 operation = NetworkOperation(counter.call, dt=0.7 * ms, when="resets", order=1)
-record, shared, weights = StateMonitor(cells, ["v", "drive", "peak", "held"], record=True), StateMonitor(cells, ["total", "steps"], record=True), StateMonitor(S, "w", record=[3])
+record, shared, weights = (
+    StateMonitor(cells, ["v", "drive", "peak", "held"], record=True),
+    StateMonitor(cells, ["total", "steps"], record=True),
+    StateMonitor(S, "w", record=[3]),
+)
 monitor = SpikeMonitor(cells)
 run(200 * ms)
 

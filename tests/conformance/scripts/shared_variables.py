@@ -1,7 +1,5 @@
 """One value for a whole group: parameters, differential equations, subexpressions, reductions by synapses, assignments and records of them."""
 
-import numpy as np
-
 from brianlike import *
 
 cells = NeuronGroup(
@@ -25,7 +23,11 @@ from_pool = Synapses(pool, cells, "strength : 1 (shared)\ninhibition_post = stre
 from_pool.connect()
 from_pool.strength = 0.2
 cells.run_regularly("field = pulse + 0.01*t/ms")
-record, values, level = StateMonitor(cells, ["v", "inhibition"], record=True), StateMonitor(cells, ["field", "pulse"], record=True), StateMonitor(pool, "m", record=True)
+record, values, level = (
+    StateMonitor(cells, ["v", "inhibition"], record=True),
+    StateMonitor(cells, ["field", "pulse"], record=True),
+    StateMonitor(pool, "m", record=True),
+)
 monitor = SpikeMonitor(cells)
 run(100 * ms)
 cells.offset = "field*0.02"

@@ -1,14 +1,18 @@
 """Synapses whose targets are synapses: modulation on events and by a summed variable."""
 
-import numpy as np
-
 from brianlike import *
 
 before = NeuronGroup(3, "dx/dt = (30 + 20*i)*Hz : 1", threshold="x > 1", reset="x = 0", method="euler")
 cells = NeuronGroup(2, "dv/dt = -v/(10*ms) : 1", threshold="v > 1", reset="v = 0", method="exact")
-glia = NeuronGroup(2, """dc/dt = -c/(40*ms) : 1
+glia = NeuronGroup(
+    2,
+    """dc/dt = -c/(40*ms) : 1
                          dy/dt = (0.6 + 0.3*i + extra - y)/(20*ms) : 1
-                         extra : 1""", threshold="y > 0.5", reset="y = 0; c += 1", method="exact")
+                         extra : 1""",
+    threshold="y > 0.5",
+    reset="y = 0; c += 1",
+    method="exact",
+)
 S = Synapses(
     before,
     cells,

@@ -27,7 +27,11 @@ late = NeuronGroup(
 )
 late.run_regularly("reached = coarse(t - 0.1*ms) + image(t, 3*i)", dt=1 * ms)
 held = NeuronGroup(3, "dv/dt = (coarse(t % (1*ms)) - v)/ms : 1", method="euler")
-record, other, third = StateMonitor(cells, ["v", "I", "drive", "x"], record=True), StateMonitor(late, ["y", "reached"], record=True), StateMonitor(held, "v", record=0)
+record, other, third = (
+    StateMonitor(cells, ["v", "I", "drive", "x"], record=True),
+    StateMonitor(late, ["y", "reached"], record=True),
+    StateMonitor(held, "v", record=0),
+)
 monitor = SpikeMonitor(cells)
 run(210 * ms)
 

@@ -1,7 +1,5 @@
 """Short-term depression and facilitation (Tsodyks, Pawelzik & Markram 1998), event-driven and clock-driven, between spiking neurons."""
 
-import numpy as np
-
 from brianlike import *
 
 tau_e, taum = 3 * ms, 20 * ms

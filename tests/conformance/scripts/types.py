@@ -1,7 +1,5 @@
 """Integers and booleans: division, remainder, truncation, conversion, comparison, in equations, resets and synapses."""
 
-import numpy as np
-
 from brianlike import *
 
 cells = NeuronGroup(
@@ -30,7 +28,12 @@ cells.kind = "i % 3"
 cells.level = "5 - i"
 cells.up = "i % 2 == 0"
 cells.v = 0.1
-S = Synapses(cells, cells, "n : integer\ngate : boolean\nw : 1", on_pre="n += 1; gate = n % 3 != 0; v_post += w*int(gate) - 0.01*level_pre; level_post = level_post - int(gate and up_post)")
+S = Synapses(
+    cells,
+    cells,
+    "n : integer\ngate : boolean\nw : 1",
+    on_pre="n += 1; gate = n % 3 != 0; v_post += w*int(gate) - 0.01*level_pre; level_post = level_post - int(gate and up_post)",
+)
 S.connect("i // 2 != j // 2")
 S.w = "0.03*(1 + (i - j) % 4)"
 record = StateMonitor(cells, ["v", "level", "up", "toggles", "remainder", "quotient", "ratio", "both", "code", "phase"], record=True)
@@ -39,4 +42,10 @@ run(200 * ms)
 
 spikes = {"cells": monitor}
 states = {name: (record, name) for name in ("v", "level", "up", "toggles", "remainder", "quotient", "ratio", "both", "code", "phase")}
-final = {"n": S.n[:], "gate": S.gate[:], "w": S.w[:], "chosen": cells.v["up and level > 0"], "kinds": [cells.level[:].dtype.kind == "i", cells.up[:].dtype == bool]}
+final = {
+    "n": S.n[:],
+    "gate": S.gate[:],
+    "w": S.w[:],
+    "chosen": cells.v["up and level > 0"],
+    "kinds": [cells.level[:].dtype.kind == "i", cells.up[:].dtype == bool],
+}
