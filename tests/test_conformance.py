@@ -34,7 +34,6 @@ LATER = {  # script -> the first thing it lacks; an entry goes when its script r
     "force": "TimedArray",
     "functions": "functions of the user",
     "gap_junctions": "summed variables",
-    "homeostasis": "run_regularly with a step of its own",
     "inhibitory_plasticity": "event-driven equations",
     "izhikevich_net": "TimedArray",
     "linked": "linked variables",
