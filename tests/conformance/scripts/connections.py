@@ -22,7 +22,9 @@ made("condition", "i > j")
 made("by_variable", "x_pre > y_post and i != j", source=a, target=b)
 made("pairs", i=[0, 5, 3, 3], j=[3, 0, 1, 1])
 made("broadcast", i=2, j=[0, 1, 2])
-made("several", "i == j", n=3)
+several = made("several", "i == j", n=3)
+several.w = "i + 10*k"
+final["one_of_several"] = np.concatenate([several.w["k == 1"], several.w[2, 2]])
 made("n_text", "j > 0", n="1 + i % 2")
 made("one_to_one", j="i", skip_if_invalid=True)
 made("shorthand", j="i % 4")
@@ -33,13 +35,13 @@ made("outer", i="k for k in range(0, 6, 2) if k != j")
 made("ring", j="(i + k) % N_post for k in range(1, 3)", source=a, target=a)
 made("certain", p=1.0)
 made("none", p=0.0)
-made("never", False)
+final["never"] = [len(made("never", False))]
 twice = made("twice", "i == 2*j")
 twice.connect(i=[5, 5], j=[3, 3])
 twice.connect("i + j == 1")
 final["twice"] = np.concatenate([twice.i[:], twice.j[:], twice.k[:]])
 everything.w = "i + 10*j"
-read = [everything.w[2, :], everything.w[:, 1], everything.w[1:4, 2], everything.w[[0, 3], [1, 2]], everything.w[5, 3, 0], everything.w[3:7]]
+read = [everything.w[2, :], everything.w[:, 1], everything.w[1:4, 2], everything.w[[0, 3], [1, 2]], everything.w[3:7]]
 read += [everything.w["i > j"], everything.w[a[2:4], b[1:]], everything.w["k == 0 and j == 1"]]
 final["get"] = np.concatenate([np.ravel(values) for values in read])
 everything.w[0, :] = [100, 101, 102, 103]
