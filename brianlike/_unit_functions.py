@@ -9,28 +9,7 @@ from typing import Any
 import numpy as np
 
 from codegen.dims import DIMENSIONLESS, Dimensions, unit_name
-
-
-class DimensionMismatchError(Exception):
-    """Two quantities whose dimensions must agree do not, or a function that takes pure numbers got a quantity.
-
-    Parameters
-    ----------
-    description
-        What went wrong, naming the operands.
-    *dimensions
-        The dimensions involved.
-    """
-
-    __module__ = "brianlike.units"
-
-    def __init__(self, description: str, *dimensions: Dimensions) -> None:
-        super().__init__(description, *dimensions)
-        self.description = self.desc = description
-        self.dimensions = self.dims = dimensions
-
-    def __str__(self) -> str:
-        return self.description
+from codegen.errors import DimensionMismatchError as DimensionMismatchError
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,31 @@ class Span:
         return f"  {line[indent:].rstrip()}\n  {' ' * (column - indent)}{'^' * width}"
 
 
+class DimensionMismatchError(Exception):
+    """Two quantities whose dimensions must agree do not, or a function that takes pure numbers got a quantity.
+
+    Parameters
+    ----------
+    description
+        What went wrong, naming the operands.
+    *dimensions
+        The dimensions involved.
+    """
+
+    __module__ = "brianlike.units"
+    description = desc = ""
+    dimensions: tuple[object, ...] = ()
+    dims: tuple[object, ...] = ()
+
+    def __init__(self, description: str, *dimensions: object) -> None:
+        super().__init__(description, *dimensions)
+        self.description = self.desc = description
+        self.dimensions = self.dims = dimensions
+
+    def __str__(self) -> str:
+        return self.description
+
+
 class ModelError(Exception):
     """Something in the user's model cannot be accepted; the message points at it.
 
@@ -50,7 +75,7 @@ class ModelError(Exception):
     """
 
     def __init__(self, message: str, span: Span | None = None, hint: str | None = None):
-        super().__init__(message)
+        Exception.__init__(self, message)
         self.message, self.span, self.hint = message, span, hint
 
     def __str__(self) -> str:
@@ -65,15 +90,20 @@ class ModelError(Exception):
         return type(self), (self.message, self.span, self.hint)
 
 
-class EquationError(ModelError):
+# Each is also the exception of Python's that scripts for Brian expect there.
+class EquationError(ModelError, SyntaxError, ValueError):
     """The text is not in the language: syntax, a node or a flag that is not allowed, a text that is too large."""
 
+    def __init__(self, message: str, span: Span | None = None, hint: str | None = None):
+        ModelError.__init__(self, message, span, hint)
+        self.msg = str(self)  # Python prints this of a SyntaxError
 
-class UnknownNameError(ModelError):
+
+class UnknownNameError(ModelError, KeyError):
     """An identifier that neither the model nor the namespace knows."""
 
 
-class UnitError(ModelError):
+class UnitError(ModelError, DimensionMismatchError):
     """Dimensions that do not fit."""
 
 
@@ -85,5 +115,5 @@ class IntegrationError(ModelError):
     """The chosen integrator cannot integrate these equations."""
 
 
-class UnsupportedError(ModelError):
+class UnsupportedError(ModelError, NotImplementedError):
     """A feature that this use of the model (a backend, training) does not have, refused by name."""

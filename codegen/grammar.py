@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .errors import EquationError, Span, UnknownNameError
+from .errors import EquationError, ModelError, Span, UnknownNameError
 from .expr import Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth
 from .functions import CONSTANTS, FUNCTIONS, USER_FUNCTIONS
 
@@ -240,6 +240,8 @@ def read_expression(piece: Piece) -> Expr:
     try:
         tree = ast.parse(re.sub(r"\s", " ", piece.code), mode="eval").body
         return _convert(tree, _locator(piece), 0)
+    except ModelError:
+        raise
     except SyntaxError as error:
         raise EquationError("this is not an expression", piece.span(), "Write numbers, names, operators and calls of functions as in Python.") from error
     except (RecursionError, MemoryError, ValueError, OverflowError) as error:

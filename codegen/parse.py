@@ -92,6 +92,8 @@ def _unit(piece: Piece) -> tuple[Dimensions, DType]:
         raise EquationError(f"`{piece.code}` is not a unit", piece.span(), f"Write `{_TYPE_HINTS[piece.code]}`.")
     try:
         return _dimensions(read_expression(piece)), DType.FLOAT
+    except ModelError:
+        raise
     except (ValueError, OverflowError, ZeroDivisionError) as error:
         raise UnitError("the exponents of this unit are too large", piece.span(), f"Exponents go up to {MAX_EXPONENT}.") from error
 
