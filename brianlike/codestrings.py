@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from codegen.desugar import split_noise
+from codegen.expr import Access, names, show, substitute
 from codegen.grammar import parse_expression
+from codegen.ir import Flow
 
 __all__ = ["Expression", "Statements"]
 
@@ -93,10 +96,14 @@ class Expression:
         --------
         >>> Expression("-v/tau").split_stochastic()
         (Expression('-v/tau'), None)
+        >>> Expression("f + g*xi").split_stochastic()
+        (Expression('f'), {'xi': Expression('g')})
         """
         if not self.stochastic_variables:
             return self, None
-        raise NotImplementedError("expressions with noise are separated when a model is built")
+        tree = parse_expression(self.code)
+        flow = split_noise(Flow("x", substitute(tree, {leaf: Access(name) for name, leaf in names(tree).items()})))
+        return Expression(show(flow.drift)), {name: Expression(show(factor)) for name, factor in flow.noise.items()}
 
     def __str__(self) -> str:
         return self.code

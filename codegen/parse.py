@@ -425,9 +425,25 @@ def _summed(line: Equation, own: tuple[Variable, ...], pre: tuple[Variable, ...]
     return Summed(f"summed_variable_{line.name}", line.name, line.value, line.dimensions, span=line.span)
 
 
+def check_names(lines: Sequence[Equation]) -> None:
+    """Refuse names that mean the same in every model, names declared twice, and subexpressions that need each other in a circle."""
+    _check_declared_once(lines, RESERVED - {"lastspike"})
+    _subexpressions(tuple(lines))
+
+
+def _check_declared_once(lines: Sequence[Equation], reserved: frozenset[str]) -> None:
+    seen: set[str] = set()
+    for line in lines:
+        if line.name in reserved or is_noise(line.name):
+            raise EquationError(f"`{line.name}` is reserved: it means the same in every model", _name_span(line), "Choose another name.")
+        if line.name in seen:
+            raise EquationError(f"`{line.name}` is declared twice", _name_span(line), "Remove or rename one of the two.")
+        seen.add(line.name)
+
+
 def _check_declarations(lines: tuple[Equation, ...], reserved: frozenset[str], flags: frozenset[str]) -> None:
     """Refuse flags that the object does not have, names that mean something else, and names declared twice."""
-    seen: set[str] = set()
+    _check_declared_once(lines, reserved)
     for line in lines:
         for flag in line.flags:
             if flag not in flags:
@@ -437,14 +453,9 @@ def _check_declarations(lines: tuple[Equation, ...], reserved: frozenset[str], f
             raise EquationError(f"`{line.name}` cannot be both input and constant", _flag_span(line, "constant"), "An input changes: remove `constant`.")
         if {"event-driven", "clock-driven"} <= set(line.flags):
             raise EquationError(f"`{line.name}` cannot be both event-driven and clock-driven", _flag_span(line, "clock-driven"), "Remove one of the flags.")
-        if line.name in reserved or is_noise(line.name):
-            raise EquationError(f"`{line.name}` is reserved: it means the same in every model", _name_span(line), "Choose another name.")
         if line.name.endswith(("_pre", "_post")):
             hint = "Names with `_pre` and `_post` mean a neuron's variable seen from a synapse: choose another one."
             raise EquationError(f"`{line.name}` cannot be declared", _name_span(line), hint)
-        if line.name in seen:
-            raise EquationError(f"`{line.name}` is declared twice", _name_span(line), "Remove or rename one of the two.")
-        seen.add(line.name)
 
 
 def _name_span(line: Equation) -> Span | None:

@@ -366,7 +366,7 @@ def test_equations_add_rename_and_insert_values() -> None:
     both = leak + "u = v : volt" + Equations("k : integer")
     assert both.names == {"v", "x_0", "u", "k"} and list(both) == ["v", "x_0", "u", "k"] and len(both) == 4
     assert (both.diff_eq_names, both.subexpr_names, both.parameter_names) == ({"v"}, {"u"}, {"x_0", "k"})
-    assert both.dimensions["u"] == UNITS["volt"] and both["u"].kind == "subexpression"
+    assert both.dimensions["u"] == UNITS["volt"] and both["u"].type == "subexpression"
     assert ("a : 1" + Equations("b : 1")).names == {"a", "b"}
     assert Equations("x : volt", volt="second").dimensions["x"] == UNITS["volt"], "units are no identifiers to rename"
     assert Equations("a : 1", a="b") == Equations("b : 1") and "\\frac{dv}{dt}" in leak._repr_latex_()
@@ -375,8 +375,10 @@ def test_equations_add_rename_and_insert_values() -> None:
 def test_equations_refuse() -> None:
     with pytest.raises(EquationError, match=r"the equation of `v` has no unit"):
         Equations("dv/dt = -v/tau")
-    with pytest.raises(ValueError, match="can be replaced by another name or by a value, not by the text 'a\\+b'"):
-        Equations("x = y : 1", y="a+b")
+    with pytest.raises(ValueError, match="`x` is a variable of the equations and can be renamed, but 'a\\+b' is not a name"):
+        Equations("x = y : 1", x="a+b")
+    with pytest.raises(EquationError, match="a value is missing"):
+        Equations("x = y : 1", y="a+")
     with pytest.raises(TypeError, match="can be replaced by a name or one number"):
         Equations("x = y : 1", y=[1, 2] * amp)
     with pytest.raises(EquationError, match="declared twice"):
