@@ -16,6 +16,7 @@ from .codes import CodeRunner, run_regularly
 from .equations import Equations
 from .objects import checked_order, checked_slot, choose_name
 from .state import LAST_SPIKE, State, VariableOwner
+from .stateupdaters import checked_method, checked_options
 from .subgroups import Indices, Subgroup, part_of
 from .units import Quantity
 from .views import VariableView, element_indices
@@ -154,8 +155,11 @@ class NeuronGroup(Group):
         Number of neurons, from 1.
     model : str or Equations
         Differential equations, parameters and subexpressions, in SI units.
-    method : str, optional
-        How the equations are integrated; the first of exact, euler and heun that can if left out. A tuple of names is tried in order.
+    method : str, StateUpdateMethod or function, optional
+        How the equations are integrated; the first of exact, euler and heun that can if left out. Several are tried in order. A function of equations,
+        variables and options gives the code of a step.
+    method_options : dict, optional
+        Options of the method: `simplify` of exact.
     threshold : str, optional
         Condition under which a neuron spikes.
     reset : str, optional
@@ -176,6 +180,8 @@ class NeuronGroup(Group):
         Place within a slot of the schedule.
     name : str, optional
         `neurongroup`, `neurongroup_1`, ... if left out.
+    codeobj_class
+        Accepted for scripts written for Brian, without effect.
 
     Attributes
     ----------
@@ -200,7 +206,8 @@ class NeuronGroup(Group):
     <cells.v_: array([0.   , 0.002, 0.003])>
     """
 
-    method: str | tuple[str, ...] | None
+    method: Any
+    method_options: dict[str, object]
     threshold: str | None
     reset: str | None
     refractory: str | None
@@ -211,8 +218,8 @@ class NeuronGroup(Group):
         self,
         N: int,
         model: str | Equations = "",
-        method: str | tuple[str, ...] | None = None,
-        *,
+        method: Any = None,
+        method_options: Mapping[str, object] | None = None,
         threshold: str | None = None,
         reset: str | None = None,
         refractory: object = False,
@@ -223,10 +230,12 @@ class NeuronGroup(Group):
         clock: Clock | None = None,
         order: int = 0,
         name: str | None = None,
+        codeobj_class: object = None,
     ):
         size = checked_size(N)
         chosen = choose_name(name, "neurongroup")
         self.method = checked_method(method)
+        self.method_options = checked_options(method_options, self.method)
         self.equations = Equations(model)
         self.threshold, self.reset = _text("threshold", threshold), _text("reset", reset)
         pause = _pause(refractory)
@@ -314,14 +323,6 @@ def checked_size(number: object, what: str = "N") -> int:
     if not 1 <= number < 2**31:
         raise ValueError(f"{what} must be from 1 to 2**31 - 1, not {number!r}")
     return int(number)
-
-
-def checked_method(method: object) -> str | tuple[str, ...] | None:
-    if method is None or isinstance(method, str):
-        return method
-    if isinstance(method, (tuple, list)) and method and all(isinstance(name, str) for name in method):
-        return tuple(method)
-    raise TypeError(f"method must be the name of an integrator such as 'exact' or 'euler', not {method!r}")
 
 
 def _text(what: str, value: object) -> str | None:

@@ -10,30 +10,25 @@ from typing import NoReturn
 __all__ = ["LATER", "Later"]
 
 _COMPARTMENTS = "neurons with several compartments are not simulated; couple the compartments of a NeuronGroup by Synapses with summed variables"
-_GSL = "the GSL's adaptive integrators are not available; take 'rk4' or 'exponential_euler' with a smaller dt"
 _CODE = "code objects are internal to Brian; prefs.codegen.target chooses what runs a simulation, explain() shows its code"
 _SOON = "this part of the language comes in a later version"
 
 LATER: dict[str, str] = {
     **dict.fromkeys(("Morphology", "Soma", "Cylinder", "Section", "SpatialNeuron"), _COMPARTMENTS),
-    **dict.fromkeys(("gsl_rk2", "gsl_rk4", "gsl_rkf45", "gsl_rkck", "gsl_rk8pd"), _GSL),
     **dict.fromkeys(("NumpyCodeObject", "CythonCodeObject"), _CODE),
     "BinomialFunction": _SOON,
     "BrianObjectException": _SOON,
     "DEFAULT_FUNCTIONS": _SOON,
     "EventMonitor": _SOON,
-    "ExplicitStateUpdater": _SOON,
     "Function": _SOON,
     "PoissonInput": _SOON,
     "PopulationRateMonitor": _SOON,
-    "StateUpdateMethod": _SOON,
     "TimedArray": _SOON,
     "declare_types": _SOON,
     "implementation": _SOON,
     "linked_var": _SOON,
     "restore": _SOON,
     "store": _SOON,
-    **dict.fromkeys(("euler", "exact", "exponential_euler", "heun", "independent", "linear", "milstein", "rk2", "rk4"), "give the method by its name, as text"),
 }
 """Name: what to use instead."""
 

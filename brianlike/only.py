@@ -61,6 +61,22 @@ from .preferences import PreferenceError as PreferenceError
 from .preferences import brian_prefs as brian_prefs
 from .preferences import prefs as prefs
 from .seeding import seed as seed
+from .stateupdaters import ExplicitStateUpdater as ExplicitStateUpdater
+from .stateupdaters import StateUpdateMethod as StateUpdateMethod
+from .stateupdaters import euler as euler
+from .stateupdaters import exact as exact
+from .stateupdaters import exponential_euler as exponential_euler
+from .stateupdaters import gsl_rk2 as gsl_rk2
+from .stateupdaters import gsl_rk4 as gsl_rk4
+from .stateupdaters import gsl_rk8pd as gsl_rk8pd
+from .stateupdaters import gsl_rkck as gsl_rkck
+from .stateupdaters import gsl_rkf45 as gsl_rkf45
+from .stateupdaters import heun as heun
+from .stateupdaters import independent as independent
+from .stateupdaters import linear as linear
+from .stateupdaters import milstein as milstein
+from .stateupdaters import rk2 as rk2
+from .stateupdaters import rk4 as rk4
 from .subgroups import Subgroup as Subgroup
 from .synapses import Synapses as Synapses
 from .unit_safe import *  # noqa: F403

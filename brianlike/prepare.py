@@ -11,8 +11,8 @@ from codegen.desugar import relative, subexpressions
 from codegen.expr import Access, DType, Index
 from codegen.functions import dtype_of
 from codegen.fuse import Part
-from codegen.integrate import DEFAULT_METHODS
-from codegen.ir import Extern, Fire, Kernel, Let, Program, Record, Result, Role, Step, Table, Variable
+from codegen.integrate import DEFAULT_METHODS, Method
+from codegen.ir import Extern, Fire, Kernel, Let, Model, Program, Record, Result, Role, Step, Table, Variable
 from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.resolve import unit_external
@@ -20,7 +20,7 @@ from codegen.resolve import unit_external
 from .clocks import Clock
 from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes
 from .expressions import Resolved, external_variable, refuse_noise, resolve_model
-from .groups import Group
+from .groups import Group, NeuronGroup
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import externals
@@ -28,6 +28,7 @@ from .objects import SimulationObject
 from .operations import NetworkOperation
 from .simulate import Connection, Inputs
 from .state import VariableOwner
+from .stateupdaters import compiler_methods, log_choice, with_written_step
 from .subgroups import Subgroup
 from .synapses import Synapses
 from .ticks import Ticks, common_ticks
@@ -166,7 +167,7 @@ def prepare(
     groups = [item for item in present.values() if isinstance(item, Group)]
     synapses = _by_need([item for item in present.values() if isinstance(item, Synapses)])
     for group in groups:
-        resolved[group.name] = _with_events(group, resolve_model(with_codes(group, group.model), group.namespace, namespace))
+        resolved[group.name] = _with_events(group, resolve_model(_with_codes(group), group.namespace, namespace))
         options = replace(_group_options(group, detach), clock=name_of(group.clock), clocks=_code_clocks(group, name_of))
         compiled[group.name] = compile_model(resolved[group.name].model, options)
     for one in synapses:
@@ -174,12 +175,14 @@ def prepare(
             _check_spikes(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled)
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
         summed = tuple(replace(s, neurons=_neurons(one, str(s.target))) for s in one.model.summed)
-        linked = replace(with_codes(one, one.model), pre=source.core.variables, post=target.core.variables, summed=summed)
+        linked = replace(_with_codes(one), pre=source.core.variables, post=target.core.variables, summed=summed)
         resolved[one.name] = resolve_model(linked, one.namespace, namespace)
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}
         options = replace(_synapse_options(one, detach), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
         compiled[one.name] = compile_model(relative(resolved[one.name].model, _parts(one)), options, source, target)
     _check_one_sum(synapses)
+    for name, one_compiled in compiled.items():
+        log_choice(name, getattr(present[name], "method", None), one_compiled.method)
     parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
     kernels = [*extra]
     fed = {k.array for k in extra if isinstance(k, Table)}
@@ -278,8 +281,19 @@ def _group_options(group: Group, detach: Detach) -> Options:
     for event, (when, order) in getattr(group, "_schedules", {}).items():
         step = "threshold" if event == "spike" else f"threshold_{event}"
         slots[step], orders[step] = when, order
-    method = getattr(group, "method", None) or DEFAULT_METHODS
-    return Options(method=method, detach=detach, order=group.order, slots=slots, orders=orders, ties=ties)
+    return Options(method=_methods(group), detach=detach, order=group.order, slots=slots, orders=orders, ties=ties)
+
+
+def _with_codes(item: Group | Synapses) -> Model:
+    """The model of an object with the code that runs besides its equations, or in their place."""
+    model = with_codes(item, item.model)
+    return with_written_step(model, item.method, item.equations, item.method_options) if isinstance(item, NeuronGroup | Synapses) else model
+
+
+def _methods(item: Group | Synapses) -> tuple[str | Method, ...]:
+    if not isinstance(item, NeuronGroup | Synapses):
+        return DEFAULT_METHODS
+    return compiler_methods(item.method, item.equations, {v.name: v for v in item.model.variables})
 
 
 def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
@@ -289,7 +303,7 @@ def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
     slots |= {name: pathway.when for name, pathway in pathways.items()}
     orders |= {name: pathway.order for name, pathway in pathways.items()}
     return Options(
-        method=getattr(synapses, "method", None) or DEFAULT_METHODS,
+        method=_methods(synapses),
         detach=detach,
         pre=synapses.source._whole.name,
         post=synapses.target._whole.name,

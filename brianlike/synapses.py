@@ -21,10 +21,11 @@ from .clocks import Clock, choose_clock, seconds
 from .codes import CodeRunner, SummedUpdater, run_regularly
 from .connecting import Request, requested_pairs
 from .equations import Equations
-from .groups import Group, checked_method, refuse_attributes
+from .groups import Group, refuse_attributes
 from .namespaces import caller_namespace
 from .objects import choose_name
 from .state import State, VariableOwner
+from .stateupdaters import checked_method, checked_options
 from .subgroups import Indices, Subgroup
 from .synapseindices import SynapticSubgroup, occurrences, synapse_indices
 from .units import Quantity
@@ -137,7 +138,8 @@ class Synapses(VariableOwner):
     source: Connectable
     target: Connectable
     equations: Equations
-    method: object
+    method: Any
+    method_options: dict[str, object]
     pathways: dict[str, Pathway]
     summed_updaters: dict[str, SummedUpdater]
     contained_objects: list[object]
@@ -162,7 +164,7 @@ class Synapses(VariableOwner):
         dt: object = None,
         clock: Clock | None = None,
         order: int = 0,
-        method: str | tuple[str, ...] | None = None,
+        method: Any = None,
         method_options: Mapping[str, object] | None = None,
         name: str | None = "synapses*",
     ):
@@ -175,6 +177,7 @@ class Synapses(VariableOwner):
         self.source, self.target = _checked_group("source", source), _checked_group("target", source if target is None else target)
         chosen = choose_name(name, "synapses")
         self.method, self.equations = checked_method(method), Equations(model)
+        self.method_options = checked_options(method_options, self.method)
         codes = _codes("on_pre", on_pre, "pre"), _codes("on_post", on_post, "post")
         self.model = parse_synapses(chosen, str(self.equations), *codes, self.source.model.variables, self.target.model.variables)
         self.clock, self.name, self.connected, self.contained_objects = choose_clock(dt, clock), chosen, False, []

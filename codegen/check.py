@@ -294,7 +294,8 @@ def _check_noise(model: Model) -> None:
         if any(access.variable in noisy for access in _own(s.value)):
             noisy.add(s.variable)
     values = [event.condition for event in model.events] + ([model.refractory.value] if model.refractory else [])
-    codes = [event.reset for event in model.events] + [pathway.code for pathway in model.pathways]
+    codes = [event.reset for event in model.events] + [pathway.code for pathway in model.pathways] + [code.statements for code in model.codes]
+    values += [code.where for code in model.codes if code.where is not None]
     for value in (*values, *(statement.value for code in codes for statement in code)):
         for access in _own(value):
             if access.variable in noisy:

@@ -2,18 +2,21 @@
 
 A description is a few assignments over `x` (the state), `t`, `dt`, `f(x, t)` (the drift), `g(x, t)` (the coefficient of a noise) and `dW` (that noise's
 increment over the step, of variance dt). It stands for one equation with one noise. For several equations every name has a value for each variable; for
-several noises (`xi_a`, `xi_b`, ...) what contains `g` or `dW` is worked out for each of them and summed in the result, and the rest counts once.
+several noises (`xi_a`, `xi_b`, ...) what contains `g` or `dW` is worked out for each of them and summed in the result, and the rest counts once. Where a
+method is `joint`, the states at which it evaluates `f` and `g` take all noises at once.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .errors import IntegrationError
-from .expr import ZERO, Access, Binary, Call, Expr, Name, Negate, Number, add, children, divide, is_zero, multiply, negate, rebuild, substitute, subtract
+from .errors import EquationError, IntegrationError
+from .expr import ZERO, Access, Binary, Call, Expr, Name, Negate, add, children, divide, is_zero, multiply, names, negate, rebuild, substitute, subtract, total
 from .fresh import Fresh, Update
 from .functions import DT, T, call
+from .grammar import Piece, blank_comments, read_expression
 from .ir import Draw, Flow, Let, Line
 
 _GIVEN = {"t": T, "dt": DT}
@@ -31,6 +34,7 @@ class Explicit:
     noise: str | None = None
     order: int = 1
     name: str = "explicit"
+    joint: bool = False
 
     def __call__(self, flows: Sequence[Flow], fresh: Fresh) -> Update:
         return _Evaluation(self, flows, fresh).update()
@@ -139,7 +143,7 @@ class _Evaluation:
         if expr.function == "g" and (noise is None or noise not in flow.noise):
             return _Parts(ZERO)
         state, time = expr.arguments
-        stage = {other.variable: self._parts(state, other, noise) for other in self.flows}
+        stage = {other.variable: self._at(state, other, noise) for other in self.flows}
         moved = any(not is_zero(part.moved) for part in stage.values())
         reached = noise if moved or expr.function == "g" else None
         if (expr, flow.variable, reached) not in self.known:
@@ -152,6 +156,13 @@ class _Evaluation:
         if expr.function == "g":
             return _Parts(ZERO, found)
         return _Parts(ZERO, found, True) if moved else _Parts(found)
+
+    def _at(self, state: Expr, flow: Flow, noise: str | None) -> _Parts:
+        """A state at which `f` and `g` are evaluated."""
+        if not self.method.joint:
+            return self._parts(state, flow, noise)
+        each = [self._parts(state, flow, one) for one in self.noises]
+        return _Parts(total([each[0].still, *(part.moved for part in each)]))
 
     def _stage(self, state: Expr, variable: str, part: _Parts, noise: str | None) -> Expr:
         if (state, variable, noise) not in self.known:
@@ -178,34 +189,85 @@ def _vanishes(expr: Expr, parts: Sequence[_Parts]) -> bool:
     return isinstance(expr, Binary) and expr.operator == "**" and is_zero(parts[0].still)
 
 
-# ------------------------------------------------------------------------------------------------------------------------------------ Brian's methods
-_X, _TIME, _DW, _HALF = Name("x"), Name("t"), Name("dW"), Number(0.5)
-_F, _G = Call("f", (_X, _TIME)), Call("g", (_X, _TIME))
-_SUPPORT = Name("g_support")
-_NEXT = add(_TIME, Name("dt"))
-_DRIFTED = add(_X, multiply(Name("dt"), _F))
-_ROOT = Binary("**", Name("dt"), _HALF)
+# --------------------------------------------------------------------------------------------------------------------------------------- descriptions
+_CALL = re.compile(r"(?<![\w.])([fg])\s*\(")
+_ASSIGNMENT = re.compile(r"([A-Za-z]\w*)\s*=(?!=)")
+_RESULT = "x_new"
+_HINT = "A description has lines such as `k = dt*f(x, t)`, and `x_new = x + k` last."
 
-# x_new = x + dt*f(x, t) + g(x, t)*dW
-EULER = Explicit((), add(_DRIFTED, multiply(_G, _DW)), "additive", 1, "euler")
+
+def describe(text: str, noise: str | None = None, order: int = 1, name: str = "explicit", joint: bool = False) -> Explicit:
+    """`text -> Explicit`: lines `name = expression`, the last of which gives `x_new`."""
+    statements: list[tuple[str, Expr]] = []
+    known = {"x", "t", "dt", "dW"}
+    for start, end in ((m.start(), m.end()) for m in re.finditer(r"[^\n]+", blank_comments(text))):
+        line = Piece(text, 0, blank_comments(text)).cut(start, end)
+        if not line.code:
+            continue
+        match = _ASSIGNMENT.match(line.code)
+        if match is None or (statements and statements[-1][0] == _RESULT):
+            raise EquationError("this is not a line of a description", line.span(), _HINT)
+        if match[1] in {"x", "t", "dt", "dW", "f", "g"}:
+            raise EquationError(f"`{match[1]}` is given and cannot be assigned", line.span(0, match.end(1)), "Choose another name.")
+        value = _read(line.cut(match.end()))
+        for other, node in names(value).items():
+            if other not in known:
+                raise EquationError(f"`{other}` is not known", node.span, "Use `x`, `t`, `dt`, `f(x, t)`, `g(x, t)`, `dW`, and names from earlier lines.")
+        statements.append((match[1], value))
+        known.add(match[1])
+    if not statements or statements[-1][0] != _RESULT:
+        raise EquationError("the description does not say what `x_new` is", None, _HINT)
+    return Explicit(tuple(statements[:-1]), statements[-1][1], noise, order, name, joint)
+
+
+def _read(piece: Piece) -> Expr:
+    """An expression with calls of `f` and `g`, each of which stands as one name while the rest is read."""
+    code, found = piece.code, dict[Expr, Expr]()
+    while (match := _CALL.search(code)) is not None:
+        end, comma = _closing(piece, match.end())
+        state, time = (_read(piece.cut(a, b)) for a, b in ((match.end(), comma), (comma + 1, end)))
+        placeholder = f"{match[1]}_{len(found)}"
+        found[Name(placeholder)] = Call(match[1], (state, time), piece.span(match.start(), end + 1))
+        code = code[: match.start()] + placeholder.ljust(end + 1 - match.start()) + code[end + 1 :]
+    return substitute(read_expression(replace(piece, code=code)), found)
+
+
+def _closing(piece: Piece, start: int) -> tuple[int, int]:
+    """Where the bracket that was opened before `start` closes, and where the only comma inside it is."""
+    depth, commas = 0, list[int]()
+    for place in range(start, len(piece.code)):
+        character = piece.code[place]
+        if character == ")" and depth == 0:
+            if len(commas) != 1:
+                break
+            return place, commas[0]
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            commas.append(place)
+    raise EquationError("`f` and `g` take a state and a time", piece.span(), "Write `f(x, t)`.")
+
+
+# Brian's methods.
+EULER = describe("x_new = x + dt*f(x, t) + g(x, t)*dW", "additive", 1, "euler")
 
 # Heun's rule for the noise (Stratonovich) and Euler's for the drift, as in Brian; without noise it is Euler's method.
-HEUN = Explicit(
-    (("x_support", add(_X, multiply(_G, _DW))), ("g_support", Call("g", (Name("x_support"), _NEXT)))),
-    add(_DRIFTED, multiply(multiply(_HALF, _DW), add(_G, _SUPPORT))),
+HEUN = describe(
+    """x_support = x + g(x, t)*dW
+       g_support = g(x_support, t + dt)
+       x_new = x + dt*f(x, t) + 0.5*dW*(g(x, t) + g_support)""",
     "any",
     1,
     "heun",
+    joint=True,
 )
 
-# Milstein's method without derivatives (Kloeden & Platen 1992, chapter 11.1), for Stratonovich equations with diagonal noise.
-MILSTEIN = Explicit(
-    (
-        ("x_support", add(_DRIFTED, multiply(_ROOT, _G))),
-        ("g_support", Call("g", (Name("x_support"), _TIME))),
-        ("k", multiply(divide(subtract(_SUPPORT, _G), multiply(Number(2.0), _ROOT)), Binary("**", _DW, Number(2)))),
-    ),
-    add(add(_DRIFTED, multiply(_G, _DW)), Name("k")),
+# Milstein's method for Stratonovich equations with diagonal noise. The derivative in `g*dg/dx/2*dW**2` is a difference over a small part of the noise's
+# own step: it needs no derivatives of functions, and where `g` is sqrt(x) it does not ask for the slope at 0 nor leave the side that x is on.
+MILSTEIN = describe(
+    """x_support = x + 0.001*dt**0.5*g(x, t)
+       g_support = g(x_support, t)
+       k = (g_support - g(x, t))/(0.002*dt**0.5)*dW**2
+       x_new = x + dt*f(x, t) + g(x, t)*dW + k""",
     "diagonal",
     1,
     "milstein",

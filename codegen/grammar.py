@@ -316,11 +316,18 @@ def _logical(node: ast.BoolOp, at: _At, depth: int) -> Expr:
     # `a or b or c` is one node in Python's tree and as deep as it is long in ours.
     if depth + len(node.values) > MAX_DEPTH:
         raise _too_deep(at(node))
-    start = at(node.values[0])
+    whole = at(node)
     result = _convert(node.values[0], at, depth + len(node.values) - 1)
     for n, value in enumerate(node.values[1:], start=2):
-        result = Logical(operator, result, _convert(value, at, depth + len(node.values) - n + 1), start.to(at(value)) if n < len(node.values) else at(node))
+        span = whole if n == len(node.values) else Span(whole.text, whole.start, _before(operator, at(value), at(node.values[n])))
+        result = Logical(operator, result, _convert(value, at, depth + len(node.values) - n + 1), span)
     return result
+
+
+def _before(operator: str, left: Span, right: Span) -> int:
+    """Where the left operand ends, with the brackets around it, which Python's tree has not."""
+    between = blank_comments(left.text[left.end : right.start])
+    return left.end + len(between[: re.search(rf"\b{operator}\b", between).start()].rstrip())  # type: ignore[union-attr]
 
 
 def _compare(node: ast.Compare, at: _At, depth: int) -> Expr:

@@ -55,7 +55,7 @@ WRONG: dict[str, tuple[type[Exception], str]] = {
     "NeuronGroup(1, 'i : 1')": (EquationError, "`i` is reserved"),
     "NeuronGroup(1, LIF, reset='v = 0*mV')": (EquationError, "a reset without a threshold would never happen"),
     "NeuronGroup(1, LIF, threshold=3)": (TypeError, "threshold must be text, not 3"),
-    "NeuronGroup(1, LIF, method=3)": (TypeError, "method must be the name of an integrator such as 'exact' or 'euler', not 3"),
+    "NeuronGroup(1, LIF, method=3)": (TypeError, "method must be the name of an integrator such as 'exact' or 'euler', a method, or a list of them, not 3"),
     "NeuronGroup(1, LIF, threshold='v > 0*mV', refractory=3)": (DimensionMismatchError, "refractory must be a time such as 0.1*ms, not 3 (no unit)"),
     "NeuronGroup(1, LIF, threshold='v > 0*mV', refractory=True)": (TypeError, "refractory must be False, a time or a string, not True"),
     "NeuronGroup(1, LIF, threshold='v > 0*mV', refractory=-1*ms)": (EquationError, "a refractory period of -0.001 seconds is not possible"),

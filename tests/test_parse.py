@@ -208,6 +208,11 @@ def test_names_of_objects(name: str) -> None:
         parse_group(name, "")
 
 
+def test_places_of_conditions_that_are_joined_and_bracketed() -> None:
+    expr = parse_expression("(v > 1) and (w) and u")
+    assert isinstance(expr, Logical) and expr.left.span is not None and expr.left.span.excerpt == "(v > 1) and (w)"
+
+
 # ------------------------------------------------------------------------------------------------------------------------------------- properties
 NUMBERS = st.one_of(st.integers(0, 2**63 - 1), st.floats(min_value=0, allow_nan=False, allow_infinity=False), st.sampled_from(list(CONSTANTS)))
 LEAVES = st.one_of(st.sampled_from(["v", "w_post", "tau_m", "True", "False"]), NUMBERS.map(str))

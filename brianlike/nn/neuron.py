@@ -62,7 +62,7 @@ class NeuronModule(nn.Module):
         threshold: str | None = None,
         reset: str | None = None,
         refractory: object = False,
-        method: str | tuple[str, ...] | None = None,
+        method: Any = None,
         *,
         learn: str | Sequence[str | Mapping[str, Any]] = (),
         parameters: Mapping[str, Any] | None = None,
