@@ -26,7 +26,6 @@ LATER: dict[str, str] = {
     "TimedArray": _SOON,
     "declare_types": _SOON,
     "implementation": _SOON,
-    "linked_var": _SOON,
     "restore": _SOON,
     "store": _SOON,
 }

@@ -402,7 +402,7 @@ class Record:
 
 def _checked_variables(source: Group | Subgroup | Synapses, variables: object) -> tuple[str, ...]:
     if variables is True:
-        return tuple(v.name for v in source.model.variables if v.role in (Role.STATE, Role.PARAMETER, Role.SUBEXPRESSION, Role.INPUT))
+        return tuple(v.name for v in source.model.variables if v.role in (Role.STATE, Role.PARAMETER, Role.SUBEXPRESSION, Role.INPUT, Role.LINKED))
     names = (variables,) if isinstance(variables, str) else tuple(variables) if isinstance(variables, (list, tuple, set, frozenset)) else None
     if not names or not all(isinstance(name, str) for name in names):
         raise TypeError(f"StateMonitor records a variable, a list of variables, or True for all, not {variables!r}")

@@ -38,6 +38,7 @@ from .inputs import PoissonGroup as PoissonGroup
 from .inputs import SpikeGeneratorGroup as SpikeGeneratorGroup
 from .later import LATER as _LATER
 from .later import Later as _Later
+from .linked import linked_var as linked_var
 from .logger import BrianLogger as BrianLogger
 from .logger import get_logger as get_logger
 from .logger import std_silent as std_silent

@@ -13,6 +13,7 @@ from codegen.functions import dtype_of
 from codegen.fuse import Part
 from codegen.integrate import DEFAULT_METHODS, Method
 from codegen.ir import Extern, Fire, Kernel, Let, Model, Program, Record, Result, Role, Step, Table, Variable
+from codegen.link import Link, link
 from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.resolve import unit_external
@@ -157,7 +158,9 @@ def prepare(
     """
     objects = list(objects)
     present = {item.name: item for item in objects if item.active or isinstance(item, Group | Synapses)}
-    ticks = common_ticks(clocks_of(objects), present)
+    still = _linked_sources(present.values())  # what is linked to from outside the network keeps its values
+    present |= {item.name: item for item in still}
+    ticks = common_ticks(clocks_of([*objects, *still]), present)
 
     def name_of(clock: Clock) -> str:
         return ticks.of(clock).name
@@ -168,25 +171,31 @@ def prepare(
     synapses = _by_need([item for item in present.values() if isinstance(item, Synapses)])
     for group in groups:
         resolved[group.name] = _with_events(group, resolve_model(_with_codes(group), group.namespace, namespace))
+    models = link({name: one.model for name, one in resolved.items()}, {group.name: _links(group) for group in groups})
+    for group in groups:
+        resolved[group.name] = replace(resolved[group.name], model=models[group.name])
         options = replace(_group_options(group, detach), clock=name_of(group.clock), clocks=_code_clocks(group, name_of))
-        compiled[group.name] = compile_model(resolved[group.name].model, options)
+        compiled[group.name] = compile_model(models[group.name], options)
     for one in synapses:
         for pathway in one.pathways.values():
             _check_spikes(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled)
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
         summed = tuple(replace(s, neurons=_neurons(one, str(s.target))) for s in one.model.summed)
-        linked = replace(_with_codes(one), pre=source.core.variables, post=target.core.variables, summed=summed)
-        resolved[one.name] = resolve_model(linked, one.namespace, namespace)
+        connecting = replace(_with_codes(one), pre=source.core.variables, post=target.core.variables, summed=summed)
+        resolved[one.name] = resolve_model(connecting, one.namespace, namespace)
+        models[one.name] = link({**models, one.name: resolved[one.name].model}, {one.name: _links(one)})[one.name]
+        resolved[one.name] = replace(resolved[one.name], model=models[one.name])
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}
         options = replace(_synapse_options(one, detach), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
-        compiled[one.name] = compile_model(relative(resolved[one.name].model, _parts(one)), options, source, target)
+        compiled[one.name] = compile_model(relative(models[one.name], _parts(one)), options, source, target)
     _check_one_sum(synapses)
     for name, one_compiled in compiled.items():
         log_choice(name, getattr(present[name], "method", None), one_compiled.method)
     parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
+    parts |= {item.name: replace(parts[item.name], steps=()) for item in still}
     kernels = [*extra]
     fed = {k.array for k in extra if isinstance(k, Table)}
-    for item in present.values():
+    for item in (item for item in present.values() if item not in still):
         if isinstance(item, InputGroup | SpikeGeneratorGroup) and item.active and f"{item.name}.{SPIKE}" not in fed:
             kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order, clock=name_of(item.clock)))
         elif isinstance(item, SpikeMonitor) and monitors:
@@ -228,12 +237,32 @@ def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> t
         if isinstance(item, Group | Synapses):
             rows += [runner.place() for runner in runners(item)]
             rows.append(tuple(getattr(item, "_schedules", {}).items()))
+            rows.append(tuple((name, id(target)) for name, target in item._links.items()))
         if isinstance(item, Synapses):
             rows.append(item.layout())
             rows += [updater.place() for updater in summed_updaters(item)]
         elif isinstance(item, StateMonitor):
             rows.append(id(item.record))
     return tuple(rows)
+
+
+def _linked_sources(items: Iterable[SimulationObject]) -> list[Group]:
+    """The groups that variables are linked to, directly or through others, and that are not among `items`."""
+    found: list[Group] = []
+    todo = [item for item in items if isinstance(item, VariableOwner)]
+    known = {id(item) for item in todo}
+    while todo:
+        for source in (target.source for target in todo.pop()._links.values()):
+            if id(source) not in known and isinstance(source, Group):
+                known.add(id(source))
+                found.append(source)
+                todo.append(source)
+    return found
+
+
+def _links(item: Group | Synapses) -> dict[str, Link]:
+    """What the linked variables of an object stand for."""
+    return {name: target.link(name) for name, target in item._links.items()}
 
 
 def _with_events(group: Group, resolved: Resolved) -> Resolved:
@@ -322,15 +351,16 @@ def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapp
     inner = subexpressions(model)
     records: list[Kernel] = []
     for name in monitor.variables:
-        array = f"{source}.{name}"
-        if name in inner:
+        array, declared = f"{source}.{name}", model.variable(name)
+        value = Access(name, Index.SHARED if declared.shared else Index.SELF) if declared.array else inner.get(name)
+        if value is not None:
             refuse_noise(model, Access(name))
-            part, shared = parts[source], model.variable(name).shared
+            part, shared = parts[source], declared.shared and declared.array is None
             hidden = f"_{monitor.name}_{name}"
-            dtype = dtype_of(inner[name], {}, lambda a: model.variable(a).dtype)
-            variable = Variable(hidden, Role.HIDDEN, model.variable(name).dimensions, dtype, shared)
+            dtype = dtype_of(value, {}, lambda a: model.variable(a).dtype)
+            variable = Variable(hidden, Role.HIDDEN, declared.dimensions, dtype, shared)
             access = Access(hidden, Index.SHARED if shared else Index.SELF)
-            step = Step(f"record_{monitor.name}_{name}", monitor.when, monitor.order, (Let("value", inner[name], dtype),), (Result(access, "value"),))
+            step = Step(f"record_{monitor.name}_{name}", monitor.when, monitor.order, (Let("value", value, dtype),), (Result(access, "value"),))
             core = replace(part.model, variables=(*part.model.variables, variable))
             ties = {**(part.ties or {}), step.name: f"{monitor.name}_{name}"}  # with the record, and before it
             parts[source] = replace(part, model=core, steps=(*part.steps, step), ties=ties, clocks={**(part.clocks or {}), step.name: clock})

@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from codegen.functions import CLOCK_NAMES
 from codegen.ir import Model, Role, Variable
 
 from .importexport import chosen_format
+from .linked import LinkedVariable, Target, checked_target, index_name
 from .objects import SimulationObject, checked_namespace, checked_order, checked_slot
 from .preferences import prefs
 from .views import LAST_SPIKE as LAST_SPIKE
@@ -25,7 +28,7 @@ __all__ = ["State", "VariableOwner", "VariableView"]
 LANES, ALIGNMENT = 16, 64  # elements and bytes: kernels work on whole vectors
 NOT_REFRACTORY = "not_refractory"
 NEVER = -(10**8)  # the step of the last spike of a neuron that never fired: -1e4 s at 0.1 ms, as in Brian
-_NOT_STORED = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.NOISE)
+_NOT_STORED = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.NOISE, Role.LINKED)
 _FILL: dict[str, object] = {NOT_REFRACTORY: True, LAST_SPIKE: NEVER}
 _FIXED: dict[DType, np.dtype[Any]] = {DType.INT32: np.dtype(np.int32), DType.INT64: np.dtype(np.int64), DType.BOOL: np.dtype(np.bool_)}
 
@@ -179,6 +182,7 @@ class VariableOwner(SimulationObject, ABC):
     state: State
     _sealed: bool
     _added: frozenset[str] = frozenset()
+    _links: Mapping[str, Target] = MappingProxyType({})
 
     @property
     def _whole(self) -> VariableOwner:
@@ -199,6 +203,26 @@ class VariableOwner(SimulationObject, ABC):
             raise IndexError(f"{part.name!r} has neurons outside of {self.name!r}, so it cannot index its variables")
         return slice(start, start + part.state.size)
 
+    def _link(self, variable: Variable, given: LinkedVariable) -> None:
+        """Let a variable that is flagged `linked` stand for that of another object."""
+        target = checked_target(self, variable, given)
+        if isinstance(target.index, np.ndarray):
+            hidden = Variable(index_name(variable.name), Role.INDEX, dtype=DType.INT32, constant=True)
+            if hidden.name not in self.state:
+                self.state.add(hidden)
+                object.__setattr__(self, "model", replace(self.model, variables=(*self.model.variables, hidden)))
+            self.state[hidden.name] = target.index
+        self._links = {**self._links, variable.name: target}
+        self.state.written[variable.name] += 1
+
+    def _linked(self, name: str, indices: Any) -> tuple[VariableView, Any]:
+        """The variable behind a linked one, and its elements for the own ones at `indices`."""
+        target = self._whole._links.get(name)
+        if target is None:
+            raise TypeError(f"{name!r} of {self.name!r} is not linked to anything yet: {self.name}.{name} = linked_var(group, 'variable')")
+        chosen = np.arange(self.state.size)[indices] + self._first
+        return target.source.view(target.name), target.places(self._whole, chosen)
+
     @abstractmethod
     def element_indices(self, item: object, namespace: Mapping[str, object] | None = None) -> Any:
         """What `owner.v[item]` selects: an int for one element, else a slice or an array of indices."""
@@ -214,7 +238,7 @@ class VariableOwner(SimulationObject, ABC):
             return None
         if name in state.variables:
             return state.variables[name]
-        return next((v for v in model.variables if v.name == name and (v.role is Role.SUBEXPRESSION or name == "lastspike")), None)
+        return next((v for v in model.variables if v.name == name and (v.role in (Role.SUBEXPRESSION, Role.LINKED) or name == "lastspike")), None)
 
     def values_of(self, access: Access, indices: Any = slice(None)) -> np.ndarray:
         """The values (SI) that `access` reaches from the elements at `indices`; one value if it is shared."""
@@ -253,6 +277,11 @@ class VariableOwner(SimulationObject, ABC):
             _set_attribute(self, name, value)
             return
         view = self.view(name)
+        if isinstance(value, LinkedVariable):
+            return self._link(view.variable, value)
+        if view.variable.role is Role.LINKED:
+            message = f"the linked variable {self.name}.{name} cannot be set; link it to another one with linked_var, or change that one"
+            raise ValueError(message)
         if isinstance(value, VariableView) and value.is_same(view):
             return  # the end of `owner.v += ...`, which has already happened
         view.set_item(slice(None), value)

@@ -69,6 +69,16 @@ class VariableView:
         return self._label or self._variable.name
 
     @property
+    def group(self) -> VariableOwner:
+        """The object whose variable this is."""
+        return self._owner
+
+    @property
+    def variable(self) -> Variable:
+        """Its declaration."""
+        return self._variable
+
+    @property
     def dimensions(self) -> Dimensions:
         """Those of the values as this view shows them."""
         return self._variable.dimensions if self._units else DIMENSIONLESS
@@ -90,6 +100,9 @@ class VariableView:
         owner, variable = self._owner, self._variable
         if variable.role is Role.SUBEXPRESSION:
             return _computed(variable, owner, indices, namespace)
+        if variable.role is Role.LINKED:
+            view, places = owner._linked(variable.name, indices)
+            return np.broadcast_to(view.read(places, namespace), np.shape(places)).copy()[()]
         if variable.name == "lastspike":
             return owner.state[LAST_SPIKE][indices] * owner.clock.dt_
         values = owner.state[variable.name][indices]
@@ -178,6 +191,11 @@ class VariableView:
 
     def _write(self, indices: Any, values: np.ndarray) -> None:
         owner, variable = self._owner, self._variable
+        if variable.role is Role.LINKED:
+            view, places = owner._linked(variable.name, indices)
+            if view.variable.role in _READ_ONLY:
+                raise TypeError(f"{self.name!r} of {owner.name!r} is read-only: it is linked to {view.group.name}.{view.name}")
+            return view._write(places, values)
         stored = LAST_SPIKE if variable.name == "lastspike" else variable.name
         target = owner.state[stored]
         needed = target[indices].shape
@@ -192,6 +210,8 @@ class VariableView:
     def _update(self, function: Callable[[Any, Any], Any], other: object) -> VariableView:
         if isinstance(other, str):
             raise TypeError(f"a string cannot change {self.name!r} in place; write {self._owner.name}.{self.name} = {self.name + ' + ...'!r} instead")
+        if self._variable.role is Role.LINKED:
+            raise ValueError(f"the linked variable {self._owner.name}.{self.name} cannot be set as a whole; change the variable that it is linked to")
         self.set_item(slice(None), function(self[:], other))
         return self
 

@@ -78,7 +78,9 @@ def _access(model: Model, name: str) -> Access:
 
 def _seen_from_synapse(expr: Expr, index: Index) -> Expr:
     def move(node: Expr) -> Expr:
-        return replace(node, index=index) if isinstance(node, Access) and node.variable not in CLOCK_NAMES else node
+        if not isinstance(node, Access) or node.variable in CLOCK_NAMES or node.index is Index.WHOLE:
+            return node
+        return replace(node, index=index)
 
     return transform(expr, move)
 

@@ -67,7 +67,7 @@ def assemble(
     kernels: list[tuple[tuple[int, int, str], Kernel]] = []
     for part in parts:
         for variable in part.model.variables:
-            if variable.role is not Role.SUBEXPRESSION:
+            if variable.role not in (Role.SUBEXPRESSION, Role.LINKED):
                 array = declare(part, variable)
                 if variable.array is None or array.name not in arrays:  # the owner's own declaration counts
                     arrays[array.name] = array
@@ -75,6 +75,8 @@ def assemble(
         for step in part.steps:
             bound, new = _bind(part, models, step)
             arrays |= {a.name: a for a in new}
+            bound, copies = _read_before_written(bound, arrays)
+            arrays |= {a.name: a for a in copies}
             tie = (part.ties or {}).get(step.name, f"{part.name}_{step.name}")
             clock = (part.clocks or {}).get(step.name, part.clock)
             kernels += [((*_slot(kernel, schedule), tie), replace(kernel, clock=clock)) for kernel in bound]
@@ -205,10 +207,29 @@ def _bind_pathway(part: Part, step: Step, binder: _Binder, body: tuple[Line, ...
     return [deliver, *applies], arrays
 
 
+def _read_before_written(kernels: Sequence[Kernel], arrays: Mapping[str, Array]) -> tuple[list[Kernel], list[Array]]:
+    """Where the elements of a Map write an array that they also read at other elements (a group linked to itself), they read a copy of it."""
+    result: list[Kernel] = []
+    copies: list[Array] = []
+    for kernel in kernels:
+        both = sorted({load.array for load in kernel.loads if load.index is Index.WHOLE} & writes(kernel)) if isinstance(kernel, Map) else []
+        for name in both:
+            assert isinstance(kernel, Map)
+            array, copy = arrays[name], replace(arrays[name], name=f"{kernel.name}:{name.partition('.')[2]}", role=Role.HIDDEN)
+            load, store = Load("_value", name, Index.SELF, array.dtype), Store(copy.name, Index.SELF, "_value", array.dtype)
+            first = replace(kernel, name=f"{kernel.name}:copy_{name.partition('.')[2]}", space=array.space or "", only=None, after=None)
+            result.append(replace(first, loads=(load,), body=(), stores=(store,)))
+            loads = (replace(one, array=copy.name) if one.array == name and one.index is Index.WHOLE else one for one in kernel.loads)
+            kernel = replace(kernel, loads=tuple(loads))
+            copies.append(copy)
+        result.append(kernel)
+    return result, copies
+
+
 def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot: str, order: int, after: str | None) -> Map:
     """What arrived is added once, under the variable's write guard, and the accumulator is emptied."""
     value, arrived, dtype = Name(variable.name), Name("_arrived"), variable.dtype
-    loads = [Load(variable.name, f"{target}.{variable.name}", Index.SELF, dtype), Load("_arrived", accumulator.name, Index.SELF, dtype)]
+    loads = [Load(variable.name, array_name(target, variable), Index.SELF, dtype), Load("_arrived", accumulator.name, Index.SELF, dtype)]
     body: list[Line] = [Let("_total", Binary("+", value, arrived), dtype)]
     new = "_total"
     if variable.guard is not None:
@@ -216,7 +237,7 @@ def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot:
         body.append(Select("_guarded", Name(variable.guard), Name("_total"), value, dtype))
         new = "_guarded"
     zero = Let("_nothing", _zero(dtype), dtype)
-    stores = (Store(f"{target}.{variable.name}", Index.SELF, new, dtype), Store(accumulator.name, Index.SELF, "_nothing", dtype))
+    stores = (Store(array_name(target, variable), Index.SELF, new, dtype), Store(accumulator.name, Index.SELF, "_nothing", dtype))
     return Map(name, target, tuple(loads), (*body, zero), stores, slot, order, after=after)
 
 

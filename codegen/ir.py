@@ -22,6 +22,7 @@ class Role(Enum):
     PARAMETER = "parameter"  # declared, written by the user, by resets and by synapses
     SUBEXPRESSION = "subexpression"  # a name for an expression; never stored
     INPUT = "input"  # fed from outside at every step, constant over the step
+    LINKED = "linked"  # another name for a variable of another object
     EXTERNAL = "external"  # a constant of the namespace in which run() was called
     CLOCK = "clock"  # t, dt, t_in_timesteps
     INDEX = "index"  # i, j, N, ...: read-only, fixed by the object's size and connections

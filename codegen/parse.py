@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
 from .dims import DIMENSIONLESS, SCALES, UNITS, Dimensions, unit_name
-from .errors import EquationError, ModelError, Span, UnitError, UnknownNameError, UnsupportedError
+from .errors import EquationError, ModelError, Span, UnitError, UnknownNameError
 from .expr import Binary, Compare, DType, Expr, Index, Logical, Name, Not, Number, Truth, names
 from .functions import CLOCK_NAMES, CONSTANTS, USER_FUNCTIONS, is_noise
 from .grammar import Piece, blank_comments, clip, identifier, literal, piece_of, read_expression, suggest
@@ -277,9 +277,6 @@ def _flags(kind: Kind, tail: Piece, match: re.Match[str]) -> tuple[str, ...]:
 RESERVED = frozenset({*CLOCK_NAMES, "xi", "i", "N", "not_refractory", "refractory", "refractory_until", "lastspike"})
 RESERVED_IN_SYNAPSES = RESERVED | {"j", "delay", "N_incoming", "N_outgoing"}
 _LATER = "comes in a later version"
-_REFUSED_FLAGS = {
-    "linked": (f"`linked` {_LATER}", "Give the group a parameter of its own, or feed it with `(input)`."),
-}
 _ROLES = {"differential": Role.STATE, "subexpression": Role.SUBEXPRESSION, "parameter": Role.PARAMETER}
 _CLOCK = (
     Variable("t", Role.CLOCK, UNITS["second"], shared=True),
@@ -315,7 +312,7 @@ def parse_group(
     events : conditions of further events by name; that of `threshold` is called `spike`.
     """
     lines = parse_equations(equations) if isinstance(equations, str) else equations
-    _check_declarations(lines, RESERVED, frozenset({"unless refractory", "constant", "shared", "input", "constant over dt"}))
+    _check_declarations(lines, RESERVED, frozenset({"unless refractory", "constant", "shared", "input", "linked", "constant over dt"}))
     pause = _refractory(refractory)
     guard = "not_refractory" if pause else None
     variables = tuple(_variable(line, guard) for line in lines)
@@ -343,7 +340,7 @@ def parse_synapses(
     """The Model of synapses between groups with the variables `pre` and `post`; `on_pre` and `on_post` map names of pathways to their code."""
     lines = parse_equations(equations) if isinstance(equations, str) else equations
     summed, lines = [line for line in lines if "summed" in line.flags], tuple(line for line in lines if "summed" not in line.flags)
-    _check_declarations(lines, RESERVED_IN_SYNAPSES, frozenset({"constant", "shared", "constant over dt", "event-driven", "clock-driven"}))
+    _check_declarations(lines, RESERVED_IN_SYNAPSES, frozenset({"constant", "shared", "linked", "constant over dt", "event-driven", "clock-driven"}))
     neurons = {variable.name for variable in (*pre, *post) if variable.role is not Role.EXTERNAL}
     for line in lines:
         if line.name in neurons and line.name != "lastupdate":
@@ -447,12 +444,13 @@ def _check_declarations(lines: tuple[Equation, ...], reserved: frozenset[str], f
     for line in lines:
         for flag in line.flags:
             if flag not in flags:
-                message, hint = _REFUSED_FLAGS.get(flag, (f"`{flag}` has no meaning here", "Remove the flag."))
-                raise (UnsupportedError if flag in _REFUSED_FLAGS else EquationError)(message, _flag_span(line, flag), hint)
+                raise EquationError(f"`{flag}` has no meaning here", _flag_span(line, flag), "Remove the flag.")
         if {"input", "constant"} <= set(line.flags):
             raise EquationError(f"`{line.name}` cannot be both input and constant", _flag_span(line, "constant"), "An input changes: remove `constant`.")
         if {"event-driven", "clock-driven"} <= set(line.flags):
             raise EquationError(f"`{line.name}` cannot be both event-driven and clock-driven", _flag_span(line, "clock-driven"), "Remove one of the flags.")
+        if "linked" in line.flags and len(line.flags) > 1:
+            raise EquationError(f"`{line.name}` is linked and cannot have further flags", _flag_span(line, "linked"), "Remove them: the other group's count.")
         if line.name.endswith(("_pre", "_post")):
             hint = "Names with `_pre` and `_post` mean a neuron's variable seen from a synapse: choose another one."
             raise EquationError(f"`{line.name}` cannot be declared", _name_span(line), hint)
@@ -473,7 +471,8 @@ def _flag_span(line: Equation, flag: str) -> Span | None:
 
 
 def _variable(line: Equation, guard: str | None) -> Variable:
-    role = Role.INPUT if "input" in line.flags else Role.PARAMETER if "constant over dt" in line.flags else _ROLES[line.kind]
+    role = Role.INPUT if "input" in line.flags else Role.LINKED if "linked" in line.flags else _ROLES[line.kind]
+    role = Role.PARAMETER if "constant over dt" in line.flags else role
     guard = guard if "unless refractory" in line.flags else None
     return Variable(line.name, role, line.dimensions, line.dtype, "shared" in line.flags, "constant" in line.flags, guard, _name_span(line))
 

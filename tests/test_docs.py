@@ -162,7 +162,7 @@ def test_docstring_examples(name):
 LAYERS = """
 _unit_text _unit_functions _quantity units unit_safe unit_constants lazy plot_units pylab_names numpy_ preference_table preferences logger comparing
 clocks ticks objects seeding randomness namespaces build expressions codestrings equations
-stateupdaters views importexport state connect codes subgroups groups inputs operations connecting synapseindices
+stateupdaters views linked importexport state connect codes subgroups groups inputs operations connecting synapseindices
 synapses monitors simulate prepare calls engines drive progress summaries
 network magic explain times devices compatibility later only aliases
 plots datasets
@@ -171,7 +171,7 @@ nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron 
 """The modules of `brianlike`: each may import, at its top, those before it."""
 
 COMPILER = """
-errors dims expr ir dataflow functions codes grammar generator parse resolve check algebra linear desugar fresh explicit integrate propagate lower optimize
+errors dims expr ir dataflow functions codes grammar generator parse resolve check algebra linear desugar link fresh explicit integrate propagate lower optimize
 surrogate eventdriven derivative adjoint force fuse pipeline emit emit.base emit.prelude emit.python emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""

@@ -266,7 +266,7 @@ BAD: dict[Callable[[str], object], tuple[str, ...]] = {
         "lastspike : second",
         "v : volt",
         "x_post : 1",
-        "x : volt (linked)",
+        "x : volt (linked, shared)",
         "x : volt (constant, input)",
         "x = v : amp (constant over dt)",
         "x = v : volt (constant over dt, shared)",
