@@ -276,7 +276,6 @@ def _flags(kind: Kind, tail: Piece, match: re.Match[str]) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------------------------------------------------ models
 RESERVED = frozenset({*CLOCK_NAMES, "xi", "i", "N", "not_refractory", "refractory", "refractory_until", "lastspike"})
 RESERVED_IN_SYNAPSES = RESERVED | {"j", "delay", "N_incoming", "N_outgoing"}
-_LATER = "comes in a later version"
 _ROLES = {"differential": Role.STATE, "subexpression": Role.SUBEXPRESSION, "parameter": Role.PARAMETER}
 _CLOCK = (
     Variable("t", Role.CLOCK, UNITS["second"], shared=True),
