@@ -42,7 +42,7 @@ def distances(synapses):
 
 chosen = np.random.RandomState(0).permutation(len(falling))[:300]
 samples = {
-    "distance": distances(falling)[chosen] + 1e-9 * np.random.RandomState(1).uniform(size=300),
+    "distance": distances(falling)[chosen] + 1e-3 * np.random.RandomState(SEED).uniform(size=300),
     "outgoing": falling.N_outgoing_pre[:300:3],
     "incoming": constant.N_incoming_post[::4],
     "sampled_targets": np.asarray(sampled.j)[::50],
