@@ -84,6 +84,27 @@ class StateUpdateMethod(ABC):
             raise ValueError(f"a method is a StateUpdateMethod, not {type(stateupdater).__name__}")
         StateUpdateMethod.stateupdaters[name] = stateupdater
 
+    @staticmethod
+    def apply_stateupdater(
+        equations: Equations,
+        variables: Mapping[str, object] | None,
+        method: Any,
+        method_options: Mapping[str, object] | None = None,
+        group_name: str | None = None,
+    ) -> str:
+        """The code that a method, or the first of several that can, writes for equations; parameters as for calling a method."""
+        several = isinstance(method, Iterable) and not isinstance(method, str)
+        refused: IntegrationError | None = None
+        for one in method if several else (method,):
+            chosen = _found(one)
+            try:
+                code = abstract_code(equations, chosen) if isinstance(chosen, str) else chosen(equations, variables or {}, method_options)
+                log_choice(group_name or "equations", () if several else one, chosen if isinstance(chosen, str) else repr(chosen))
+                return str(code)
+            except IntegrationError as error:
+                refused = refused or error
+        raise refused or ValueError("no method was given")
+
 
 class _Named(StateUpdateMethod):
     """A method of the table of integrators."""
@@ -128,8 +149,8 @@ class ExplicitStateUpdater(StateUpdateMethod):
     k_v_1 = dt*f_v_1
     v_stage_1 = v + k_v_1/2
     f_v_2 = -v_stage_1/tau
-    v_1 = v + dt*f_v_2
-    v = v_1
+    _v = v + dt*f_v_2
+    v = _v
     """
 
     def __init__(self, description: str, stochastic: str | None = None, custom_check: Callable[[Equations, Mapping[str, object]], object] | None = None):
@@ -154,13 +175,14 @@ def abstract_code(equations: Equations, method: str | Method) -> str:
     found = {name: Variable(name, Role.EXTERNAL, shared=True, constant=True) for name in unresolved(model)}
     core = noise(inline(resolve(model, found), {}, {}))
     lines, new, _ = integrate(core.flows, method, Fresh({variable.name for variable in core.variables}))
-    return "\n".join([*map(_written, lines), *(f"{variable} = {name}" for variable, name in new.items())])
+    results = {name: f"_{variable}" for variable, name in new.items()}
+    return "\n".join([*(_written(line, results) for line in lines), *(f"{variable} = _{variable}" for variable in new)])
 
 
-def _written(line: Line) -> str:
+def _written(line: Line, results: Mapping[str, str]) -> str:
     match line:
         case Let(name, value):
-            return f"{name} = {show(value)}"
+            return f"{results.get(name, name)} = {show(value)}"
         case Draw(name):
             return f"{name} = randn()"
     raise IntegrationError("the solution of coupled equations is a matrix exponential, which no code can be written for", None, "Ask for method='exact'.")
@@ -193,12 +215,17 @@ def checked_options(options: Mapping[str, object] | None, method: object) -> dic
     return dict(options)
 
 
+def _found(one: Any) -> Any:
+    """A method that was registered by a name, and the name of one of the compiler's."""
+    chosen = StateUpdateMethod.stateupdaters.get(one.lower(), one) if isinstance(one, str) else one
+    return chosen.name if isinstance(chosen, _Named) else chosen
+
+
 def _several(method: Any) -> list[Any]:
     """The methods to try in order: names of the compiler, and objects."""
     found = []
     for one in DEFAULT_METHODS if method is None else method if isinstance(method, tuple) else (method,):
-        chosen = StateUpdateMethod.stateupdaters.get(one.lower(), one) if isinstance(one, str) else one
-        found.append(chosen.name if isinstance(chosen, _Named) else chosen)
+        found.append(_found(one))
     if len(found) > 1 and not all(isinstance(one, str | ExplicitStateUpdater) for one in found):
         raise TypeError("a function that writes the code of a step cannot be one of several methods; give it alone as method=")
     return found

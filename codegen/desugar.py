@@ -106,6 +106,9 @@ def split_noise(flow: Flow) -> Flow:
     noises = [access for access in accesses(flow.drift) if is_noise(access.variable)]
     if not noises:
         return flow
+    for access in noises:
+        if access.index in (Index.PRE, Index.POST):
+            _refuse_noise(access)
     from .linear import linear  # which may load sympy
 
     found = linear(flow.drift, noises)
@@ -121,11 +124,11 @@ def split_noise(flow: Flow) -> Flow:
 
 
 def _refuse_noise(expr: Expr) -> Expr:
-    """What check.py cannot see is synaptic code that reads a subexpression of the neurons."""
+    """What check.py cannot see is text of synapses that reads a subexpression of the neurons."""
     for access in accesses(expr):
         if is_noise(access.variable):
             raise EquationError(
-                f"`{access.variable}` is noise, which only differential equations have, and code reads a subexpression with it",
+                f"`{access.variable}` is noise, which only the equations that it stands in have, and synapses read a subexpression with it",
                 access.span,
                 "For a random number, write `randn()`.",
             )

@@ -111,7 +111,7 @@ class DataTypeError(ModelError, TypeError):
     """A boolean where a number is due, or the other way round."""
 
 
-class IntegrationError(ModelError):
+class IntegrationError(ModelError, ValueError):
     """The chosen integrator cannot integrate these equations."""
 
 

@@ -244,6 +244,24 @@ def test_cython_draws_the_numbers_of_numpy(case):
     assert np.std(results[0][0]) > 1e-3
 
 
+@pytest.mark.parametrize("target", ["numpy", "cython"])
+def test_synapses_have_noise(target):
+    prefs.codegen.target = target
+    neurons = NeuronGroup(20, "v : 1")
+    one, two = (Synapses(neurons, neurons, "dw/dt = xi*second**-0.5 : 1 (clock-driven)") for _ in range(2))
+    for synapses in (one, two):
+        synapses.connect()
+    Network(neurons, one, two).run(100 * ms, namespace={})
+    values = np.array([np.asarray(one.w_), np.asarray(two.w_)])
+    assert values.std() * np.sqrt(10) == pytest.approx(1, abs=5 / np.sqrt(2 * values.size))
+    assert abs(np.corrcoef(values)[0, 1]) < 5 / np.sqrt(400)
+    others = NeuronGroup(20, "v : 1\nI = v + xi_1*second**0.5 : 1")
+    reading = Synapses(others, others, "dw/dt = I_post/second : 1 (clock-driven)")
+    reading.connect()
+    with pytest.raises(EquationError, match="synapses read a subexpression with it"):
+        Network(others, reading).run(1 * ms)
+
+
 def test_a_seed_repeats_a_run_and_runs_differ():
     runs = []
     for number in (5, 5, 6):
@@ -281,7 +299,18 @@ def test_methods_as_objects():
     assert chosen_method("dx/dt = -x/ms : 1", (euler_method,)) == "euler"
     with pytest.raises(IntegrationError, match="'gsl_rk2' is a method of the GNU Scientific Library"):
         chosen_method("dx/dt = -x/ms : 1", gsl_rk2)
-    assert euler_method(Equations("dv/dt = -v/tau + xi*tau**-0.5 : 1")).splitlines()[-1] == "v = v_1"
+    assert euler_method(Equations("dv/dt = -v/tau + xi*tau**-0.5 : 1")).splitlines()[-1] == "v = _v"
+
+
+def test_the_code_of_a_method():
+    apply = StateUpdateMethod.apply_stateupdater
+    assert apply(Equations("dv/dt = v*xi*second**-0.5 : 1"), {}, ["exact", "euler", milstein]).endswith("v = _v")
+    for method in ("exact", "independent", "rk4", "exponential_euler", euler_method):
+        with pytest.raises(UnsupportedEquationsException):
+            apply(Equations("dv/dt = v*xi*second**-0.5 : 1"), {}, method)
+    assert apply(Equations("dv/dt = -v/tau : 1"), {}, lambda *_: "x_new = x") == "x_new = x"
+    with pytest.raises(ValueError, match="there is no integration method 'rk5'"):
+        apply(Equations("dv/dt = -v/tau : 1"), {}, "rk5")
 
 
 def test_the_log_tells_which_method_was_chosen(caplog):
