@@ -60,7 +60,7 @@ ALIASES: dict[str, str] = {
     "synapses.synapses": "synapses",
     "tests": "compatibility",
     "tests.utils": "comparing",
-    "units.allunits": "units",
+    "units.allunits": "all_units units",
     "units.constants": "unit_constants",
     "units.fundamentalunits": "units",
     "units.stdunits": "units",
@@ -103,6 +103,7 @@ def install(package: str) -> list[str]:
         parent, _, child = module.__name__.rpartition(".")
         if parent not in sys.modules:
             importlib.import_module(parent)
-        setattr(sys.modules[parent], child, module)
+        if child not in vars(sys.modules[parent]):  # `devices.device` is the device in use
+            setattr(sys.modules[parent], child, module)
     # A module called `input` would hide Python's function of that name, `codegen` the compiler, `tests` those of the user.
     return sorted({name.partition(".")[0] for name in ALIASES} - {"input", "codegen", "tests"})

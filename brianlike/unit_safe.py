@@ -62,4 +62,5 @@ def exprel(x: Any) -> Any:
     small = np.abs(numbers) < 1e-16
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(small, 1.0, np.expm1(numbers) / np.where(small, 1.0, numbers))
+    values = np.where(numbers == np.inf, np.inf, values)
     return values if values.ndim else float(values)

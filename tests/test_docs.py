@@ -160,7 +160,7 @@ def test_docstring_examples(name):
 
 # ----------------------------------------------------------------------------------------------------------------------------------------------- layers
 LAYERS = """
-_unit_text _unit_functions _quantity units unit_safe unit_constants lazy plot_units pylab_names numpy_ preference_table preferences logger comparing
+_unit_text _unit_functions _quantity units unit_safe all_units unit_constants lazy plot_units pylab_names numpy_ preference_table preferences logger comparing
 clocks ticks objects seeding randomness namespaces build expressions codestrings equations
 stateupdaters views linked importexport state connect codes subgroups groups inputs operations connecting synapseindices
 synapses monitors simulate prepare calls engines drive progress summaries
