@@ -99,6 +99,7 @@ def install(package: str) -> list[str]:
     """Make all aliases importable under `package`; the names of those at the top, which a star import brings."""
     for name in sorted(ALIASES):
         module = AliasModule(f"{package}.{name}", [f"{package}.{source}" for source in ALIASES[name].split()])
+        assert module.__name__ not in sys.modules, f"{module.__name__} is a module: remove its alias"
         sys.modules[module.__name__] = module
         parent, _, child = module.__name__.rpartition(".")
         if parent not in sys.modules:
