@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from codegen.expr import Expr
-from codegen.ir import Code, Model
+from codegen.expr import Binary, Compare, Expr, Logical, Name, Number, substitute
+from codegen.ir import Code, Model, Statement
 from codegen.parse import parse_statements
 
 from .clocks import Clock, choose_clock
@@ -49,14 +49,14 @@ class CodeRunner(SimulationObject):
     code: str
     event: str | None
 
-    def __init__(self, group: VariableOwner, code: str, *, name: str, when: str, order: int, clock: Clock, event: str | None = None, where: Expr | None = None):
+    def __init__(self, group: VariableOwner, code: str, *, name: str, when: str, order: int, clock: Clock, event: str | None = None):
         if not isinstance(code, str):
             raise TypeError(f"the code of {group.name!r} must be text, not {type(code).__name__}")
         statements = parse_statements(code)
         self._group, self.code, self.event = weakref.ref(group), code, event
         self._register(choose_name(name, "coderunner"), when=when, order=order, clock=clock)
         self.add_to_magic_network = False  # its group brings it along
-        self._parsed = Code(self.name, statements, self.when, self.order, event, where)
+        self._parsed = Code(self.name, relative(statements, group), self.when, self.order, event, place_of(group))
 
     @property
     def group(self) -> VariableOwner:
@@ -145,17 +145,32 @@ def places(owner: VariableOwner) -> tuple[dict[str, str], dict[str, int], dict[s
     return slots, orders, ties
 
 
-def run_regularly(
-    owner: VariableOwner, code: str, dt: object, clock: Clock | None, when: str, order: int, name: str | None, where: Expr | None = None
-) -> CodeRunner:
-    """The CodeRunner behind `owner.run_regularly(...)`, added to its `contained_objects`."""
+def place_of(group: VariableOwner) -> Expr | None:
+    """Which elements of the whole group are those of a part of it; None if all are."""
+    if group._whole is group:
+        return None
+    first = group._first
+    return Logical("and", Compare(">=", Name("i"), Number(first)), Compare("<", Name("i"), Number(first + group.state.size)))
+
+
+def relative(statements: tuple[Statement, ...], group: VariableOwner) -> tuple[Statement, ...]:
+    """The statements for part of a group in terms of the whole, which runs them: `i` counts from the first neuron of the part."""
+    if group._whole is group:
+        return statements
+    table: dict[Expr, Expr] = {Name("i"): Binary("-", Name("i"), Number(group._first)), Name("N"): Number(group.state.size)}
+    return tuple(replace(s, value=substitute(s.value, table)) for s in statements)
+
+
+def run_regularly(owner: VariableOwner, code: str, dt: object, clock: Clock | None, when: str, order: int, name: str | None) -> CodeRunner:
+    """The CodeRunner behind `owner.run_regularly(...)`, added to the `contained_objects` of the group (the whole one, for part of a group)."""
+    whole = owner._whole
     own = owner.clock if dt is None and clock is None else choose_clock(dt, clock)
     if name is None:
-        name = _free(f"{owner.name}_run_regularly", (item.name for item in runners(owner)))
-    elif name in {item.name for item in runners(owner)}:
+        name = _free(f"{owner.name}_run_regularly", (item.name for item in runners(whole)))
+    elif name in {item.name for item in runners(whole)}:
         raise ValueError(f"{owner.name!r} has code called {name!r} already; choose another name")
-    runner = CodeRunner(owner, code, name=name, when=when, order=order, clock=own, where=where)
-    owner.contained_objects.append(runner)
+    runner = CodeRunner(owner, code, name=name, when=when, order=order, clock=own)
+    whole.contained_objects.append(runner)
     return runner
 
 

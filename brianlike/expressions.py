@@ -51,7 +51,7 @@ def resolve_model(model: Model, own: Mapping[str, object] | None, run: Mapping[s
 
 def _external_values(model: Model, found: Mapping[str, tuple[float, Dimensions]]) -> dict[str, float]:
     """The values of the namespace's constants, and of the units that the texts name."""
-    names = [v.name for v in model.variables if v.role is Role.EXTERNAL]
+    names = [v.name for v in model.variables if v.role is Role.EXTERNAL and not v.name.startswith("_")]  # others are given by those who need them
     return {name: found[name][0] if name in found else unit_value(name) for name in names}
 
 

@@ -21,7 +21,6 @@ LATER: dict[str, str] = {
     "DEFAULT_FUNCTIONS": _SOON,
     "EventMonitor": _SOON,
     "Function": _SOON,
-    "PoissonInput": _SOON,
     "PopulationRateMonitor": _SOON,
     "TimedArray": _SOON,
     "declare_types": _SOON,

@@ -25,9 +25,11 @@ from .groups import Group
 from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import caller_namespace
 from .objects import Simulation, SimulationObject
+from .poisson_input import PoissonInput
 from .preferences import prefs
 from .prepare import Prepared, blueprint, clocks_of, prepare
 from .progress import Progress, Report, progress_of
+from .state import VariableOwner
 from .summaries import SchedulingSummary, entries_of
 from .synapses import Synapses
 from .ticks import steps_before
@@ -254,7 +256,13 @@ class Network:
         """The objects that cannot run, with what they need and the network does not have."""
         present = {id(item) for item in self.objects}
         for item in self.objects:
-            needs = [item.source, item.target] if isinstance(item, Synapses) else [item.source] if isinstance(item, SpikeMonitor | StateMonitor) else []
+            needs: list[VariableOwner] = []
+            if isinstance(item, Synapses):
+                needs = [item.source, item.target]
+            elif isinstance(item, SpikeMonitor | StateMonitor):
+                needs = [item.source]
+            elif isinstance(item, PoissonInput):
+                needs = [item.target]
             for need in (end._whole for end in needs):
                 if id(need) not in present:
                     yield item, need

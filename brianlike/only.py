@@ -57,6 +57,7 @@ from .namespaces import get_local_namespace as get_local_namespace
 from .network import Network as Network
 from .operations import NetworkOperation as NetworkOperation
 from .operations import network_operation as network_operation
+from .poisson_input import PoissonInput as PoissonInput
 from .preferences import BrianPreference as BrianPreference
 from .preferences import PreferenceError as PreferenceError
 from .preferences import brian_prefs as brian_prefs

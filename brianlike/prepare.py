@@ -27,6 +27,7 @@ from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import externals
 from .objects import SimulationObject
 from .operations import NetworkOperation
+from .poisson_input import PoissonInput
 from .simulate import Connection, Inputs
 from .state import VariableOwner
 from .stateupdaters import compiler_methods, log_choice, with_written_step
@@ -51,7 +52,7 @@ class Prepared:
         """Take the constants' values from the namespaces as they are now; False where one has another unit or type, or none: then compile anew."""
         fresh: dict[str, Resolved] = {}
         for name, resolved in self.resolved.items():
-            wanted = [v for v in resolved.values if unit_external(v) is None]
+            wanted = [v for v in resolved.values if unit_external(v) is None and not v.startswith("_")]  # those of inputs do not change
             found = externals(wanted, self.objects[name].namespace, namespace)
             for constant in wanted:
                 if constant not in found or external_variable(constant, *found[constant]) != resolved.model.variable(constant):
@@ -169,16 +170,19 @@ def prepare(
     resolved: dict[str, Resolved] = {}
     groups = [item for item in present.values() if isinstance(item, Group)]
     synapses = _by_need([item for item in present.values() if isinstance(item, Synapses)])
+    inputs = [item for item in present.values() if isinstance(item, PoissonInput)]
     for group in groups:
-        resolved[group.name] = _with_events(group, resolve_model(_with_codes(group), group.namespace, namespace))
+        aimed = [item for item in inputs if item.target._whole is group]
+        resolved[group.name] = _with_events(group, _with_inputs(resolve_model(_model_of(group, aimed), group.namespace, namespace), aimed))
     models = link({name: one.model for name, one in resolved.items()}, {group.name: _links(group) for group in groups})
     for group in groups:
         resolved[group.name] = replace(resolved[group.name], model=models[group.name])
-        options = replace(_group_options(group, detach), clock=name_of(group.clock), clocks=_code_clocks(group, name_of))
+        aimed = [item for item in inputs if item.target._whole is group]
+        options = replace(_group_options(group, aimed, detach), clock=name_of(group.clock), clocks=_code_clocks(group, name_of))
         compiled[group.name] = compile_model(models[group.name], options)
     for one in synapses:
         for pathway in one.pathways.values():
-            _check_spikes(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled)
+            _check_event(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled, pathway.event)
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
         summed = tuple(replace(s, neurons=_neurons(one, str(s.target))) for s in one.model.summed)
         connecting = replace(_with_codes(one), pre=source.core.variables, post=target.core.variables, summed=summed)
@@ -199,7 +203,7 @@ def prepare(
         if isinstance(item, InputGroup | SpikeGeneratorGroup) and item.active and f"{item.name}.{SPIKE}" not in fed:
             kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order, clock=name_of(item.clock)))
         elif isinstance(item, SpikeMonitor) and monitors:
-            _check_spikes(item.source, repr(item.name), compiled)
+            _check_event(item.source, repr(item.name), compiled)
             kernels.append(Record(item.name, f"{item.source._whole.name}.{SPIKE}", item.when, item.order, name_of(item.source.clock)))
         elif isinstance(item, StateMonitor) and monitors:
             kernels += _state_records(item, parts, compiled, name_of(item.clock))
@@ -265,6 +269,19 @@ def _links(item: Group | Synapses) -> dict[str, Link]:
     return {name: target.link(name) for name, target in item._links.items()}
 
 
+def _model_of(group: Group, inputs: Sequence[PoissonInput]) -> Model:
+    """The model of a group with the code and the Poisson inputs that belong to it."""
+    model = _with_codes(group)
+    constants = tuple(constant for item in inputs for constant in item.constants)
+    return replace(model, codes=(*model.codes, *(item.parsed for item in inputs)), variables=(*model.variables, *constants))
+
+
+def _with_inputs(resolved: Resolved, inputs: Sequence[PoissonInput]) -> Resolved:
+    """The numbers that Poisson inputs need, among the constants of the group that they target."""
+    numbers = {constant.name: value for item in inputs for constant, value in item.constants.items()}
+    return replace(resolved, values={**resolved.values, **numbers})
+
+
 def _with_events(group: Group, resolved: Resolved) -> Resolved:
     """Inputs have spikes without a condition for them."""
     model = resolved.model
@@ -273,9 +290,12 @@ def _with_events(group: Group, resolved: Resolved) -> Resolved:
     return replace(resolved, model=replace(model, variables=(*model.variables, Variable(SPIKE, Role.EVENT, dtype=DType.BOOL))))
 
 
-def _check_spikes(group: VariableOwner, who: str, compiled: Mapping[str, Compiled]) -> None:
-    if not any(variable.name == SPIKE for variable in compiled[group._whole.name].core.variables):
+def _check_event(group: VariableOwner, who: str, compiled: Mapping[str, Compiled], event: str = "spike") -> None:
+    if any(variable.name == f"_{event}" for variable in compiled[group._whole.name].core.variables):
+        return
+    if event == "spike":
         raise ValueError(f"{who} waits for spikes of {group.name!r}, which has no threshold; give it one")
+    raise ValueError(f"{who} waits for the event {event!r}, which {group.name!r} does not have; name it in its events=")
 
 
 def _active(item: SimulationObject, part: Part) -> Part:
@@ -304,8 +324,10 @@ def _with_margin(part: Part) -> Part:
     return replace(part, model=model, steps=tuple(steps))
 
 
-def _group_options(group: Group, detach: Detach) -> Options:
+def _group_options(group: Group, inputs: Sequence[PoissonInput], detach: Detach) -> Options:
     slots, orders, ties = places(group)
+    orders |= {item.name: item.order for item in inputs}
+    ties |= {item.name: item.name for item in inputs}
     slots |= {"threshold": group.when} if isinstance(group, PoissonGroup) else {}
     for event, (when, order) in getattr(group, "_schedules", {}).items():
         step = "threshold" if event == "spike" else f"threshold_{event}"

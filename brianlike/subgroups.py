@@ -10,6 +10,8 @@ import numpy as np
 
 from codegen.ir import Model, Variable
 
+from .clocks import Clock
+from .codes import CodeRunner, run_regularly
 from .objects import choose_name
 from .state import State, VariableOwner
 from .units import Quantity
@@ -142,6 +144,19 @@ class Subgroup(VariableOwner):
             raise TypeError(f"a part of a subgroup is written as a slice, {self.name}[a:b], not [{item!r}]")
         start, stop = contiguous(item, self.N, self.name)
         return Subgroup(self.source, self.start + start, self.start + stop)
+
+    def run_regularly(
+        self,
+        code: str,
+        dt: object = None,
+        clock: Clock | None = None,
+        when: str = "start",
+        order: int = 0,
+        name: str | None = None,
+        codeobj_class: object = None,
+    ) -> CodeRunner:
+        """Run statements for every neuron of this part in a slot of every step; parameters as for whole groups, which keep the code."""
+        return run_regularly(self, code, dt, clock, when, order, name)
 
     @property
     def N(self) -> int:

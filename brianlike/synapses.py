@@ -11,7 +11,7 @@ from typing import Any, Union
 import numpy as np
 
 from codegen.dims import UNITS
-from codegen.errors import EquationError, UnsupportedError
+from codegen.errors import EquationError
 from codegen.expr import Access, Index
 from codegen.ir import Role, Summed, Variable
 from codegen.parse import parse_equations, parse_synapses
@@ -52,16 +52,18 @@ class Pathway:
     side : Index
         Whose spikes it receives: PRE or POST.
     code : str
+    event : str
+        The event that it waits for: `spike`, or one of the group's own.
     when, order : str, int
         Its slot of the schedule, and its place there; those of `on_pre` come before those of `on_post`.
     active : bool
     """
 
-    __slots__ = ("_synapses", "key", "name", "side", "code", "when", "order", "active")
+    __slots__ = ("_synapses", "key", "name", "side", "code", "event", "when", "order", "active")
 
-    def __init__(self, synapses: Synapses, key: str, side: Index, code: str):
+    def __init__(self, synapses: Synapses, key: str, side: Index, code: str, event: str = "spike"):
         self._synapses = weakref.ref(synapses)
-        self.key, self.side, self.code = key, side, code
+        self.key, self.side, self.code, self.event = key, side, code, event
         self.name = f"{synapses.name}_{key}"
         self.when, self.order, self.active = "synapses", _SIDES[side][1], True
 
@@ -106,6 +108,8 @@ class Synapses(VariableOwner):
         What a synapse does when its pre- or postsynaptic neuron spikes; a dict names several pathways. `pre` and `post` are their former names.
     delay : Quantity or dict, optional
         One delay (s) for all synapses of the pathway `pre`, or of the pathways named. Left out, every synapse has its own, at first 0.
+    on_event : str or dict
+        The event that pathways wait for; a dict gives it by pathway, `spike` for the others.
     multisynaptic_index : str, optional
         Name of an integer variable that numbers the synapses between the same two neurons: 0, 1, ...
     method, namespace, dt, clock, order, name
@@ -156,7 +160,7 @@ class Synapses(VariableOwner):
         post: str | Mapping[str, str] | None = None,
         connect: None = None,
         delay: object = None,
-        on_event: object = "spike",
+        on_event: str | Mapping[str, str] = "spike",
         multisynaptic_index: str | None = None,
         namespace: Mapping[str, object] | None = None,
         dtype: object = None,
@@ -171,21 +175,20 @@ class Synapses(VariableOwner):
         if connect is not None:
             raise TypeError("Synapses() has no argument connect; make the object, then call its method connect(...)")
         on_pre, on_post = _renamed("pre", pre, on_pre), _renamed("post", post, on_post)
-        if on_event != "spike":
-            raise UnsupportedError("pathways of other events than spikes come in a later version", None, "Leave `on_event` out.")
         self.multisynaptic_index, model = multisynaptic_index, _with_index("" if model is None else model, multisynaptic_index)
         self.source, self.target = _checked_group("source", source), _checked_group("target", source if target is None else target)
         chosen = choose_name(name, "synapses")
         self.method, self.equations = checked_method(method), Equations(model)
         self.method_options = checked_options(method_options, self.method)
         codes = _codes("on_pre", on_pre, "pre"), _codes("on_post", on_post, "post")
-        self.model = parse_synapses(chosen, str(self.equations), *codes, self.source.model.variables, self.target.model.variables)
+        events = _events(on_event, [*codes[0], *codes[1]])
+        self.model = parse_synapses(chosen, str(self.equations), *codes, self.source.model.variables, self.target.model.variables, events)
         self.clock, self.name, self.connected, self.contained_objects = choose_clock(dt, clock), chosen, False, []
         refuse_attributes(self, self.model)
         self.state = State(tuple(v for v in self.model.variables if v.name not in _COUNTS), 0, dtype)
         self.state["N_pre"], self.state["N_post"] = self.source.N, self.target.N
         sides = {key: side for side, code in zip((Index.PRE, Index.POST), codes, strict=True) for key in code}
-        self.pathways = {key: Pathway(self, key, side, {**codes[0], **codes[1]}[key]) for key, side in sides.items()}
+        self.pathways = {key: Pathway(self, key, side, {**codes[0], **codes[1]}[key], events[key]) for key, side in sides.items()}
         for key, pathway in self.pathways.items():
             if hasattr(type(self), key) or key in self.__dict__ or self.variable(key) is not None:
                 raise EquationError(f"`{key}` cannot name a pathway: Synapses objects have an attribute or variable of that name", None, "Choose another name.")
@@ -467,6 +470,15 @@ def _say_clock_driven(equations: Equations) -> None:
     for line in parse_equations(str(equations)):
         if line.kind == "differential" and not {"clock-driven", "event-driven"} & set(line.flags):
             _LOG.info("the synaptic equation of %s is integrated at every step; (event-driven) solves it at events only, (clock-driven) says so", line.name)
+
+
+def _events(on_event: str | Mapping[str, str], keys: list[str]) -> dict[str, str]:
+    """The event that each pathway waits for."""
+    if isinstance(on_event, str):
+        return dict.fromkeys(keys, on_event)
+    if not isinstance(on_event, Mapping):
+        raise TypeError(f"on_event must be the name of an event, or a dict from pathways to names, not {on_event!r}")
+    return {key: on_event.get(key, "spike") for key in keys}
 
 
 def _checked_group(what: str, group: object) -> Connectable:

@@ -335,8 +335,12 @@ def parse_synapses(
     on_post: Mapping[str, str] | None = None,
     pre: tuple[Variable, ...] = (),
     post: tuple[Variable, ...] = (),
+    events: Mapping[str, str] | None = None,
 ) -> Model:
-    """The Model of synapses between groups with the variables `pre` and `post`; `on_pre` and `on_post` map names of pathways to their code."""
+    """The Model of synapses between groups with the variables `pre` and `post`; `on_pre` and `on_post` map names of pathways to their code.
+
+    `events` names the events of pathways that do not wait for spikes.
+    """
     lines = parse_equations(equations) if isinstance(equations, str) else equations
     summed, lines = [line for line in lines if "summed" in line.flags], tuple(line for line in lines if "summed" not in line.flags)
     _check_declarations(lines, RESERVED_IN_SYNAPSES, frozenset({"constant", "shared", "linked", "constant over dt", "event-driven", "clock-driven"}))
@@ -348,7 +352,7 @@ def parse_synapses(
     for key in {key for key, _, _ in paths}:
         if sum(key == other for other, _, _ in paths) > 1:
             raise EquationError(f"two pathways are called `{key}`", None, "Give each pathway a name of its own.")
-    pathways = tuple(Pathway(identifier(key, None), side, parse_statements(code)) for key, side, code in paths)
+    pathways = tuple(Pathway(identifier(key, None), side, parse_statements(code), (events or {}).get(key, "spike")) for key, side, code in paths)
     traces = tuple(line for line in lines if "event-driven" in line.flags)
     _check_timing(lines, summed)
     variables = (*(_variable(line, None) for line in lines), *((_LAST_UPDATE,) if traces else ()), *_noises(lines), *_CLOCK, *_SYNAPSE_INDEX)

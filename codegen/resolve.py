@@ -215,7 +215,7 @@ def noise_misplaced(name: str, span: Span | None) -> tuple[str, Span | None, str
 def _resolve_whole(code: Code, scope: _Scope) -> Code:
     """The statements of a Code, which may write shared variables unless single elements run it."""
     where = None if code.where is None else _resolve(code.where, scope)
-    return replace(code, statements=_resolve_code(code.statements, scope, code.event is None and where is None), where=where)
+    return replace(code, statements=_resolve_code(code.statements, scope, code.event is None), where=where)
 
 
 def _resolve_code(code: tuple[Statement, ...], scope: _Scope, shared: bool = False) -> tuple[Statement, ...]:

@@ -239,3 +239,31 @@ def test_shared_variables_cannot_be_written_by_single_neurons():
     G.run_on_event("high", "s = 1")
     with pytest.raises(brianlike.ModelError, match="`s` cannot be written here: it is shared"):
         Network(G).run(defaultclock.dt)
+
+
+# ----------------------------------------------------------------------------------------------------------------------------- events and synapses
+def test_pathways_wait_for_events_of_ones_own():
+    G = NeuronGroup(2, "v : 1", threshold="v > 2.5", reset="v = 0", events={"high": "v > 1.5"})
+    G.run_regularly("v += i + 1")
+    H = NeuronGroup(2, "n : integer\nm : integer")
+    both = {"a": "n_post += 1", "b": "m_post += 1"}
+    S = Synapses(G, H, on_pre=both, on_event={"b": "high"}, delay={"b": 0.1 * ms})
+    S.connect("i == j")
+    T = Synapses(H, G, "k : integer", on_post="k += 1", on_event="high")
+    T.connect("i == j")
+    Network(G, H, S, T).run(6 * defaultclock.dt)
+    # v before the threshold: 1 2 3 | 1 2 3 for the first neuron, 2 4 | 2 4 | 2 4 for the second.
+    np.testing.assert_array_equal(H.n, [2, 3])
+    np.testing.assert_array_equal(H.m, [3, 5])
+    np.testing.assert_array_equal(T.k, [4, 6])
+    assert (S.a.event, S.b.event) == ("spike", "high")
+
+
+def test_an_event_that_does_not_exist_is_named():
+    G = NeuronGroup(2, "v : 1", threshold="v > 1", reset="v = 0")
+    with pytest.raises(ValueError, match="waits for the event 'high'"):
+        S = Synapses(G, G, on_pre="v_post += 1", on_event="high")
+        S.connect()
+        Network(G, S).run(defaultclock.dt)
+    with pytest.raises(TypeError, match="on_event must be"):
+        Synapses(G, G, on_pre="v_post += 1", on_event=3)

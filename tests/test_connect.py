@@ -20,7 +20,7 @@ from brianlike.preferences import prefs
 from brianlike.seeding import seed
 from brianlike.synapses import Synapses
 from brianlike.units import DimensionMismatchError, Hz, ms, second
-from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError, UnsupportedError
+from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError
 
 SIZES = st.integers(1, 12)
 
@@ -455,7 +455,7 @@ WRONG: dict[str, tuple[type[Exception], str]] = {
     "Synapses(3, G)": (TypeError, "the source of Synapses must be a group of neurons or Synapses, not int"),
     "Synapses(G, G, 'v : 1')": (EquationError, "`v` is also a variable of the neurons"),
     "Synapses(G, G, 'state : 1')": (EquationError, "`state` cannot name a variable: every Synapses has an attribute of that name"),
-    "Synapses(G, G, 'dw/dt = -w/(1*second) : 1 (event-driven)')": (UnsupportedError, "`event-driven` comes in a later version"),
+    "Synapses(G, G, 'dw/dt = -w*v_post/(1*second) : 1 (event-driven, clock-driven)')": (EquationError, "`w` cannot be both event-driven and clock-driven"),
     "Synapses(G, G, 'v_post = w : 1 (summed)')": (ModelError, ""),
     "Synapses(G, G, on_pre=3)": (TypeError, "on_pre must be text, or a dict from names of pathways to text, not 3"),
     "Synapses(G, G, on_pre={'connect': 'v += 1*mV'})": (EquationError, "`connect` cannot name a pathway"),
