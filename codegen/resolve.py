@@ -213,7 +213,7 @@ def noise_misplaced(name: str, span: Span | None) -> tuple[str, Span | None, str
 
 
 def _resolve_whole(code: Code, scope: _Scope) -> Code:
-    """The statements of a Code, which may write shared variables unless single elements run it."""
+    """The statements of a Code, which may write shared variables unless it waits for the events of single elements."""
     where = None if code.where is None else _resolve(code.where, scope)
     return replace(code, statements=_resolve_code(code.statements, scope, code.event is None), where=where)
 

@@ -236,3 +236,45 @@ def test_magic_run_takes_the_group_alone() -> None:
     part = G[2:4]
     run(0.1 * ms)
     assert list(part.v) == [0, 0]
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------------- other code
+@every_simulator
+def test_code_of_a_part_counts_within_it(engine: str) -> None:
+    prefs.codegen.target = engine
+    G = NeuronGroup(10, "v : 1\ns : 1 (shared)", name="G")
+    part = G[2:5]
+    runner = part.run_regularly("v += i + N*10")
+    second = part.run_regularly("s = 5; v += 100*s*int(i == 1)", name="second")
+    network = Network(G)
+    network.run(0.1 * ms)
+    assert list(G.v) == [0, 0, 30, 531, 32, 0, 0, 0, 0, 0] and G.s == 5
+    assert (runner.name, second.name) == (f"{part.name}_run_regularly", "second")
+    runner.active = False
+    network.run(0.1 * ms)
+    assert list(G.v[part]) == [30, 1031, 32]
+
+
+@every_simulator
+def test_sums_into_parts_leave_the_others(engine: str) -> None:
+    prefs.codegen.target = engine
+    G = cells()
+    G.x = 5
+    S = Synapses(G[2:6], G[7:9], "w : 1\nx_post = w*v_pre : 1 (summed)")
+    S.connect()
+    T = Synapses(G[2:6], G[1:3], "w : 1\nx_post = w*v_pre : 1 (summed)")
+    T.connect()
+    S.w, T.w = 1, 2
+    Network(G, S, T).run(0.1 * ms)
+    assert list(G.x) == [5, 28, 28, 5, 5, 5, 5, 14, 14, 5]
+
+
+def test_last_spikes_of_parts_can_be_written() -> None:
+    prefs.codegen.target = "numpy"
+    G = NeuronGroup(6, "dv/dt = 1/dt : 1", threshold="v > 0", reset="v = 0", refractory=1 * ms, method="euler", name="G")
+    part = G[2:5]
+    part.lastspike, part.not_refractory = "-i*0.5*ms", "i > 1"
+    assert list(np.round(G.lastspike[1:] / ms, 6)) == [-1e7, 0, -0.5, -1, -1e7] and list(G.not_refractory) == [True, True, False, False, True, True]
+    M = SpikeMonitor(part)
+    Network(G, M).run(0.8 * ms)
+    assert {n: list(np.round(train / ms, 6)) for n, train in M.spike_trains().items()} == {0: [], 1: [0.5], 2: [0]}
