@@ -183,6 +183,11 @@ class Subgroup(VariableOwner):
         return spikes[(spikes >= self.start) & (spikes < self.stop)] - np.int32(self.start)
 
     @property
+    def events(self) -> Mapping[str, str]:
+        """The conditions of the whole group's events."""
+        return getattr(self.source, "events", {})
+
+    @property
     def equations(self) -> Any:
         """The equations of the whole group; None if it has none."""
         return getattr(self.source, "equations", None)

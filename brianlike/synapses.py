@@ -182,6 +182,8 @@ class Synapses(VariableOwner):
         self.method_options = checked_options(method_options, self.method)
         codes = _codes("on_pre", on_pre, "pre"), _codes("on_post", on_post, "post")
         events = _events(on_event, [*codes[0], *codes[1]])
+        for side, code in ((self.source, codes[0]), (self.target, codes[1])):
+            _check_events(side, {key: events[key] for key in code})
         self.model = parse_synapses(chosen, str(self.equations), *codes, self.source.model.variables, self.target.model.variables, events)
         self.clock, self.name, self.connected, self.contained_objects = choose_clock(dt, clock), chosen, False, []
         refuse_attributes(self, self.model)
@@ -470,6 +472,17 @@ def _say_clock_driven(equations: Equations) -> None:
     for line in parse_equations(str(equations)):
         if line.kind == "differential" and not {"clock-driven", "event-driven"} & set(line.flags):
             _LOG.info("the synaptic equation of %s is integrated at every step; (event-driven) solves it at events only, (clock-driven) says so", line.name)
+
+
+def _check_events(group: Connectable, events: Mapping[str, str]) -> None:
+    """Refuse to wait for what a group does not have; whether it has a threshold is asked when it runs."""
+    for key, event in events.items():
+        if isinstance(group, Synapses):
+            raise ValueError(f"pathway {key!r} waits for the event {event!r} of {group.name!r}, but Synapses have no events")
+        known = {"spike", *getattr(group, "events", ())}
+        if event not in known:
+            names = ", ".join(map(repr, sorted(known)))
+            raise ValueError(f"pathway {key!r} waits for the event {event!r} of {group.name!r}, whose events are {names}; name it in its events=")
 
 
 def _events(on_event: str | Mapping[str, str], keys: list[str]) -> dict[str, str]:

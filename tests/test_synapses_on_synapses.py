@@ -150,7 +150,7 @@ def test_events_with_delays(engine: str) -> None:
 def test_unknown_events() -> None:
     G = with_event()
     for group in (G, G[2:5]):
-        with pytest.raises(ValueError, match="waits for the event 'low' of 'G.*', whose events are 'spike', 'high'"):
+        with pytest.raises(ValueError, match="waits for the event 'low' of 'G.*', whose events are 'high', 'spike'"):
             Synapses(group, G, on_pre="x_post += 1", on_event="low")
     with pytest.raises(ValueError, match="whose events are 'spike'"):
         Synapses(PoissonGroup(3, 1 * Hz), G, on_pre="x_post += 1", on_event="low")
