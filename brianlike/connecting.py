@@ -23,6 +23,8 @@ from codegen.ir import Model, Role, Variable
 
 from . import connect as rules
 from .seeding import next_epoch
+from .state import VariableOwner
+from .subgroups import Subgroup
 from .views import evaluated
 
 if TYPE_CHECKING:
@@ -53,11 +55,17 @@ def requested_pairs(synapses: Synapses, request: Request, namespace: Namespace) 
         return _generated(synapses, parse_generator(request.j), Index.POST, request, namespace, rng)
     n = _pair_function(synapses, request.n, namespace)
     if request.i is not None:
-        pre, post = rules.from_arrays(request.i, request.j, len(synapses.source), len(synapses.target))
+        i, j = _numbers(request.i, synapses.source), _numbers(request.j, synapses.target)
+        pre, post = rules.from_arrays(i, j, len(synapses.source), len(synapses.target))
         p = _pair_function(synapses, request.p, namespace)
         kept = (pre, post) if not callable(p) and rules.checked_probability(p) == 1 else rules.thin(pre, post, p, rng)
         return rules.multiply(*kept, n)
     return _by_condition(synapses, request, n, namespace, rng)
+
+
+def _numbers(given: object, group: VariableOwner) -> object:
+    """The neurons of a group that a part of it means; anything else as it is."""
+    return np.arange(given.start, given.stop) - group._first if isinstance(given, Subgroup) else given
 
 
 def _check(request: Request) -> None:

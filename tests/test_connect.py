@@ -358,6 +358,11 @@ def test_parts_of_groups_as_indices(G: NeuronGroup) -> None:
     S.connect()
     S.w = "10*i + j"
     assert list(S.w[G[2:3], G[3:]]) == [13, 14] and list(S.w[G[3:5], 0]) == [20] and S.w[G[0:1], :].size == 0
+    T = Synapses(G[1:4], G)
+    T.connect(i=G[2:4], j=G[1:3])
+    assert pairs(T) == [(1, 1), (2, 2)]
+    with pytest.raises(IndexError, match="i contains -1, but the source has neurons 0 to 2"):
+        T.connect(i=G[0:1], j=0)
 
 
 def test_former_names_of_arguments(G: NeuronGroup) -> None:
