@@ -421,6 +421,92 @@ net = Network(source, cells, path, free, never, *spikes.values(), record, weight
 net.run(11*ms)
 """
 
+CODES = """
+cells = NeuronGroup(5, '''dv/dt = (1.4 + drive - v)/(7*ms) : 1 (unless refractory)
+                          drive : 1
+                          old : 1
+                          seen : integer
+                          big : boolean
+                          gain : 1 (shared)
+                          rounds : integer (shared)
+                          noise = 0.1*sin(40*v + i) + 0.01*now : 1 (constant over dt)
+                          now = t/ms : 1 (shared, constant over dt)
+                          ref : second''',
+                    threshold='v > 1', reset='v = 0.2*old', refractory='ref', method='euler',
+                    events={'high': 'v > 0.8', 'odd': 'rounds % 3 == 0 and big'})
+cells.ref = '(0.2 + 0.4*i)*ms'
+cells.gain = 1
+cells.run_regularly('''before = gain
+                       rounds += 1
+                       gain = 1 + 0.001*rounds
+                       kick = 0.002*gain*before
+                       old = 0.5*v
+                       v += kick*(1 + i)
+                       drive = noise*gain
+                       big = v > 0.5''')
+cells.run_regularly('v *= 0.999; seen = seen + int(big)', when='after_groups')
+cells.run_regularly('drive += 0.01', order=-1, name='first')
+cells.run_regularly('drive *= 1.01', dt=0.3*ms, order=2)
+cells.run_on_event('high', 'seen += 10; v += 0.01')
+cells.run_on_event('odd', 'drive -= 0.1', when='end', order=3)
+cells.set_event_schedule('odd', when='after_synapses')
+part = cells[1:3]
+part.run_regularly('v += 0.001*i')
+others = NeuronGroup(3, 'count : integer', name='others')
+tell = Synapses(cells, others, 'w : integer', on_pre={'spiked': 'count_post += 1', 'was_high': 'count_post += w'},
+                on_event={'was_high': 'high'}, delay={'was_high': 0.3*ms})
+tell.connect(True)
+tell.w = '10*(1 + i)'
+tell.run_regularly('w += 1', dt=1*ms)
+spikes = {'cells': SpikeMonitor(cells)}
+record = StateMonitor(cells, ['v', 'drive', 'seen', 'big', 'noise'], record=True)
+shared = StateMonitor(cells, ['gain', 'now'], record=0)
+counts = StateMonitor(others, 'count', record=True)
+states = {name: (record, name) for name in ['v', 'drive', 'seen', 'big', 'noise']}
+states |= {name: (shared, name) for name in ['gain', 'now']}
+states['count'] = (counts, 'count')
+net = Network(cells, others, tell, spikes['cells'], record, shared, counts)
+net.run(20*ms)
+"""
+
+SYNAPTIC_EQUATIONS = """
+before = SpikeGeneratorGroup(3, [0, 1, 2, 0, 1, 2, 0, 0, 1], [1, 2, 3, 10, 10.2, 10.4, 15, 16, 17]*ms, period=20*ms)
+after = NeuronGroup(4, '''dv/dt = (1.1 + 0.1*i + current + 0.1*gap - v)/(9*ms) : 1
+                          current : 1
+                          gap : 1''', threshold='v > 1', reset='v = 0', method='euler')
+mixed = Synapses(before, after, '''w : 1
+                                    dmark/dt = -mark/(20*ms) : 1 (event-driven)
+                                    dslow/dt = (goal - slow)/(35*ms) : 1 (event-driven)
+                                    goal = 0.5*w : 1
+                                    dg/dt = (x - g)/(4*ms) : 1 (clock-driven)
+                                    dx/dt = -x*(1 + v_post)/(3*ms) : 1 (clock-driven)
+                                    arrivals : integer
+                                    seen_at : second
+                                    current_post = 0.05*w*g : 1 (summed)''',
+                 on_pre='''seen_at = lastupdate
+                           x += 1
+                           mark += 0.1
+                           arrivals += 1
+                           w = clip(w - 0.05*slow, 0, 2)''',
+                 on_post='''slow -= 0.1*mark
+                            w = clip(w + mark, 0, 2)''', method='rk4')
+mixed.connect()
+mixed.w = '0.5 + 0.1*i + 0.2*j'
+mixed.delay = '(0.1 + 0.3*i + 0.2*j)*ms'
+mixed.post.delay = '0.2*j*ms'
+junctions = Synapses(after, after, '''conductance : 1
+                                      gap_post = conductance*(v_pre - v_post) : 1 (summed)''')
+junctions.connect(condition='abs(i - j) == 1')
+junctions.conductance = '0.5 + 0.1*i'
+spikes = {'after': SpikeMonitor(after)}
+record = StateMonitor(mixed, ['w', 'mark', 'slow', 'g', 'x', 'arrivals', 'lastupdate', 'seen_at'], record=True)
+cells = StateMonitor(after, ['v', 'current', 'gap'], record=True)
+states = {name: (record, name) for name in ['w', 'mark', 'slow', 'g', 'x', 'arrivals', 'lastupdate', 'seen_at']}
+states |= {name: (cells, name) for name in ['v', 'current', 'gap']}
+net = Network(before, after, mixed, junctions, spikes['after'], record, cells)
+net.run(45*ms)
+"""
+
 NETWORKS = {
     "arithmetic": ARITHMETIC,
     "coupled": COUPLED,
@@ -441,6 +527,8 @@ NETWORKS = {
     "integrators": INTEGRATORS,
     "refractoriness": REFRACTORINESS,
     "chain": CHAIN,
+    "codes": CODES,
+    "synaptic_equations": SYNAPTIC_EQUATIONS,
 }
 
 
