@@ -14,6 +14,7 @@ from codegen.parse import parse_group
 from .clocks import Clock, choose_clock, seconds
 from .codes import CodeRunner, run_regularly
 from .equations import Equations
+from .logger import get_logger
 from .objects import checked_order, checked_slot, choose_name
 from .state import LAST_SPIKE, State, VariableOwner
 from .stateupdaters import checked_method, checked_options
@@ -22,6 +23,8 @@ from .units import Quantity
 from .views import VariableView, element_indices
 
 __all__ = ["Group", "NeuronGroup"]
+
+_LOG = get_logger("brianlike.groups.neurongroup")
 
 
 class Group(VariableOwner):
@@ -247,6 +250,9 @@ class NeuronGroup(Group):
         self._schedules: dict[str, tuple[str, int]] = {}  # slot and order in which the conditions of events are checked, where they were set
         self._register(chosen, when="groups", order=order, clock=self.clock, namespace=namespace)
         self._sealed = True
+        if self.threshold is not None and self.reset is None and pause is None:
+            text = f"{chosen!r} has a threshold, but neither a reset nor a refractory period; if that is meant, give reset=''"
+            _LOG.warn(text, "only_threshold", once=True)
 
     def __repr__(self) -> str:
         given = [f"{key}={value!r}" for key in ("threshold", "reset", "refractory", "method") if (value := getattr(self, key)) is not None]

@@ -267,3 +267,13 @@ def test_an_event_that_does_not_exist_is_named():
         Network(G, S).run(defaultclock.dt)
     with pytest.raises(TypeError, match="on_event must be"):
         Synapses(G, G, on_pre="v_post += 1", on_event=3)
+
+
+def test_a_threshold_alone_is_said():
+    with brianlike.logger.catch_logs() as caught:
+        NeuronGroup(1, "v : 1", threshold="v > 1", name="forgotten")
+        NeuronGroup(1, "v : 1", threshold="v > 1", reset="", name="meant")
+        NeuronGroup(1, "v : 1", threshold="v > 1", refractory=1 * ms, name="paused")
+        NeuronGroup(1, "v : 1", events={"high": "v > 1"}, name="other")
+    assert [(level, name) for level, name, _ in caught] == [("WARNING", "brianlike.groups.neurongroup.only_threshold")]
+    assert "'forgotten'" in caught[0][2]
