@@ -185,6 +185,16 @@ class VariableOwner(SimulationObject, ABC):
     _links: Mapping[str, Target] = MappingProxyType({})
 
     @property
+    def t_(self) -> float:
+        """Time of the clock in seconds, without units."""
+        return self.clock.t_
+
+    @property
+    def dt_(self) -> float:
+        """Step of the clock in seconds, without units."""
+        return self.clock.dt_
+
+    @property
     def _whole(self) -> VariableOwner:
         """The object that has the arrays: itself, unless this is a part of a group."""
         return self

@@ -248,7 +248,7 @@ def _from_text(text: str, view: VariableView, indices: Any, namespace: Mapping[s
     owner, variable = view._owner, view._variable
     boolean, dimensions = variable.dtype is DType.BOOL, variable.dimensions if view._units else None
     if variable.shared:
-        _refuse_elements(text, owner, variable)
+        _refuse_elements(text, owner, view.name)
         return evaluated(text, owner, np.zeros(1, dtype=np.int64), namespace, expect_boolean=boolean, dimensions=dimensions)
     chosen = np.atleast_1d(np.arange(owner.state.size)[indices])
     values = evaluated(text, owner, chosen.ravel(), namespace, expect_boolean=boolean, dimensions=dimensions)
@@ -256,12 +256,12 @@ def _from_text(text: str, view: VariableView, indices: Any, namespace: Mapping[s
     return values if np.ndim(indices) or isinstance(indices, slice) else values[0]
 
 
-def _refuse_elements(text: str, owner: VariableOwner, variable: Variable) -> None:
+def _refuse_elements(text: str, owner: VariableOwner, variable: str) -> None:
     """Refuse an expression for a shared variable that differs from element to element."""
     for name, node in names_in(parse_expression(text)).items():
         used = owner.variable(name)
         if used is not None and not used.shared:
-            message = f"`{variable.name}` is shared, but `{name}` differs from element to element"
+            message = f"`{variable}` is shared, but `{name}` differs from element to element"
             raise EquationError(message, node.span, "Use shared variables and constants only.")
 
 

@@ -70,7 +70,7 @@ def test_a_part_shows_what_its_group_has() -> None:
     G = cells()
     part, second = G[2:6], G[3:]
     assert (part.name, second.name) == ("cells_subgroup", "cells_subgroup_1")
-    assert part.source is G and part.clock is G.clock and part.equations is G.equations and part.dt == G.dt
+    assert part.source is G and part.clock is G.clock and part.equations is G.equations and part.dt == G.dt and part.dt_ == G.dt_ == 1e-4 and part.t_ == 0
     assert repr(part) == "<Subgroup 'cells_subgroup' of 'cells' from 2 to 6>"
     with pytest.raises(AttributeError, match="no variable or attribute 'vv'; did you mean 'v'"):
         part.vv  # noqa: B018
@@ -111,6 +111,8 @@ def test_writing_writes_the_group() -> None:
         part.v = [1, 2]
     with pytest.raises(TypeError, match="cannot be changed"):
         part.i = 3
+    part.v["i > 2"] += [1]
+    part.v["i > 2"] -= 1
     part.v += 1
     assert list(G.v) == [0, 1, 1, 16, 26, 32, 6, 7, 8, 9]
 
@@ -278,3 +280,35 @@ def test_last_spikes_of_parts_can_be_written() -> None:
     M = SpikeMonitor(part)
     Network(G, M).run(0.8 * ms)
     assert {n: list(np.round(train / ms, 6)) for n, train in M.spike_trains().items()} == {0: [], 1: [0.5], 2: [0]}
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------ training
+def test_modules_with_parts_and_links_equal_the_simulator() -> None:
+    """The values of five steps, and a gradient for each weight between parts."""
+    torch = pytest.importorskip("torch")
+    import brianlike.nn as bnn
+
+    inputs = InputGroup(4)
+    G = NeuronGroup(6, "dv/dt = -v/(10*ms) : 1\nx : 1 (linked)", threshold="v > 1", reset="v = 0", method="exact", name="G")
+    other = NeuronGroup(6, "dy/dt = 100*x*Hz : 1\nx : 1 (linked)", method="euler", name="other")
+    other.x, G.x = linked_var(G, "v", index=[5, 4, 3, 2, 1, 0]), linked_var(other, "y")
+    S = Synapses(inputs[1:3], G[2:5], "w : 1", on_pre="v_post += w + x_post")
+    S.connect()
+    S.w = "0.3 + 0.1*i + 0.2*j"
+    network = Network(inputs, G, S, other, G[1:2])
+    model = bnn.NetworkModule(network, record={"v": (G, "v"), "y": (other, "y")}, learn=[bnn.Learn(S, "w")], dtype=torch.float64)
+    x = torch.zeros(5, 1, 4, dtype=torch.float64)
+    x[1], x[3, 0, 2] = 1, 1
+    found = model(x)
+    (found.v.sum() + found.y.sum()).backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    assert len(gradients) == 1 and gradients[0].numel() == 6 and bool((gradients[0] != 0).all())
+    inputs.set_spikes([0, 1, 2, 3, 2], [0.1, 0.1, 0.1, 0.1, 0.3] * ms)
+    v, y = StateMonitor(G, "v", record=True, when="end"), StateMonitor(other, "y", record=True, when="end")
+    network.add(v, y)
+    network.run(0.5 * ms)
+    np.testing.assert_allclose(v.v.T, found.v[:, 0].detach(), atol=1e-14)
+    np.testing.assert_allclose(y.y.T, found.y[:, 0].detach(), atol=1e-14)
+    for wrong, words in (((G[1:3], "v"), "modules record whole groups"), ((G, "x"), "from another object; record it there")):
+        with pytest.raises(ModelError, match=words):
+            bnn.NetworkModule(network, record={"v": wrong})

@@ -28,6 +28,7 @@ from ..network import Network
 from ..objects import SimulationObject
 from ..prepare import Prepared, prepare
 from ..state import VariableOwner
+from ..subgroups import Subgroup
 from ..synapses import Synapses
 from .engine import TorchEngine, Values
 from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
@@ -100,7 +101,7 @@ class NetworkModule(nn.Module):
         namespace: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
-        self._objects = [item for item in network.objects if not isinstance(item, SpikeMonitor | StateMonitor)]
+        self._objects = [item for item in network.objects if not isinstance(item, SpikeMonitor | StateMonitor | Subgroup)]
         self._gradient, self.batch_first = gradient, batch_first
         self._schedule = list(network.schedule)
         self._clock = _common_clock(self._objects)
@@ -142,6 +143,9 @@ class NetworkModule(nn.Module):
         margins = set()
         for key, spec in self._specs.items():
             owner, variable, _ = parts(spec)
+            if isinstance(owner, Subgroup):
+                message = f"record={{{key!r}: ...}} names part of {owner.source.name!r}, and modules record whole groups"
+                raise UnsupportedError(message, None, f"Record the group, and take [..., {owner.start}:{owner.stop}] of the result.")
             if owner not in self._objects:
                 raise ValueError(f"record={{{key!r}: ...}} names {owner.name!r}, which is not in the network")
             _check_record(key, owner, variable)
@@ -477,6 +481,8 @@ def _check_record(key: str, owner: VariableOwner, variable: str) -> None:
     recordable = [v.name for v in owner.model.variables if v.role in (Role.STATE, Role.PARAMETER, Role.INPUT)]
     if declared is None:
         raise ValueError(f"{where} has no variable {variable!r}; it has {', '.join(recordable) or 'none'}")
+    if declared.role is Role.LINKED:
+        raise UnsupportedError(f"{where} has {variable!r} from another object; record it there")
     if declared.role is Role.SUBEXPRESSION:
         raise UnsupportedError(f"{where} computes {variable!r} where it is used; modules record {', '.join(recordable)} only")
 
