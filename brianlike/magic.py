@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-import logging
 import weakref
 from collections.abc import Mapping
 
+from .logger import get_logger
 from .namespaces import caller_namespace, caller_values
 from .network import RUNNING, Network
 from .objects import Simulation, SimulationObject, live_objects
@@ -15,7 +15,7 @@ from .summaries import ProfilingSummary, SchedulingSummary, entries_of
 
 __all__ = ["MagicError", "MagicNetwork", "collect", "magic_network", "profiling_summary", "run", "scheduling_summary", "start_scope", "stop"]
 
-_LOG = logging.getLogger("brianlike.core.magic")
+_LOG = get_logger(__name__)
 
 
 class MagicError(Exception):
@@ -84,7 +84,7 @@ class MagicNetwork(Network):
         """What needs an object that is not there is switched off."""
         for item, need in list(self._missing()):
             if item.active:
-                _LOG.warning("%r is switched off: it needs %r, which is not among your variables", item.name, need.name)
+                _LOG.warn(f"{item.name!r} is switched off: it needs {need.name!r}, which is not among your variables", "dependency_warning")
                 item.active = False
             self.objects = [other for other in self.objects if other is not item]
 
@@ -102,7 +102,8 @@ class MagicNetwork(Network):
         self._gather(level)
         try:
             if not self.objects:
-                _LOG.warning("run() found no objects in your variables, so nothing is simulated; those in lists and dicts are not seen: use a Network")
+                text = "run() found no objects in your variables, so nothing is simulated; those in lists and dicts are not seen: use a Network"
+                _LOG.warn(text, "magic_objects")
             super().run(duration, report, report_period, names, profile)
         finally:
             self._release()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -15,17 +14,18 @@ import numpy as np
 
 from codegen.dims import UNITS
 from codegen.errors import UnsupportedError
-from codegen.fuse import DEFAULT_SCHEDULE
 from codegen.ir import Deliver, Map, Propagator, Role
 
 from .build import CompilerUnavailable
 from .clocks import seconds
 from .engines import Engine, NumpySimulation
 from .groups import Group
+from .logger import get_logger
 from .monitors import SpikeMonitor, StateMonitor
 from .namespaces import caller_namespace
 from .objects import Simulation, SimulationObject
 from .poisson_input import PoissonInput
+from .preference_table import checked_schedule
 from .preferences import prefs
 from .prepare import Prepared, blueprint, clocks_of, prepare
 from .progress import Progress, Report, progress_of
@@ -37,7 +37,7 @@ from .units import Quantity
 
 __all__ = ["Network"]
 
-_LOG = logging.getLogger("brianlike")
+_LOG = get_logger(__name__)
 RUNNING: list[Network] = []  # the networks that run now, the innermost last
 CHUNK_SECONDS = 0.05  # how long a call into an engine lasts: between calls Ctrl-C and reports have their turn
 
@@ -69,7 +69,7 @@ class Network:
     def __init__(self, *objects: object, name: str = "network") -> None:
         self.name = name
         self.objects: list[SimulationObject] = []
-        self.schedule: list[str] = list(DEFAULT_SCHEDULE)
+        self._schedule: list[str] | None = None
         self._simulation: Simulation | None = Simulation()
         self._t = 0.0  # in seconds, as far as it has been simulated
         self._clocks: dict[str, float] = {}  # by the name of each object, the step of its clock in the last run
@@ -80,6 +80,20 @@ class Network:
         self._stopped = False
         self._spent: dict[str, float] | None = None  # seconds by kernel in the last run, if they were measured
         self.add(*objects)
+
+    @property
+    def schedule(self) -> list[str]:
+        """The slots of a step, in order; None stands for those of `prefs.core.network.default_schedule`."""
+        return list(prefs["core.network.default_schedule"]) if self._schedule is None else self._schedule
+
+    @schedule.setter
+    def schedule(self, slots: Sequence[str] | None) -> None:
+        if isinstance(slots, str) or not isinstance(slots, Sequence | None):
+            raise TypeError(f"a schedule is a list of slots, not {slots!r}")
+        try:
+            self._schedule = None if slots is None else checked_schedule(slots)
+        except ValueError as error:
+            raise ValueError(f"a schedule is {error}, not {slots!r}") from None
 
     def add(self, *objects: object) -> None:
         """Add objects, or lists and dicts of them."""
@@ -305,7 +319,7 @@ class Network:
                     hint = "a smaller dt or another method= often helps"
                     if prefs["core.on_invalid"] == "raise":
                         raise FloatingPointError(f"{text}; {hint}")
-                    _LOG.warning("%s; %s", text, hint)
+                    _LOG.warn(f"{text}; {hint}", "invalid_values")
                     return
 
     def get_states(
@@ -383,7 +397,7 @@ def make_engine(prepared: Prepared) -> Engine:
     except (CompilerUnavailable, ImportError, UnsupportedError) as error:
         if target == "cython":
             raise
-        _warn_once(" ".join(str(error).split("\n")))
+        _LOG.warn(f"Simulations run on numpy, which is slower: {' '.join(str(error).splitlines())}", "codegen_fallback", once=True)
         return NumpySimulation(prepared)
 
 
@@ -395,15 +409,6 @@ def _refuse_changing_matrices(prepared: Prepared) -> None:
                 f"the coupled equations of {kernel.space} have coefficients that change during the run, so `exact` needs a matrix exponential in every step.",
                 hint="With method='rk4' or 'exponential_euler' they are compiled.",
             )
-
-
-_WARNED: set[str] = set()
-
-
-def _warn_once(text: str) -> None:
-    if text not in _WARNED:
-        _WARNED.add(text)
-        _LOG.warning("Simulations run on numpy, which is slower: %s", text)
 
 
 def _flat(objects: object) -> Iterator[SimulationObject]:

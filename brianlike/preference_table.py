@@ -92,7 +92,8 @@ def _integer_type(value: object) -> object:
     raise ValueError("numpy.int32 or numpy.int64")
 
 
-def _schedule(value: object) -> object:
+def checked_schedule(value: object) -> list[str]:
+    """The slots of a step as a list, or ValueError with what would be accepted."""
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(slot, str) and slot.isidentifier() for slot in value):
         raise ValueError(f"a list of slots such as {_SLOTS}")
     prefixed = [slot for slot in value if slot.startswith(("before_", "after_"))]
@@ -146,7 +147,7 @@ PREFERENCES: dict[str, Preference | BrianPreference] = {
     "core.default_float_dtype": Preference(np.float64, _float_type, "the type of floating point state, for objects created from now on"),
     "core.threads": Preference(1, _count, "how many threads a simulation uses; results do not depend on it"),
     "core.on_invalid": Preference("warn", _one_of("warn", "raise"), "what happens when a variable becomes NaN or overflows"),
-    "core.network.default_schedule": Preference(_SLOTS, _schedule, "the slots of a step, for networks that do not set their own schedule"),
+    "core.network.default_schedule": Preference(_SLOTS, checked_schedule, "the slots of a step, for networks that do not set their own schedule"),
     "logging.console_log_level": Preference("INFO", _level, "the lowest level of messages shown, after BrianLogger.initialize()"),
     "legacy.refractory_timing": Preference(False, _only_false, "the refractoriness of Brian before 2.2, which is not available"),
     "core.default_integer_dtype": _unused(np.int32, _integer_type, "integer variables are int32 in every kernel, t_in_timesteps int64"),

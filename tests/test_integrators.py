@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-import brianlike.network
+import brianlike.logger
 from brianlike.only import *
 from brianlike.prepare import prepare
 from codegen.errors import IntegrationError, UnsupportedError
@@ -326,7 +326,7 @@ def test_the_changing_matrix_is_computed_in_the_kernel():
 
 
 def test_what_cython_cannot_do_runs_on_numpy_with_one_line_in_the_log(caplog, monkeypatch):
-    monkeypatch.setattr(brianlike.network, "_WARNED", set())
+    monkeypatch.setattr(brianlike.logger, "_SAID", set())
     case = "exact, coupled, parameters that change"
     with caplog.at_level(logging.WARNING, logger="brianlike"):
         found = _trajectory(case, "auto")

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib
+import logging
 import re
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import pytest
 from test_docs import environment
 
 import brianlike
-from brianlike import aliases, later, only, prefs
+from brianlike import BrianLogger, BrianPreference, Network, NeuronGroup, PreferenceError, aliases, get_logger, later, only, prefs
 from brianlike.lazy import LazyName, bare
+from brianlike.logger import catch_logs
 from brianlike.units import DimensionMismatchError, Quantity, Unit, ms, mV, second, volt
 
 LANGUAGE, STAR, PYLAB = (
@@ -260,3 +262,140 @@ def test_units_are_a_class():
         brianlike._unit_text.REGISTERED.clear()
         brianlike._unit_text._written_units.cache_clear()
     assert Quantity([1, 2], dim=volt.dimensions, dtype=np.float32).dtype == np.float32
+
+
+# -------------------------------------------------------------------------------------------------------------------------------------------- messages
+@pytest.fixture
+def nothing_suppressed(monkeypatch):
+    monkeypatch.setattr(brianlike.logger, "_SUPPRESSED", [])
+    monkeypatch.setattr(brianlike.logger, "_SAID", set())
+
+
+def test_messages_have_names(nothing_suppressed):
+    log = get_logger("brianlike.somewhere")
+    with catch_logs() as caught:
+        log.warn("one", "topic")
+        log.error("two")
+        log.info("not caught")
+        log.warn("again", "topic", once=True)
+        log.warn("again", "topic", once=True)
+    assert caught == [
+        ("WARNING", "brianlike.somewhere.topic", "one"),
+        ("ERROR", "brianlike.somewhere", "two"),
+        ("WARNING", "brianlike.somewhere.topic", "again"),
+    ]
+    with catch_logs(log_level=logging.INFO) as caught:
+        log.info("100% caught")
+        log.debug("below")
+    assert caught == [("INFO", "brianlike.somewhere", "100% caught")]
+    assert get_logger("mine").name == "brianlike.mine"
+
+
+def test_messages_can_be_suppressed(nothing_suppressed):
+    log = get_logger("brianlike.somewhere.deep")
+    BrianLogger.suppress_name("topic")
+    BrianLogger.suppress_hierarchy("brian2.other")
+    with catch_logs() as caught:
+        log.warn("one", "topic")
+        log.warn("two", "topics")
+        get_logger("brianlike.other.place").warn("three")
+        get_logger("brianlike.others").warn("four")
+    assert [message for _, _, message in caught] == ["two", "four"]
+    BrianLogger.suppress_hierarchy("brianlike.somewhere", filter_log_file=True)
+    with catch_logs() as caught:
+        log.error("five")
+    assert caught == []
+
+
+def test_messages_are_shown_from_a_level_on():
+    shown = """
+import sys; sys.stderr = sys.stdout
+from brianlike.only import *
+log = get_logger('brianlike.place')
+log.info('1'); log.debug('2')
+BrianLogger.log_level_warn(); log.info('3'); log.warn('4', 'topic')
+BrianLogger.log_level_error(); log.warn('5')
+BrianLogger.log_level_debug(); log.debug('6'); log.diagnostic('7')
+BrianLogger.log_level_diagnostic(); log.diagnostic('8')
+BrianLogger.log_level_info(); log.debug('9')
+prefs.logging.console_log_level = 'ERROR'; BrianLogger.initialize(); log.warn('10')
+with std_silent(): pass
+import logging; logging.basicConfig(stream=sys.stdout, format='%(message)s only')
+log.error('11')
+"""
+    assert [" ".join(line.split()) for line in python(shown).splitlines()] == [
+        "INFO 1 [brianlike.place]",
+        "WARNING 4 [brianlike.place.topic]",
+        "DEBUG 6 [brianlike.place]",
+        "DIAGNOSTIC 8 [brianlike.place]",
+        "11 only",
+    ]
+
+
+def test_warnings_of_runs_have_brians_names(nothing_suppressed):
+    prefs.codegen.target = "numpy"
+    G = NeuronGroup(1, "dv/dt = v**3/ms : 1", method="euler", name="growing")
+    G.v = 10
+    net = Network(G)
+    with catch_logs() as caught, np.errstate(all="ignore"):
+        net.run(5 * ms)
+    assert [name.rpartition(".")[2] for _, name, _ in caught] == ["invalid_values"]
+
+
+# ----------------------------------------------------------------------------------------------------------------------------------------- preferences
+def test_preferences_behave_as_brians():
+    assert prefs["codegen.cpp.extra_compile_args_gcc"] == [] == prefs.codegen.cpp.extra_compile_args_gcc
+    prefs.codegen.cpp.extra_compile_args_gcc += ["-O2"]
+    prefs["core"]["threads"] = 2
+    assert prefs["codegen.cpp.extra_compile_args_gcc"] == ["-O2"] and prefs["core.threads"] == 2 and prefs.get("core.threads") == 2
+    assert "core.threads = 2\n" in prefs.as_file and "core.threads = 1\n" in prefs.defaults_as_file
+    assert {"codegen", "core", "logging", "legacy", "devices", "GSL"} <= set(prefs.toplevel_categories)
+    assert "without effect" in prefs.get_documentation("codegen.cpp") and "core.threads" not in prefs.get_documentation("codegen.cpp")
+    prefs.reset_to_defaults()
+    assert prefs.codegen.cpp.extra_compile_args_gcc == [] and dict(prefs)["core.threads"] == 1 and brianlike.brian_prefs is prefs
+    for wrong in ("weave", "cpp", "cuda"):
+        with pytest.raises(PreferenceError, match="preference 'codegen.target' cannot be"):
+            prefs.codegen.target = wrong
+    with pytest.raises(PreferenceError, match="whole steps"):
+        prefs.legacy.refractory_timing = True
+    with pytest.raises(NotImplementedError, match="preference files are not read"):
+        prefs.read_preference_file("file")
+    with pytest.raises(NotImplementedError, match="preference files are not read"):
+        prefs.load_preferences()
+    with pytest.raises(PreferenceError, match="cannot be removed"):
+        del prefs["core.threads"]
+    with pytest.raises(AttributeError, match="did you mean"):
+        prefs.core.thread = prefs.core.nothing
+    assert "threads" in dir(prefs.core) and "core" in dir(prefs)
+
+
+def test_preferences_of_ones_own(monkeypatch):
+    monkeypatch.setattr(brianlike.preferences, "PREFERENCES", dict(brianlike.preferences.PREFERENCES))
+    prefs.register_preferences("mine", "for a test", size=BrianPreference(3, "how large", validator=lambda n: n > 0), name=BrianPreference("x", "its name"))
+    assert prefs.mine.size == 3 and prefs["mine.name"] == "x"
+    prefs.mine.size = 5
+    for wrong in (("mine.size", -1), ("mine.name", 3)):
+        with pytest.raises(PreferenceError):
+            prefs[wrong[0]] = wrong[1]
+    with pytest.raises(PreferenceError, match="exists already"):
+        prefs.register_preferences("core", "taken", threads=BrianPreference(3, "mine"))
+    with pytest.raises(PreferenceError, match="there is no preference 'core.threadz'"):
+        prefs["core.threadz"] = 3
+    prefs._values.pop("mine.size"), prefs._values.pop("mine.name")
+
+
+def test_the_default_schedule():
+    net = Network()
+    prefs.core.network.default_schedule = ["start", "thresholds", "synapses", "groups", "resets", "end"]
+    assert net.schedule == prefs.core.network.default_schedule and Network().schedule[1] == "thresholds"
+    net.schedule = ["start", "groups", "end"]
+    assert net.schedule == ["start", "groups", "end"]
+    net.schedule = None
+    assert net.schedule[1] == "thresholds"
+    for wrong in (["start", "before_start"], ["start", "start"], []):
+        with pytest.raises(ValueError, match="a schedule is"):
+            net.schedule = wrong
+        with pytest.raises(PreferenceError):
+            prefs.core.network.default_schedule = wrong
+    with pytest.raises(TypeError, match="a schedule is a list of slots"):
+        net.schedule = "start"
