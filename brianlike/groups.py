@@ -25,6 +25,7 @@ from .views import VariableView, element_indices
 __all__ = ["Group", "NeuronGroup"]
 
 _LOG = get_logger("brianlike.groups.neurongroup")
+_FIRED = "_fired"  # the last step's spikes, in a snapshot
 
 
 class Group(VariableOwner):
@@ -67,6 +68,13 @@ class Group(VariableOwner):
     @spikes.setter
     def spikes(self, neurons: object) -> None:
         self._fired = np.asarray(neurons)
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        return {**super().snapshot(), _FIRED: self.spikes.copy()}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        super().restore({name: values for name, values in snapshot.items() if name != _FIRED})
+        self._fired = snapshot[_FIRED].copy()
 
     @property
     def source(self) -> Group:

@@ -54,6 +54,14 @@ class SpikeSource(Group):
     _spikes: SpikeTable
     _binned: tuple[SpikeTable, float, np.ndarray, int] | None = None
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        listed = {"_indices": self._spikes.indices, "_times": self._spikes.times, "_period": np.array(self._spikes.period)}
+        return {**super().snapshot(), **listed}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        super().restore({name: values for name, values in snapshot.items() if name not in ("_indices", "_times", "_period")})
+        self._spikes = SpikeTable(snapshot["_indices"], snapshot["_times"], float(snapshot["_period"]))
+
     def events_by_step(self, first_step: int, steps: int, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """The spikes of the steps from `first_step` on.
 

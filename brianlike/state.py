@@ -367,6 +367,14 @@ class VariableOwner(SimulationObject, ABC):
         """
         chosen_format(format).import_data(self, values, units=units, level=level)
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Copies of all that a run or an assignment can change, by name; for `restore`."""
+        return self.state.snapshot()
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go back to a snapshot of this object."""
+        self.state.restore(snapshot)
+
 
 # What users may change in an object that exists, beside its variables.
 _CHECKS: dict[str, Callable[[Any], object]] = {

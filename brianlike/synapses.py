@@ -448,13 +448,8 @@ class Synapses(VariableOwner):
         """Step of the clock."""
         return self.clock.dt
 
-    def snapshot(self) -> dict[str, np.ndarray]:
-        """A copy of all values and connections."""
-        return self.state.snapshot()
-
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
-        """Go back to a snapshot, also to one with other connections."""
-        self.state.restore(snapshot)
+        super().restore(snapshot)
         for name in (_COUNTS.keys() & set(self.state)) - snapshot.keys():
             self._update_count(name)
 
