@@ -251,12 +251,20 @@ class CythonSimulation(Engine):
             past[name] = dense
         return past
 
+    def rewind(self, step: int, past: dict[str, np.ndarray]) -> None:
+        if self._driver is None:
+            self.begin(step, 0)
+        self._set_past(step, past)
+
     def set_past(self, past: dict[str, np.ndarray]) -> None:
+        self._set_past(self.step, past)
+
+    def _set_past(self, step: int, past: dict[str, np.ndarray]) -> None:
         lists = []
         for name in self._events:
             rows = past.get(name, np.zeros((0, 0), bool))
             lists.append([np.flatnonzero(row).astype(np.int32) for row in rows[::-1]])
-        self._driver.set_state({"step": self.step, "events": lists})
+        self._driver.set_state({"step": step, "events": lists})
 
 
 def sparse(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

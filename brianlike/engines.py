@@ -88,6 +88,10 @@ class Engine(ABC):
         """The events of the last steps (of their clock) by array name, shape (steps, elements), latest last: what is still to be delivered."""
 
     @abstractmethod
+    def rewind(self, step: int, past: dict[str, np.ndarray]) -> None:
+        """Go to a step, with just these events of the steps before it still to be delivered."""
+
+    @abstractmethod
     def set_past(self, past: dict[str, np.ndarray]) -> None:
         """Take over what another engine had still to deliver."""
 
@@ -223,6 +227,12 @@ class NumpySimulation(Engine):
             if name in self.engine.history and values.shape[1:] == self.engine.history[name].shape[1:]:
                 for back in range(1, min(keep, len(values)) + 1):
                     self.engine.history[name][(step(name) - back) % keep] = values[-back]
+                self.engine.values[name][...] = values[-1] if len(values) else False  # for what comes before this step's events are found
+
+    def rewind(self, step: int, past: dict[str, np.ndarray]) -> None:
+        self.engine.step = step
+        self.forget()
+        self.set_past(past)
 
 
 def events_of(prepared: Prepared, kernel: Table, first: int, steps: int) -> tuple[np.ndarray, np.ndarray]:

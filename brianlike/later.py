@@ -25,8 +25,6 @@ LATER: dict[str, str] = {
     "TimedArray": _SOON,
     "declare_types": _SOON,
     "implementation": _SOON,
-    "restore": _SOON,
-    "store": _SOON,
 }
 """Name: what to use instead."""
 

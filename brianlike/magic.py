@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 from collections.abc import Mapping
+from typing import Any
 
 from .logger import get_logger
 from .namespaces import caller_namespace, caller_values
@@ -13,7 +15,8 @@ from .objects import Simulation, SimulationObject, live_objects
 from .progress import Report
 from .summaries import ProfilingSummary, SchedulingSummary, entries_of
 
-__all__ = ["MagicError", "MagicNetwork", "collect", "magic_network", "profiling_summary", "run", "scheduling_summary", "start_scope", "stop"]
+__all__ = ["MagicError", "MagicNetwork", "collect", "magic_network", "profiling_summary", "restore", "run", "scheduling_summary",
+           "start_scope", "stop", "store"]  # fmt: skip
 
 _LOG = get_logger(__name__)
 
@@ -108,6 +111,42 @@ class MagicNetwork(Network):
         finally:
             self._release()
 
+    def store(self, name: str = "default", filename: str | os.PathLike[str] | None = None, level: int = 0) -> None:
+        """See `Network.store`."""
+        self._gather(level)
+        try:
+            super().store(name, filename)
+        finally:
+            self._release()
+
+    def restore(
+        self, name: str = "default", filename: str | os.PathLike[str] | None = None, restore_random_state: bool = False, level: int = 0
+    ) -> None:
+        """See `Network.restore`."""
+        self._gather(level)
+        try:
+            super().restore(name, filename, restore_random_state)
+        finally:
+            self._release()
+
+    def get_states(
+        self, units: bool = True, format: str = "dict", subexpressions: bool = False, read_only_variables: bool = True, level: int = 0
+    ) -> dict[str, Any]:
+        """See `Network.get_states`."""
+        self._gather(level)
+        try:
+            return super().get_states(units, format, subexpressions, read_only_variables, level)
+        finally:
+            self._release()
+
+    def set_states(self, values: Mapping[str, Any], units: bool = True, format: str = "dict", level: int = 0) -> None:
+        """See `Network.set_states`."""
+        self._gather(level)
+        try:
+            super().set_states(values, units, format, level)
+        finally:
+            self._release()
+
     def __repr__(self) -> str:
         return "MagicNetwork()"
 
@@ -168,6 +207,28 @@ def stop() -> None:
     """End the run that is under way, after its current step; to be called from a report function or a network operation."""
     for network in RUNNING:
         network.stop()
+
+
+def store(name: str = "default", filename: str | os.PathLike[str] | None = None) -> None:
+    """Keep the state of all objects that the calling code has in variables; see `Network.store`.
+
+    Examples
+    --------
+    >>> from brianlike import *
+    >>> start_scope()
+    >>> G = NeuronGroup(1, 'dv/dt = 1/ms : 1', method='euler')
+    >>> store()
+    >>> run(1*ms)
+    >>> restore()
+    >>> G.v[0]
+    np.float64(0.0)
+    """
+    magic_network.store(name, filename)
+
+
+def restore(name: str = "default", filename: str | os.PathLike[str] | None = None, restore_random_state: bool = False) -> None:
+    """Go back to what `store` kept; see `Network.restore`."""
+    magic_network.restore(name, filename, restore_random_state)
 
 
 def profiling_summary(net: Network | None = None, show: int | None = None) -> ProfilingSummary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -30,6 +31,17 @@ from .preferences import prefs
 from .prepare import Prepared, blueprint, clocks_of, prepare
 from .progress import Progress, Report, progress_of
 from .state import VariableOwner
+from .store import (
+    StoredState,
+    check_names,
+    dense_events,
+    random_state,
+    read_state,
+    set_random_state,
+    sparse_events,
+    state_of_objects,
+    write_state,
+)
 from .summaries import SchedulingSummary, entries_of
 from .synapses import Synapses
 from .ticks import steps_before
@@ -79,6 +91,7 @@ class Network:
         self._signature: object = None
         self._stopped = False
         self._spent: dict[str, float] | None = None  # seconds by kernel in the last run, if they were measured
+        self._stored: dict[str, StoredState] = {}
         self.add(*objects)
 
     @property
@@ -321,6 +334,76 @@ class Network:
                         raise FloatingPointError(f"{text}; {hint}")
                     _LOG.warn(f"{text}; {hint}", "invalid_values")
                     return
+
+    def store(self, name: str = "default", filename: str | os.PathLike[str] | None = None) -> None:
+        """Keep the state of all objects, to go back to it with `restore`: variables, connections, delays, spikes on their way, clocks, and records.
+
+        Parameters
+        ----------
+        name : str
+            A network, or a file, can keep several states under different names.
+        filename : path, optional
+            Keep it in this file (beside other states there may be), which is data only; in memory if left out. Equations and code are not kept.
+
+        Examples
+        --------
+        >>> from brianlike import *
+        >>> G = NeuronGroup(1, 'dv/dt = 1/ms : 1', method='euler')
+        >>> net = Network(G)
+        >>> net.store()
+        >>> net.run(1*ms)
+        >>> net.restore()
+        >>> net.t, G.v[0]
+        (0. * second, np.float64(0.0))
+        """
+        if self._running:
+            raise RuntimeError("the state of a network cannot be stored in the middle of a step; store it between two runs")
+        past = (self._waiting if self._engine is None else self._engine.past()) or {}
+        clocks = {item.name: item.clock.dt_ for item in self.objects}
+        state = StoredState(self._t, clocks, state_of_objects(self.objects), sparse_events(past), random_state())
+        if filename is None:
+            self._stored[name] = state
+        else:
+            write_state(filename, name, state)
+
+    def restore(self, name: str = "default", filename: str | os.PathLike[str] | None = None, restore_random_state: bool = False) -> None:
+        """Go back to what `store` kept.
+
+        Parameters
+        ----------
+        name, filename
+            As for `store`.
+        restore_random_state : bool
+            Whether random numbers, also those of `np.random`, come again as they did; if not, runs after `restore` are independent of each other.
+
+        Raises
+        ------
+        KeyError
+            If there is no such state, or it is one of other objects.
+        ValueError
+            If the file is no file of stored states.
+        """
+        if self._running:
+            raise RuntimeError("a network cannot go back to a stored state in the middle of a step; call restore between two runs")
+        if filename is None and name not in self._stored:
+            raise KeyError(f"there is no stored state {name!r}; there is {', '.join(map(repr, self._stored)) or 'none'}")
+        state = self._stored[name] if filename is None else read_state(filename, name)
+        check_names(self.objects, state)
+        for item in self.objects:
+            if item.name in state.clocks and item.clock.dt_ != state.clocks[item.name]:
+                item.clock.dt = Quantity(state.clocks[item.name], UNITS["second"])
+        for item in self.objects:
+            if item.name in state.objects:
+                item.restore(state.objects[item.name])  # type: ignore[attr-defined]
+            item.clock.timestep = steps_before(state.t, item.clock.dt_)
+        past = dense_events(state.waiting)
+        if self._engine is not None and all(self._clocks.get(name) == dt for name, dt in state.clocks.items()):
+            self._engine.rewind(self._engine.prepared.ticks.count(state.t), past)
+        else:
+            self._engine, self._waiting = None, past
+        self._t, self._clocks = state.t, dict(state.clocks)
+        if restore_random_state:
+            set_random_state(state.random)
 
     def get_states(
         self, units: bool = True, format: str = "dict", subexpressions: bool = False, read_only_variables: bool = True, level: int = 0

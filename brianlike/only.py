@@ -47,10 +47,12 @@ from .magic import MagicNetwork as MagicNetwork
 from .magic import collect as collect
 from .magic import magic_network as magic_network
 from .magic import profiling_summary as profiling_summary
+from .magic import restore as restore
 from .magic import run as run
 from .magic import scheduling_summary as scheduling_summary
 from .magic import start_scope as start_scope
 from .magic import stop as stop
+from .magic import store as store
 from .monitors import SpikeMonitor as SpikeMonitor
 from .monitors import StateMonitor as StateMonitor
 from .namespaces import get_local_namespace as get_local_namespace

@@ -16,11 +16,6 @@ sys.path.insert(0, str(ORACLE))
 from oracle_networks import NETWORKS, execute  # noqa: E402
 
 NAMES = {name: getattr(brianlike, name) for name in brianlike.__all__}
-LATER = {"store": "Network.store comes in a later version"}
-
-
-def _later(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(raises=(brianlike.ModelError, AttributeError), reason=LATER[name])
 
 
 @pytest.fixture(params=["numpy", "cython"])
@@ -36,7 +31,7 @@ def stored(name: str) -> dict[str, np.ndarray]:
         return {key: file[key] for key in file}
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=_later(n)) if n in LATER else n for n in NETWORKS])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_same_as_brian(name, backend):
     expected = stored(name)
     found = execute(NETWORKS[name], NAMES)
