@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.dataflow import writes
 from codegen.ir import Extern, Record, Role, Table
 
 from .calls import Calls
@@ -108,6 +109,7 @@ class NumpySimulation(Engine):
             if isinstance(kernel, Record):
                 inputs.recorders[kernel.name] = self._recorder(kernel)
         self.engine = NumpyEngine(prepared.program, inputs)
+        self._found = {array for kernel in prepared.program.kernels for array in writes(kernel)}
         self.calls = Calls(prepared, self)
         inputs.calls.update(self.calls.functions)
 
@@ -227,7 +229,8 @@ class NumpySimulation(Engine):
             if name in self.engine.history and values.shape[1:] == self.engine.history[name].shape[1:]:
                 for back in range(1, min(keep, len(values)) + 1):
                     self.engine.history[name][(step(name) - back) % keep] = values[-back]
-                self.engine.values[name][...] = values[-1] if len(values) else False  # for what comes before this step's events are found
+                if len(values) and name in self._found:  # for what comes before a step has found its events
+                    self.engine.values[name][...] = values[-1]
 
     def rewind(self, step: int, past: dict[str, np.ndarray]) -> None:
         self.engine.step = step
