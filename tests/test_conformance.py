@@ -24,15 +24,14 @@ LEVEL = 1e-3
 SEEDS = (1, 2, 3, 4)
 LATER = {  # script -> the first thing it lacks; an entry goes when its script runs
     "adex_patterns": "TimedArray",
-    "brunel": "PoissonInput",
-    "custom_events": "Synapses on_event",
+    "brunel": "PopulationRateMonitor",
+    "custom_events": "EventMonitor",
     "delay_lines": "TimedArray",
     "diehl_cook": "a variable of the name of a pathway",
     "force": "TimedArray",
     "functions": "functions of the user",
     "inhibitory_plasticity": "PopulationRateMonitor",
     "izhikevich_net": "TimedArray",
-    "linked": "linked variables",
     "monitors": "variables of a SpikeMonitor",
     "poisson_inputs": "TimedArray",
     "refractory": "recording lastspike",

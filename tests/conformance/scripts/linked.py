@@ -1,4 +1,7 @@
-"""Variables that belong to another group: one to one, one for all, by index, in equations, resets, synapses and monitors."""
+"""Variables that belong to another group: one to one, one for all, by index, in equations, resets, synapses and monitors.
+
+Names decide which group steps first, so the groups have names.
+"""
 
 import numpy as np
 
@@ -8,6 +11,7 @@ source = NeuronGroup(
     5,
     """dx/dt = (sin(2*pi*t/(20*ms) + i) - x)/(5*ms) : 1
        gain : 1""",
+    name="m_source",
     method="euler",
 )
 source.gain = "1 + 0.2*i"
@@ -17,6 +21,7 @@ common = NeuronGroup(
        level : volt (shared)""",
     threshold="y < 0.3",
     reset="y = 1",
+    name="z_common",
     method="exact",
 )
 common.level = 3 * mV
@@ -30,6 +35,7 @@ cells = NeuronGroup(
        product = x*y : 1""",
     threshold="v > 5*mV*(1 + 0.05*i)",
     reset="v -= (2 + x)*mV",
+    name="a_cells",
     method="euler",
 )
 cells.x, cells.y = linked_var(source, "x"), linked_var(common, "y")
@@ -41,6 +47,7 @@ pairs = NeuronGroup(
        which : integer (constant)
        chosen : volt (linked)
        du/dt = (other - u)/(4*ms) : 1""",
+    name="n_pairs",
     method="euler",
 )
 pairs.which = [0, 4, 1, 3, 3, 2]
