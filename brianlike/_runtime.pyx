@@ -433,13 +433,17 @@ cdef class Driver:
         self._keep.append((done, tuple(gather)))
         return done
 
-    def add_record_rate(self, event, *, sources=None, int64_t every=1):
-        """Each step adds the number of spikes of `event` (of its elements `sources[0]` to `sources[1]`). Returns the number of the operation."""
+    def add_record_rate(self, event, *, sources=None, late=0, int64_t every=1):
+        """Each step adds the number of spikes of `event` (of its elements `sources[0]` to `sources[1]`). Returns the number of the operation.
+
+        `late` is as for `add_record_events`.
+        """
         self._idle()
         number = self._event(event)
         first, stop = self._range(number, sources)
         cdef Operation *op = self._new(RECORD_RATE, every)
         op.event, op.first, op.stop = number, first, stop
+        op.late = self._lateness(late)
         op.itemsize, op.width = sizeof(int64_t), 1
         return self._finish()
 
@@ -726,7 +730,7 @@ cdef class Driver:
         row = op.values + <size_t>op.used * op.width * op.itemsize
         if op.kind == RECORD_RATE:
             event = &self._events[op.event]
-            n = own_step(self._step, op.every) % event.slots
+            n = (own_step(self._step, op.every) - op.late + event.slots) % event.slots
             (<int64_t *>row)[0] = position(event.lists[n], event.counts[n], op.stop) - position(event.lists[n], event.counts[n], op.first)
         elif op.elements == NULL:
             memcpy(row, op.array, op.width * op.itemsize)

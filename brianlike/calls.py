@@ -12,7 +12,7 @@ from codegen.dataflow import CHANGEABLE
 from codegen.ir import Extern
 
 from .groups import Group
-from .monitors import SpikeMonitor, StateMonitor
+from .monitors import Monitor, StateMonitor
 from .operations import NetworkOperation
 from .prepare import SPIKE, Prepared, clocks_of
 from .state import VariableOwner
@@ -87,7 +87,7 @@ class Calls:
                 item.state.locked = True
             if isinstance(item, Group) and any(a.name == f"{item.name}.{SPIKE}" for a in self._prepared.program.arrays):
                 item._find_fired = partial(self._spikes, f"{item.name}.{SPIKE}")
-            elif isinstance(item, SpikeMonitor | StateMonitor):
+            elif isinstance(item, Monitor):
                 item._collect = self._engine.collect
 
     def _spikes(self, event: str) -> np.ndarray:
@@ -100,8 +100,10 @@ class Calls:
                 item.state.locked = False
             if isinstance(item, Group):
                 item._find_fired = None
-            elif isinstance(item, SpikeMonitor | StateMonitor):
+            elif isinstance(item, Monitor):
                 item._collect = None
+            if isinstance(item, StateMonitor):
+                item._constants = self._prepared.constants(item.source._whole.name)
 
     def raise_failure(self) -> None:
         """Raise what a function raised, once."""

@@ -17,8 +17,8 @@ from ._runtime import Driver
 from .build import build_cython
 from .calls import Calls
 from .connect import sorted_rows
-from .engines import Engine, events_of, recorded_range
-from .monitors import SpikeMonitor, StateMonitor
+from .engines import Engine, events_of
+from .monitors import EventRecorder, PopulationRateMonitor, StateMonitor
 from .preferences import prefs
 from .prepare import Prepared
 from .seeding import next_epoch
@@ -43,6 +43,7 @@ class CythonSimulation(Engine):
         self._setup = NumpyEngine(replace(prepared.program, kernels=()), replace(self.inputs, values=views))
         self._first = 0
         self._driver: Any = None
+        self._counts: dict[str, np.ndarray] = {}
         self.calls = Calls(prepared, self)
         self._fed = any(isinstance(kernel, Table) for kernel in prepared.program.kernels)
 
@@ -108,7 +109,6 @@ class CythonSimulation(Engine):
         events = [a for a in program.arrays if a.role is Role.EVENT]
         self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name], every=every(program, a.name)) for a in events}
         self._operations: dict[str, int] = {}
-        self._recorders: dict[str, Any] = {}
         for kernel in program.kernels:
             match kernel:
                 case Map():
@@ -159,21 +159,24 @@ class CythonSimulation(Engine):
         return number
 
     def _add_record(self, kernel: Record) -> int:
-        owner, _, variable = kernel.name.partition(".")
-        monitor = self.prepared.objects.get(owner)
-        array = self.prepared.program.array(kernel.array)
-        if array.role is Role.EVENT:
-            self._recorders[kernel.name] = monitor
-            sources = recorded_range(monitor) if isinstance(monitor, SpikeMonitor) else None
-            number: int = self._driver.add_record_events(
-                self._events[kernel.array], sources=sources, late=self._late(kernel, kernel.array), every=self.prepared.program.every(kernel)
-            )
-            return number
-        elements = np.arange(self._size(array))
-        if isinstance(monitor, StateMonitor):
-            self._recorders[kernel.name] = (monitor, variable)
-            elements = monitor.elements if array.space is not None else elements
-        number = self._driver.add_record_values(self.arrays[kernel.array], elements, every=self.prepared.program.every(kernel))
+        monitor, array = self._monitor(kernel), self.prepared.program.array(kernel.array)
+        every, late = self.prepared.program.every(kernel), self._late(kernel, kernel.array)
+        if array.role is not Role.EVENT:
+            elements = monitor.elements if isinstance(monitor, StateMonitor) and array.space is not None else np.arange(self._size(array))
+            values: int = self._driver.add_record_values(self.arrays[kernel.array], elements, every=every)
+            return values
+        event = self._events[kernel.array]
+        sources = monitor.sources if isinstance(monitor, EventRecorder | PopulationRateMonitor) else None
+        if kernel.count:
+            rate: int = self._driver.add_record_rate(event, sources=sources, late=late, every=every)
+            return rate
+        selected = monitor.selected if isinstance(monitor, EventRecorder) else None
+        if selected is not None:
+            self._counts.setdefault(kernel.name, np.zeros(len(selected), np.int64))
+        number: int = self._driver.add_record_events(
+            event, sources=sources, selected=selected, counts=self._counts.get(kernel.name), store=selected is None or bool(selected.any()),
+            gather=[self.arrays[name] for name in kernel.gather], late=late, every=every,
+        )  # fmt: skip
         return number
 
     def _add_table(self, kernel: Table, step: int, steps: int, tables: Mapping[str, np.ndarray]) -> int:
@@ -213,31 +216,19 @@ class CythonSimulation(Engine):
         found: np.ndarray = self._driver.spikes(self._events[event], 0 if kernel is None else self._late(kernel, event))
         return found
 
-    def collect(self) -> None:
-        states: dict[str, tuple[StateMonitor, np.ndarray, dict[str, np.ndarray]]] = {}
-        for name, recorder in self._recorders.items():
-            number = self._operations[name]
-            if isinstance(recorder, SpikeMonitor):
-                indices, steps = self._driver.events(number)[:2]
-                recorder.append(indices, steps)
-            elif recorder is not None:
-                monitor, variable = recorder
-                steps, rows = self._driver.rows(number)
-                states.setdefault(monitor.name, (monitor, steps, {}))[2][variable] = rows
+    def take(self, kernel: Record) -> tuple[Any, ...]:
+        number = self._operations[kernel.name]
+        if self.prepared.program.array(kernel.array).role is not Role.EVENT or kernel.count:
+            rows: tuple[Any, ...] = self._driver.rows(number)
             self._driver.clear(number)
-        for monitor, steps, values in states.values():
-            if len(steps):
-                monitor.append(steps * monitor.clock.dt_, values)
-
-    def records(self) -> dict[str, tuple[np.ndarray, ...]]:
-        """What the Record kernels collected: (indices, steps) of events, (steps, rows) of values; and nothing is kept."""
-        found = {}
-        for kernel in self.prepared.program.kernels:
-            if isinstance(kernel, Record):
-                number = self._operations[kernel.name]
-                found[kernel.name] = self._driver.events(number)[:2] if kernel.name in self._recorders else self._driver.rows(number)
-                self._driver.clear(number)
-        return found
+            return rows
+        indices, steps, gathered = self._driver.events(number)
+        self._driver.clear(number)
+        counts = self._counts.get(kernel.name)
+        total = None if counts is None else counts.copy()
+        if counts is not None:
+            counts[:] = 0
+        return indices, steps, gathered, total
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- past
     def past(self) -> dict[str, np.ndarray]:

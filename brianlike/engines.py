@@ -15,8 +15,9 @@ from codegen.ir import Extern, Record, Role, Table
 from .calls import Calls
 from .groups import Group
 from .inputs import InputGroup, SpikeGeneratorGroup
-from .monitors import SpikeMonitor, StateMonitor
+from .monitors import EventRecorder, Monitor, PopulationRateMonitor, StateMonitor
 from .prepare import SPIKE, Prepared
+from .recorders import hand_over
 from .seeding import next_epoch
 from .simulate import NumpyEngine
 
@@ -64,8 +65,22 @@ class Engine(ABC):
         """Seconds by kernel since `measure(True)`."""
 
     @abstractmethod
+    def take(self, kernel: Record) -> tuple[Any, ...]:
+        """What a record has collected (see `recorders.hand_over`); then forget it."""
+
     def collect(self) -> None:
         """Hand what was recorded since the last call to the monitors."""
+        records = [kernel for kernel in self.prepared.program.kernels if isinstance(kernel, Record)]
+        hand_over(self.prepared.objects, {kernel.name: self.take(kernel) for kernel in records if self._monitor(kernel) is not None})
+
+    def records(self) -> dict[str, tuple[np.ndarray, ...]]:
+        """What Record kernels that belong to no monitor collected, by name: (indices, steps) of events, (steps, rows) of values; then forget it."""
+        records = [kernel for kernel in self.prepared.program.kernels if isinstance(kernel, Record)]
+        return {kernel.name: self.take(kernel)[:2] for kernel in records if self._monitor(kernel) is None}
+
+    def _monitor(self, kernel: Record) -> Monitor | None:
+        monitor = self.prepared.objects.get(kernel.name.partition(".")[0])
+        return monitor if isinstance(monitor, Monitor) else None
 
     def end(self) -> None:
         """A run is over: hand what was recorded to the monitors, and the last step's spikes to the groups."""
@@ -75,10 +90,6 @@ class Engine(ABC):
             event = f"{item.name}.{SPIKE}"
             if isinstance(item, Group) and any(array.name == event for array in self.prepared.program.arrays):
                 item.spikes = self.spikes_now(event, None)
-
-    @abstractmethod
-    def records(self) -> dict[str, tuple[np.ndarray, ...]]:
-        """What Record kernels that belong to no monitor collected, by name: (indices, steps) of events, (steps, rows) of values; then forget it."""
 
     @abstractmethod
     def forget(self) -> None:
@@ -103,8 +114,8 @@ class NumpySimulation(Engine):
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
         self._records: dict[str, list[Any]] = {}
+        self._counts: dict[str, np.ndarray] = {}
         inputs = prepared.inputs()
-        self._monitors: dict[str, SpikeMonitor | tuple[StateMonitor, str]] = {}
         for kernel in prepared.program.kernels:
             if isinstance(kernel, Record):
                 inputs.recorders[kernel.name] = self._recorder(kernel)
@@ -114,31 +125,30 @@ class NumpySimulation(Engine):
         inputs.calls.update(self.calls.functions)
 
     def _recorder(self, kernel: Record) -> Any:
-        owner, _, variable = kernel.name.partition(".")
-        monitor = self.prepared.objects.get(owner)
+        monitor, array = self._monitor(kernel), self.prepared.program.array(kernel.array)
         rows = self._records[kernel.name] = []
-        if self.prepared.program.array(kernel.array).role is Role.EVENT:
-            if isinstance(monitor, SpikeMonitor):
-                self._monitors[kernel.name] = monitor
+        if array.role is not Role.EVENT:
+            chosen: Any = monitor.elements if isinstance(monitor, StateMonitor) and array.space is not None else slice(None)
 
-            first, stop = recorded_range(monitor) if isinstance(monitor, SpikeMonitor) else (0, None)
+            def record_values(step: int, values: np.ndarray) -> None:
+                rows.append((step, np.array(values[chosen])))  # a copy: kernels change arrays in place
 
-            def record_spikes(step: int, fired: np.ndarray) -> None:
-                found = np.flatnonzero(fired[first:stop])
-                if len(found):
-                    rows.append((found.astype(np.int32), np.full(len(found), step, np.int64)))
+            return record_values
+        first, stop = monitor.sources if isinstance(monitor, EventRecorder | PopulationRateMonitor) else (0, None)
+        if kernel.count:
+            return lambda step, fired: rows.append((step, np.count_nonzero(fired[first:stop])))
+        selected = monitor.selected if isinstance(monitor, EventRecorder) else None
+        counts = None if selected is None else self._counts.setdefault(kernel.name, np.zeros(len(selected), np.int64))
 
-            return record_spikes
-        per_element = self.prepared.program.array(kernel.array).space is not None
-        chosen: Any = slice(None)
-        if isinstance(monitor, StateMonitor):
-            self._monitors[kernel.name] = (monitor, variable)
-            chosen = monitor.elements
+        def record_events(step: int, fired: np.ndarray, *gathered: np.ndarray) -> None:
+            found = np.flatnonzero(fired[first:stop])
+            if counts is not None and selected is not None:
+                counts[found] += 1
+                found = found[selected[found]]
+            if len(found):
+                rows.append((found.astype(np.int32), np.full(len(found), step, np.int64), *(values[found + first] for values in gathered)))
 
-        def record_values(step: int, values: np.ndarray) -> None:
-            rows.append((step, np.array(values[chosen] if per_element else values)))  # a copy: kernels change arrays in place
-
-        return record_values
+        return record_events
 
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
         self.engine.step = step
@@ -189,31 +199,19 @@ class NumpySimulation(Engine):
     def spent(self) -> dict[str, float]:
         return dict(self.engine.spent or {})
 
-    def collect(self) -> None:
-        states: dict[str, tuple[StateMonitor, list[int], dict[str, np.ndarray]]] = {}
-        for name, monitor in self._monitors.items():
-            rows = self._records[name]
-            if isinstance(monitor, SpikeMonitor):
-                if rows:
-                    monitor.append(np.concatenate([r[0] for r in rows]), np.concatenate([r[1] for r in rows]))
-            elif rows:
-                owner, variable = monitor
-                entry = states.setdefault(owner.name, (owner, [r[0] for r in rows], {}))
-                entry[2][variable] = np.stack([r[1] for r in rows])
-            rows.clear()
-        for owner, steps, values in states.values():
-            owner.append(np.array(steps) * owner.clock.dt_, values)
-
-    def records(self) -> dict[str, tuple[np.ndarray, ...]]:
-        found: dict[str, tuple[np.ndarray, ...]] = {}
-        for kernel in self.prepared.program.kernels:
-            if isinstance(kernel, Record) and kernel.name not in self._monitors:
-                rows = self._records[kernel.name]
-                first = np.concatenate([np.atleast_1d(r[0]) for r in rows]) if rows else np.zeros(0, np.int64)
-                second = (np.stack if np.ndim(rows[0][0]) == 0 else np.concatenate)([r[1] for r in rows]) if rows else np.zeros(0, np.int64)
-                found[kernel.name] = (first, second)
-                rows.clear()
-        return found
+    def take(self, kernel: Record) -> tuple[Any, ...]:
+        rows = self._records[kernel.name]
+        columns = list(zip(*rows, strict=True))
+        rows.clear()
+        if self.prepared.program.array(kernel.array).role is not Role.EVENT or kernel.count:
+            return (np.array(columns[0], np.int64), np.stack(columns[1])) if columns else (np.zeros(0, np.int64), np.zeros(0))
+        counts = self._counts.get(kernel.name)
+        total = None if counts is None else counts.copy()
+        if counts is not None:
+            counts[:] = 0
+        if not columns:
+            return np.zeros(0, np.int32), np.zeros(0, np.int64), [np.zeros(0)] * len(kernel.gather), total
+        return np.concatenate(columns[0]), np.concatenate(columns[1]), [np.concatenate(column) for column in columns[2:]], total
 
     def forget(self) -> None:
         for history in self.engine.history.values():
@@ -243,12 +241,6 @@ def events_of(prepared: Prepared, kernel: Table, first: int, steps: int) -> tupl
     source = prepared.objects[kernel.array.partition(".")[0]]
     assert isinstance(source, InputGroup | SpikeGeneratorGroup)
     return source.events_by_step(*prepared.own_steps(kernel, first, steps), source.clock.dt_)
-
-
-def recorded_range(monitor: SpikeMonitor) -> tuple[int, int]:
-    """First and last + 1 element, in the whole group, whose spikes a monitor records."""
-    first = monitor.source._first
-    return first, first + len(monitor.source)
 
 
 def _rows(table: np.ndarray, first: int) -> Any:

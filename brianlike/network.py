@@ -22,7 +22,7 @@ from .clocks import seconds
 from .engines import Engine, NumpySimulation
 from .groups import Group
 from .logger import get_logger
-from .monitors import SpikeMonitor, StateMonitor
+from .monitors import Monitor
 from .namespaces import caller_namespace
 from .objects import Simulation, SimulationObject
 from .poisson_input import PoissonInput
@@ -286,7 +286,7 @@ class Network:
             needs: list[VariableOwner] = []
             if isinstance(item, Synapses):
                 needs = [item.source, item.target]
-            elif isinstance(item, SpikeMonitor | StateMonitor):
+            elif isinstance(item, Monitor):
                 needs = [item.source]
             elif isinstance(item, PoissonInput):
                 needs = [item.target]

@@ -53,6 +53,8 @@ from .magic import scheduling_summary as scheduling_summary
 from .magic import start_scope as start_scope
 from .magic import stop as stop
 from .magic import store as store
+from .monitors import EventMonitor as EventMonitor
+from .monitors import PopulationRateMonitor as PopulationRateMonitor
 from .monitors import SpikeMonitor as SpikeMonitor
 from .monitors import StateMonitor as StateMonitor
 from .namespaces import get_local_namespace as get_local_namespace

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.desugar import relative, subexpressions
+from codegen.desugar import relative
 from codegen.expr import Access, DType, Index
-from codegen.functions import dtype_of
 from codegen.fuse import Part
 from codegen.integrate import DEFAULT_METHODS, Method
-from codegen.ir import Extern, Fire, Kernel, Let, Model, Program, Record, Result, Role, Step, Table, Variable
+from codegen.ir import Extern, Fire, Kernel, Let, Model, Program, Result, Role, Table, Variable
 from codegen.link import Link, link
 from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
@@ -20,20 +19,22 @@ from codegen.resolve import unit_external
 
 from .clocks import Clock
 from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes
-from .expressions import Resolved, external_variable, refuse_noise, resolve_model
+from .expressions import Resolved, external_variable, resolve_model
 from .groups import Group, NeuronGroup
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
-from .monitors import SpikeMonitor, StateMonitor
+from .monitors import Monitor, StateMonitor
 from .namespaces import externals
 from .objects import SimulationObject
 from .operations import NetworkOperation
 from .poisson_input import PoissonInput
+from .recorders import record_kernels
 from .simulate import Connection, Inputs
 from .state import VariableOwner
 from .stateupdaters import compiler_methods, log_choice, with_written_step
 from .subgroups import Subgroup
 from .synapses import Synapses
 from .ticks import Ticks, common_ticks
+from .units import Quantity
 
 SPIKE = "_spike"
 
@@ -60,6 +61,11 @@ class Prepared:
             fresh[name] = replace(resolved, values={**resolved.values, **{constant: value for constant, (value, _) in found.items()}})
         self.resolved = fresh
         return True
+
+    def constants(self, name: str) -> dict[str, object]:
+        """The constants that the texts of an object use, as quantities."""
+        resolved = self.resolved[name]
+        return {constant: Quantity(value, resolved.model.variable(constant).dimensions) for constant, value in resolved.values.items()}
 
     def own_steps(self, kernel: Kernel, tick: int, ticks: int) -> tuple[int, int]:
         """The first step of a kernel's clock from `tick` on, and how many begin within `ticks` ticks."""
@@ -202,11 +208,8 @@ def prepare(
     for item in (item for item in present.values() if item not in still):
         if isinstance(item, InputGroup | SpikeGeneratorGroup) and item.active and f"{item.name}.{SPIKE}" not in fed:
             kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order, clock=name_of(item.clock)))
-        elif isinstance(item, SpikeMonitor) and monitors:
-            _check_event(item.source, repr(item.name), compiled)
-            kernels.append(Record(item.name, f"{item.source._whole.name}.{SPIKE}", item.when, item.order, name_of(item.source.clock)))
-        elif isinstance(item, StateMonitor) and monitors:
-            kernels += _state_records(item, parts, compiled, name_of(item.clock))
+        elif isinstance(item, Monitor) and monitors:
+            kernels += record_kernels(item, parts, compiled, name_of(item.clock))
         elif isinstance(item, NetworkOperation):
             kernels.append(Extern(item.name, item.when, item.order, clock=name_of(item.clock)))
     program = compile_program(list(parts.values()), kernels, schedule, ticks.table)
@@ -364,28 +367,3 @@ def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
         orders=orders,
         ties=ties,
     )
-
-
-def _state_records(monitor: StateMonitor, parts: dict[str, Part], compiled: Mapping[str, Compiled], clock: str) -> list[Kernel]:
-    """One record a variable; a subexpression is computed into an array of its own first."""
-    source = monitor.source._whole.name
-    model = compiled[source].model
-    inner = subexpressions(model)
-    records: list[Kernel] = []
-    for name in monitor.variables:
-        array, declared = f"{source}.{name}", model.variable(name)
-        value = Access(name, Index.SHARED if declared.shared else Index.SELF) if declared.array else inner.get(name)
-        if value is not None:
-            refuse_noise(model, Access(name))
-            part, shared = parts[source], declared.shared and declared.array is None
-            hidden = f"_{monitor.name}_{name}"
-            dtype = dtype_of(value, {}, lambda a: model.variable(a).dtype)
-            variable = Variable(hidden, Role.HIDDEN, declared.dimensions, dtype, shared)
-            access = Access(hidden, Index.SHARED if shared else Index.SELF)
-            step = Step(f"record_{monitor.name}_{name}", monitor.when, monitor.order, (Let("value", value, dtype),), (Result(access, "value"),))
-            core = replace(part.model, variables=(*part.model.variables, variable))
-            ties = {**(part.ties or {}), step.name: f"{monitor.name}_{name}"}  # with the record, and before it
-            parts[source] = replace(part, model=core, steps=(*part.steps, step), ties=ties, clocks={**(part.clocks or {}), step.name: clock})
-            array = f"{source}.{hidden}"
-        records.append(Record(f"{monitor.name}.{name}", array, monitor.when, monitor.order, clock))
-    return records

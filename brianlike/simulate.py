@@ -49,7 +49,7 @@ class Inputs:
     sizes : number of elements of each space.
     connections : the synapses of each Synapses object.
     tables : for each Table kernel, a function of the step of its clock that gives its row.
-    recorders : for each Record kernel, a function of the step of its clock and the array's values.
+    recorders : for each Record kernel, a function of the step of its clock, the array's values, and those of the arrays it gathers.
     calls : for each Extern kernel, the function; it must not raise.
     streams : ordinal of each object, which keeps its random numbers apart from those of the others.
     """
@@ -58,7 +58,7 @@ class Inputs:
     sizes: dict[str, int]
     connections: dict[str, Connection] = field(default_factory=dict)
     tables: dict[str, Callable[[int], np.ndarray]] = field(default_factory=dict)
-    recorders: dict[str, Callable[[int, np.ndarray], None]] = field(default_factory=dict)
+    recorders: dict[str, Callable[..., None]] = field(default_factory=dict)
     calls: dict[str, Callable[[], None]] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
     seed: int = 0
@@ -213,7 +213,7 @@ class NumpyEngine:
             case Deliver():
                 self._delivered[kernel.name] = self._deliver(kernel)
             case Record():
-                self.inputs.recorders[kernel.name](self._own_step(kernel), self.values[kernel.array])
+                self.inputs.recorders[kernel.name](self._own_step(kernel), self.values[kernel.array], *(self.values[array] for array in kernel.gather))
             case Table():
                 row = self.inputs.tables[kernel.name](self._own_step(kernel))
                 if kernel.add:

@@ -523,7 +523,8 @@ def _verify_kernel(kernel: Kernel, arrays: set[str]) -> None:
         assert {*kernel.reads, *kernel.writes} <= arrays, f"{where}: it reaches an array that does not exist"
         return
     if isinstance(kernel, Record | Table):
-        assert kernel.array in arrays, f"{where}: there is no array {kernel.array}"
+        for name in (kernel.array, *(kernel.gather if isinstance(kernel, Record) else ())):
+            assert name in arrays, f"{where}: there is no array {name}"
         return
     loads = [load.name for load in kernel.loads]
     assert len(set(loads)) == len(loads), f"{where}: a name is loaded twice"

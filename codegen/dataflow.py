@@ -14,7 +14,7 @@ def reads(kernel: Kernel) -> set[str]:
         case Deliver():
             return {load.array for load in kernel.loads} | {kernel.events} | ({kernel.delay} if kernel.delay else set())
         case Record():
-            return {kernel.array}
+            return {kernel.array, *kernel.gather}
         case Table():
             return set()
         case Extern():

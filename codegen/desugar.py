@@ -50,6 +50,16 @@ def summed(model: Model) -> Model:
     return replace(model, codes=(*model.codes, *new), summed=())
 
 
+def readings(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[str, Expr] | None = None) -> dict[str, Expr]:
+    """What can be read without being stored, subexpressions and `lastspike`, written in terms of stored variables only; `pre` and `post` as for `desugar`."""
+    shown = {**subexpressions(model), **({"lastspike": Access("lastspike")} if any(v.name == "lastspike" for v in model.variables) else {})}
+    table: dict[Expr, Expr] = {}
+    for index, group in ((Index.PRE, pre or {}), (Index.POST, post or {})):
+        table |= {Access(name, index): _seen_from_synapse(value, index) for name, value in group.items()}
+    table = {key: substitute(value, _last_spikes()) for key, value in table.items()}
+    return {name: substitute(substitute(value, table), _last_spikes()) for name, value in shown.items()}
+
+
 def relative(model: Model, parts: frozenset[Index]) -> Model:
     """`Model -> Model`: synapses that connect part of a group (on the sides `parts`) count its neurons from the beginning of the part.
 
@@ -87,10 +97,14 @@ def _seen_from_synapse(expr: Expr, index: Index) -> Expr:
 
 def show_last_spike(model: Model) -> Model:
     """`Model -> Model`: `lastspike` is a whole number of steps inside and seconds in the user's text."""
+    table = _last_spikes()
+    return rewrite(model, lambda e: substitute(e, table))
+
+
+def _last_spikes() -> dict[Expr, Expr]:
     seconds = Binary("*", Cast(DType.FLOAT, LAST_SPIKE), DT)
     table: dict[Expr, Expr] = {Access("lastspike"): seconds}
-    table |= {Access("lastspike", index): _seen_from_synapse(seconds, index) for index in (Index.PRE, Index.POST)}
-    return rewrite(model, lambda e: substitute(e, table))
+    return table | {Access("lastspike", index): _seen_from_synapse(seconds, index) for index in (Index.PRE, Index.POST)}
 
 
 def noise(model: Model) -> Model:

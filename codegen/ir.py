@@ -456,13 +456,18 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The values of `array` in this step become row `step` of the record `name`."""
+    """The values of `array` in this step become row `step` of the record `name`.
+
+    Of an array of events, the elements that have one are recorded, with the values of `gather` there; with `count`, only how many they are.
+    """
 
     name: str
     array: str
     slot: str = ""
     order: int = 0
     clock: str = "clock"
+    gather: tuple[str, ...] = ()
+    count: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -533,8 +538,9 @@ class Program:
 
 def show_kernel(kernel: Kernel) -> Iterator[str]:
     match kernel:
-        case Record(name, array):
-            yield f"record {name} <- {array}"
+        case Record(name, array, gather=gather, count=count):
+            along = f" with {', '.join(gather)}" if gather else ""
+            yield f"record {name} <- {'number of ' if count else ''}{array}{along}"
         case Table(name, array, add):
             yield f"table {array} {'+=' if add else '<-'} {name}"
         case Extern(name):

@@ -104,9 +104,31 @@ def code_at_another_rate(b):
     return [_ms(b, monitor.v[0]), _ms(b, monitor.w[0]), [float(n) for n in monitor.n.flatten()]]
 
 
+def sums_run_on_the_clock_of_the_target(b):
+    source = b.NeuronGroup(2, "dv/dt = (i + 1)/ms : 1", method="euler", dt=0.1 * b.ms)
+    target = b.NeuronGroup(1, "total : 1", dt=0.25 * b.ms)
+    synapses = b.Synapses(source, target, "w : 1\ntotal_post = v_pre*w : 1 (summed)", dt=0.2 * b.ms)
+    synapses.connect()
+    synapses.w = 1
+    monitor = b.StateMonitor(target, "total", record=True, dt=0.05 * b.ms, when="end")
+    b.Network(source, target, synapses, monitor).run(0.8 * b.ms)
+    return [round(float(x), 9) for x in monitor.total[0]]
+
+
+def clock_driven_synapses(b):
+    source = b.SpikeGeneratorGroup(1, [0, 0], [0.1, 0.5] * b.ms, dt=0.1 * b.ms)
+    target = b.NeuronGroup(1, "v : 1", dt=0.05 * b.ms)
+    synapses = b.Synapses(source, target, "dg/dt = -g/ms : 1 (clock-driven)\nv_post = g : 1 (summed)", on_pre="g += 1", method="euler", dt=0.2 * b.ms)
+    synapses.connect()
+    monitor = b.StateMonitor(target, "v", record=True)
+    b.Network(source, target, synapses, monitor).run(1 * b.ms)
+    return [round(float(x), 9) for x in monitor.v[0]]
+
+
 SCENARIOS = [
     counting_at_different_rates, durations_that_are_no_steps, pathways_see_the_time_of_their_synapses, delays_count_steps_of_the_source,
     neurons_at_two_rates, recording_more_and_less_often, a_step_that_changes_between_runs, code_at_another_rate,
+    sums_run_on_the_clock_of_the_target, clock_driven_synapses,
 ]  # fmt: skip
 
 if __name__ == "__main__":

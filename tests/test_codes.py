@@ -90,7 +90,7 @@ def test_shared_variables_are_written_once_before_the_others():
     G = NeuronGroup(4, "v : 1\nx : 1\ns : 1 (shared)\nk : integer (shared)")
     G.run_regularly("old = s\ns = s + 1\nk += 2\nv = 10*old + s\nx = v + k")
     found = simulate(3, v=(G, "v"), s=(G, "s"), x=(G, "x"))
-    np.testing.assert_array_equal(found["s"], [[1, 2, 3]])
+    np.testing.assert_array_equal(found["s"], [[1, 2, 3]] * 4)
     np.testing.assert_array_equal(found["v"], [[1, 12, 23]] * 4)
     np.testing.assert_array_equal(found["x"], [[3, 16, 29]] * 4)
 

@@ -163,7 +163,8 @@ LAYERS = """
 _unit_text _unit_functions _quantity units unit_safe all_units unit_constants lazy plot_units pylab_names numpy_ preference_table preferences logger comparing
 clocks ticks objects seeding randomness namespaces build expressions codestrings equations
 stateupdaters views linked importexport state connect codes subgroups groups inputs poisson_input operations connecting synapseindices
-synapses monitors simulate prepare calls engines drive progress store summaries
+synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
+simulate recorders prepare calls engines drive progress store summaries
 network magic explain times devices compatibility later only aliases
 plots datasets
 nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron nn demo __main__

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from brianlike.groups import NeuronGroup
 from brianlike.inputs import PoissonGroup
-from brianlike.monitors import SpikeMonitor, StateMonitor
+from brianlike.monitors import EventMonitor, PopulationRateMonitor, SpikeMonitor, StateMonitor
 from brianlike.synapses import Synapses
 from brianlike.units import Hz, ms, second, volt
 from codegen.errors import UnknownNameError
@@ -74,10 +74,20 @@ def test_spike_monitor_snapshot(G: NeuronGroup) -> None:
 def test_spike_monitor_refuses(G: NeuronGroup) -> None:
     with pytest.raises(TypeError, match="records the spikes of a group of neurons, not of str"):
         SpikeMonitor("cells")  # type: ignore[arg-type]
-    with pytest.raises(NotImplementedError, match=r"SpikeMonitor\(variables=...\) comes in a later version"):
-        SpikeMonitor(G, "v")
-    with pytest.raises(NotImplementedError, match="takes True or False"):
-        SpikeMonitor(G, record=[0, 1])  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="'cells' has no variable 'twise' to record; did you mean 'twice'?"):
+        SpikeMonitor(G, "twise")
+    with pytest.raises(IndexError, match="index 4 is out of range for 'cells' with 4 elements"):
+        SpikeMonitor(G, record=[0, 4])
+    with pytest.raises(TypeError, match="record takes True, False, or the neurons to record, not 'i > 2'"):
+        SpikeMonitor(G, record="i > 2")
+    with pytest.raises(ValueError, match="^order needs when: give the slot of the schedule as well$"):
+        SpikeMonitor(G, order=2)
+    with pytest.raises(ValueError, match="^'silent' has no event 'spike' to record; give it a threshold$"):
+        SpikeMonitor(NeuronGroup(1, "v : 1", name="silent"))
+    with pytest.raises(ValueError, match="^'silent' has no event 'spike' to record; give it a threshold$"):
+        PopulationRateMonitor(NeuronGroup(1, "v : 1", name="silent"))
+    with pytest.raises(ValueError, match="^'cells' has no event 'high' to record; its events are 'spike'$"):
+        EventMonitor(G, "high")
     with pytest.raises(AttributeError, match=r"counts spikes only \(record=False\)"):
         SpikeMonitor(G, record=False).i  # noqa: B018
     with pytest.raises(ValueError, match="read-only"):
@@ -102,7 +112,7 @@ def test_values_have_one_row_an_element(G: NeuronGroup, record: object, elements
     expected = 100.0 * np.array(elements)[:, None] + np.arange(5)
     assert list(monitor.record) == list(monitor.record_indices) == elements
     assert monitor.v.shape == expected.shape and np.all(monitor.v == expected * volt) and np.all(monitor.x == expected) and np.all(monitor.v_ == expected)
-    assert np.allclose(monitor.t / ms, np.arange(5) * 0.1) and monitor.N == len(monitor) == 5 and list(monitor.common[0]) == [0, 1, 2, 3, 4]
+    assert np.allclose(monitor.t / ms, np.arange(5) * 0.1) and monitor.N == len(monitor) == 5 and monitor.common.tolist() == [[0, 1, 2, 3, 4]] * len(elements)
     for element, row in zip(elements, expected):
         assert np.all(monitor[element].v == row * volt) and np.all(monitor[[element]].x == row[None]) and np.all(monitor[element].t == monitor.t)
         assert list(monitor[element].common) == [0, 1, 2, 3, 4]
@@ -140,14 +150,12 @@ def test_synapses_can_be_recorded(G: NeuronGroup) -> None:
 
 def test_state_monitor_refuses(G: NeuronGroup) -> None:
     monitor = filled(StateMonitor(G, "v", True, name="mon"))
-    paused = NeuronGroup(1, TEXT, threshold="v > 1*mV", refractory=1 * ms)
     for error, text, call in (
         (TypeError, "StateMonitor records the variables of a group or of Synapses, not of int", lambda: StateMonitor(3, "v", True)),
         (UnknownNameError, "'cells' has no variable 'twise' to record; did you mean 'twice'?", lambda: StateMonitor(G, "twise", True)),
         (TypeError, "StateMonitor records a variable, a list of variables, or True for all, not 3", lambda: StateMonitor(G, 3, True)),
         (IndexError, "index 4 is out of range for 'cells' with 4 elements", lambda: StateMonitor(G, "v", [4])),
         (TypeError, "record takes True, False or indices, not text", lambda: StateMonitor(G, "v", "i > 2")),
-        (NotImplementedError, "recording 'lastspike' comes in a later version", lambda: StateMonitor(paused, "lastspike", True)),
         (ValueError, "'N' cannot be recorded: monitors have an attribute of that name", lambda: StateMonitor(G, "N", True)),
         (AttributeError, "'mon' has no record or attribute 'w'; it records v", lambda: monitor.w),
         (ValueError, "'mon' records v, not x", lambda: monitor.append(np.zeros(1), {"x": np.zeros((1, 4))})),

@@ -483,7 +483,7 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "not connected": (lambda: _unconnected().run(1 * ms), TypeError, "'S' has no synapses yet: call S.connect(...) first"),
     "no threshold": (
         lambda: _waiting_for_spikes().run(1 * ms), ValueError, "pathway 'pre' of 'S' waits for spikes of 'silent', which has no threshold; give it one"),
-    "nothing to record": (lambda: _monitor_of_silence().run(1 * ms), ValueError, "'M' waits for spikes of 'silent', which has no threshold; give it one"),
+    "nothing to record": (lambda: _monitor_of_silence().run(1 * ms), ValueError, "'silent' has no event 'spike' to record; give it a threshold"),
     "two of one name": (
         lambda: Network(ramp(name="a"), ramp(name="a")), ValueError, "two objects of a network cannot both be called 'a'; give one of them another name="),
     "not an object": (lambda: Network(3), TypeError, "a network holds groups, synapses and monitors (or lists of them), not 3"),

@@ -22,7 +22,7 @@ from ..clocks import Clock
 from ..codes import with_codes
 from ..groups import Group
 from ..inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
-from ..monitors import SpikeMonitor, StateMonitor
+from ..monitors import Monitor
 from ..namespaces import caller_namespace
 from ..network import Network
 from ..objects import SimulationObject
@@ -101,7 +101,7 @@ class NetworkModule(nn.Module):
         namespace: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
-        self._objects = [item for item in network.objects if not isinstance(item, SpikeMonitor | StateMonitor | Subgroup)]
+        self._objects = [item for item in network.objects if not isinstance(item, Monitor | Subgroup)]
         self._gradient, self.batch_first = gradient, batch_first
         self._schedule = list(network.schedule)
         self._clock = _common_clock(self._objects)

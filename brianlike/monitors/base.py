@@ -1,0 +1,151 @@
+"""What all monitors have in common: columns that grow, and a look into the run under way."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from codegen.dims import UNITS
+from codegen.errors import UnknownNameError
+
+from ..groups import Group
+from ..objects import SimulationObject
+from ..subgroups import Subgroup
+from ..synapses import Synapses
+from ..units import Quantity
+
+Source = Group | Subgroup | Synapses
+_SECOND = UNITS["second"]
+
+
+class Column:
+    """Values that grow at the end: chunks are kept as they come and joined when somebody looks."""
+
+    __slots__ = ("_chunks", "_empty")
+
+    def __init__(self, dtype: object, shape: tuple[int, ...] = ()):
+        self._empty = np.zeros((0, *shape), dtype=dtype)  # type: ignore[call-overload]
+        self._chunks: list[np.ndarray] = []
+
+    def append(self, values: np.ndarray) -> None:
+        self._chunks.append(np.array(values, dtype=self._empty.dtype, copy=True))
+
+    def joined(self) -> np.ndarray:
+        """All values, first axis time; not to be written to."""
+        if len(self._chunks) != 1:
+            self._chunks = [np.concatenate([self._empty, *self._chunks])]
+        values = self._chunks[0]
+        values.flags.writeable = False
+        return values
+
+    def replace(self, values: np.ndarray) -> None:
+        self._chunks = [np.array(values, dtype=self._empty.dtype, copy=True)]
+
+
+class Monitor(SimulationObject, ABC):
+    """An object that records. It never changes what is simulated, so `run` accepts new ones between two runs.
+
+    Attributes
+    ----------
+    source : group or Synapses
+    t : Quantity
+        Time of each record (s), the beginning of the step; `t_` without units.
+    """
+
+    invalidates_magic_network = False
+    source: Source
+    _times: Column
+    _collect: Callable[[], None] | None = None  # fetches what a run under way has recorded
+
+    def _fetch(self) -> None:
+        """Let a run under way hand over what it has recorded so far."""
+        if self._collect is not None:
+            self._collect()
+
+    @property
+    def t_(self) -> np.ndarray:
+        """Time of each record in seconds, without units."""
+        self._fetch()
+        return self._times.joined()
+
+    @property
+    def t(self) -> Quantity:
+        """Time of each record: the beginning of the step."""
+        return Quantity(self.t_, _SECOND)
+
+    @abstractmethod
+    def _names(self) -> list[str]:
+        """The names of what has been recorded, for `get_states`."""
+
+    def get_states(
+        self,
+        vars: Sequence[str] | None = None,
+        units: bool = True,
+        format: str = "dict",
+        subexpressions: bool = False,
+        read_only_variables: bool = True,
+        level: int = 0,
+    ) -> dict[str, Any]:
+        """Copies of what has been recorded, by name.
+
+        Parameters
+        ----------
+        vars : list of str, optional
+            All of it if left out.
+        units : bool
+            Quantities, or plain SI numbers.
+        format : 'dict'
+        subexpressions, level
+            Without meaning here.
+        read_only_variables : bool
+            False leaves everything out: nobody can set what was recorded.
+        """
+        if format != "dict":
+            raise NotImplementedError(f"{self.name!r} gives what it has recorded as a dict, not as {format!r}")
+        names = [*(self._names() if read_only_variables else ())] if vars is None else list(vars)
+        unknown = [name for name in names if name not in self._names()]
+        if unknown:
+            raise KeyError(f"{self.name!r} records {', '.join(self._names())}, not {unknown[0]!r}")
+        return {name: np.copy(self._plain(name)) if not units else _copied(getattr(self, name)) for name in names}
+
+    def _plain(self, name: str) -> Any:
+        return getattr(self, name if name in ("i", "N", "count") else f"{name}_")
+
+    @abstractmethod
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """What has been recorded, for `restore`."""
+
+    @abstractmethod
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go back to a snapshot."""
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def require_variables(source: Source, names: Sequence[str], monitor: type) -> None:
+    """Refuse what cannot be recorded."""
+    taken = {"t", "record", "variables", "N", *(name for kind in monitor.__mro__ for name in kind.__dict__.get("__annotations__", ()))}
+    for name in names:
+        if name in taken or hasattr(monitor, name):
+            raise ValueError(f"{name!r} cannot be recorded: monitors have an attribute of that name")
+        if source.variable(name) is None or name.startswith("_"):
+            near = get_close_matches(name, source.variable_names())
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(source.variable_names())}"
+            raise UnknownNameError(f"{source.name!r} has no variable {name!r} to record; {hint}")
+
+
+def dtype_of(source: Source, name: str) -> Any:
+    """The type in which a variable is recorded."""
+    state, variable = source.state, source.variable(name)
+    assert variable is not None
+    if name in state:
+        return state.dtype(name)
+    if name == "lastspike":
+        return np.float64
+    return {"bool": np.dtype(np.bool_), "int32": np.dtype(np.int32), "int64": np.dtype(np.int64)}.get(variable.dtype.value, state.float_dtype)
