@@ -9,7 +9,7 @@ from typing import Protocol
 
 from .errors import IntegrationError
 from .explicit import EULER, HEUN, MILSTEIN
-from .expr import ONE, Access, Call, Element, Expr, Name, Number, add, children, is_zero, multiply, show, substitute, total, walk
+from .expr import ONE, Access, Call, Element, Expr, Name, Number, add, children, depends, is_zero, multiply, show, substitute, total, walk
 from .fresh import Fresh as Fresh
 from .fresh import Update as Update
 from .functions import DT, T_IN_TIMESTEPS, T, call, spec_of
@@ -84,6 +84,8 @@ def _weighted(weights: Sequence[Fraction], slopes: Sequence[Expr]) -> Expr:
 class ExponentialEuler:
     """Each equation on its own is linear in its variable: `dx/dt = a x + b` with a and b frozen over the step (MacGregor 1987).
 
+    As in Brian, a and b may read x inside of functions, as the rates of instantaneous gates do: they are frozen with the rest.
+
     `x_new = x exp(a dt) + b dt exprel(a dt)`, which needs no special case where a is 0.
     """
 
@@ -96,7 +98,7 @@ class ExponentialEuler:
         lines: list[Line] = []
         new: dict[str, str] = {}
         for flow in flows:
-            found = linear(flow.drift, [Access(flow.variable)])
+            found = linear(flow.drift, [Access(flow.variable)]) or _frozen(flow)
             if found is None:
                 raise IntegrationError(
                     f"`exponential_euler` needs each equation to be linear in its own variable, and d{flow.variable}/dt is not linear in {flow.variable}",
@@ -111,6 +113,19 @@ class ExponentialEuler:
             new[flow.variable] = fresh(flow.variable)
             lines.append(Let(new[flow.variable], add(grown, driven)))
         return lines, new
+
+
+def _frozen(flow: Flow) -> tuple[list[Expr], Expr] | None:
+    """Coefficient and remainder with calls that read the variable as constants; None if it then stands nowhere else, as in Brian."""
+    from .linear import linear
+
+    variable = Access(flow.variable)
+    calls = dict.fromkeys(node for node in walk(flow.drift) if isinstance(node, Call) and depends(node, {variable}))
+    names: dict[Expr, Expr] = {node: Name(f"_call{n}") for n, node in enumerate(calls)}
+    back: dict[Expr, Expr] = {name: node for node, name in names.items()}
+    hidden = substitute(flow.drift, names)
+    found = linear(hidden, [variable]) if depends(hidden, {variable}) else None
+    return None if found is None else ([substitute(found[0][0], back)], substitute(found[1], back))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
+from scipy.special import exprel
 
 import brianlike.logger
 from brianlike.only import *
@@ -71,6 +72,39 @@ def test_measured_order(method):
 
 def test_every_method_is_measured():
     assert set(METHODS) == {"exact", "euler", "heun", "milstein", "exponential_euler", "rk2", "rk4"}
+
+
+WANG_BUZSAKI = """dv/dt = 35*m**3*h*(55 - v)/ms - 9*n**4*(v + 90)/ms - 0.1*(v + 65)/ms + 2.5/ms : 1
+                  m = a/(a + 4*exp(-(v + 60)/18)) : 1
+                  a = 1/exprel(-0.1*(v + 35)) : 1
+                  dh/dt = 5*(0.07*exp(-(v + 58)/20)*(1 - h) - h/(exp(-0.1*(v + 28)) + 1))/ms : 1
+                  dn/dt = 5*(0.1/exprel(-0.1*(v + 34))*(1 - n) - 0.125*exp(-(v + 44)/80)*n)/ms : 1"""
+
+
+def test_exponential_euler_freezes_functions_of_its_variable():
+    """Fast-spiking cells (Wang & Buzsaki 1996): the gate m follows v at once."""
+    v, h, n, dt = -70.0, 0.9, 0.1, 0.02
+
+    def step(x, a, b):
+        return x * np.exp(a * dt) + b * np.expm1(a * dt) / a
+
+    for _ in range(1000):
+        a_m, a_h, a_n = 1 / exprel(-0.1 * (v + 35)), 0.07 * np.exp(-(v + 58) / 20), 0.1 / exprel(-0.1 * (v + 34))
+        b_m, b_h, b_n = 4 * np.exp(-(v + 60) / 18), 1 / (np.exp(-0.1 * (v + 28)) + 1), 0.125 * np.exp(-(v + 44) / 80)
+        sodium, potassium = 35 * (a_m / (a_m + b_m)) ** 3 * h, 9 * n**4
+        v, h, n = (
+            step(v, -(sodium + potassium + 0.1), 55 * sodium - 90 * potassium - 6.5 + 2.5),
+            step(h, -5 * (a_h + b_h), 5 * a_h),
+            step(n, -5 * (a_n + b_n), 5 * a_n),
+        )
+    found = simulate(WANG_BUZSAKI, {"v": -70.0, "h": 0.9, "n": 0.1}, 20, dt, "exponential_euler")
+    np.testing.assert_allclose(found.ravel(), [v, h, n], rtol=1e-9)
+
+
+@pytest.mark.parametrize("drift", ["-x**2", "x*exp(x)*x", "exp(x)", "-sin(x)", "1/(1 + x)"])
+def test_exponential_euler_refuses_what_is_not_linear_beside_functions(drift):
+    with pytest.raises(IntegrationError, match="`exponential_euler` needs each equation to be linear"):
+        simulate(f"dx/dt = {drift}*Hz : 1", {"x": 1.0}, 1, 0.1, "exponential_euler")
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------- exact solutions
