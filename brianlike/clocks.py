@@ -60,11 +60,15 @@ class Clock:
     2. * ms
     """
 
+    epsilon_dt = 1e-4
+    """The part of a step by which two times may differ and still be one."""
+
     __slots__ = ("_dt", "_timestep", "_counting", "name", "__weakref__")
 
-    def __init__(self, dt: object, name: str = "clock"):
-        self.name = name
+    def __init__(self, dt: object, name: str = "clock*"):
+        self.name = _free_name(name)
         self._counting: weakref.WeakSet[CountsSteps] = weakref.WeakSet()
+        _LIVE.add(self)
         self._timestep: int = 0
         self._dt: float = 1.0
         self.dt = dt
@@ -93,6 +97,10 @@ class Clock:
     def dt_(self) -> float:
         """Length of a step in seconds, without units."""
         return self._dt
+
+    @dt_.setter
+    def dt_(self, value: float) -> None:
+        self.dt = Quantity(value, dimensions=_SECOND)
 
     @property
     def timestep(self) -> int:
@@ -137,6 +145,17 @@ class Clock:
         return f"Clock(dt={self.dt!r}, name={self.name!r})"
 
 
+def _free_name(name: str) -> str:
+    """The name as given, or for `stem*` the first of stem, stem_1, ... that no other clock has."""
+    if not name.endswith("*"):
+        return name
+    stem, taken, number = name[:-1], {clock.name for clock in _LIVE}, 0
+    while (found := f"{stem}_{number}" if number else stem) in taken:
+        number += 1
+    return found
+
+
+_LIVE: weakref.WeakSet[Clock] = weakref.WeakSet()
 defaultclock = Clock(Quantity(1e-4, dimensions=_SECOND), name="defaultclock")
 
 

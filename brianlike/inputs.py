@@ -14,10 +14,13 @@ from codegen.parse import parse_group
 from .clocks import Clock, choose_clock, seconds, seconds_array
 from .equations import Equations
 from .groups import Group, checked_size
+from .logger import get_logger
 from .objects import choose_name
 from .units import asarray_si, get_dimensions
 
 __all__ = ["InputGroup", "PoissonGroup", "SpikeGeneratorGroup"]
+
+_LOG = get_logger("brianlike.input.spikegeneratorgroup")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +56,7 @@ class SpikeSource(Group):
 
     _spikes: SpikeTable
     _binned: tuple[SpikeTable, float, np.ndarray, int] | None = None
+    _played: SpikeTable | None = None  # what the last run had
 
     def snapshot(self) -> dict[str, np.ndarray]:
         listed = {"_indices": self._spikes.indices, "_times": self._spikes.times, "_period": np.array(self._spikes.period)}
@@ -60,7 +64,7 @@ class SpikeSource(Group):
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         super().restore({name: values for name, values in snapshot.items() if name not in ("_indices", "_times", "_period")})
-        self._spikes = SpikeTable(snapshot["_indices"], snapshot["_times"], float(snapshot["_period"]))
+        self._spikes = self._played = SpikeTable(snapshot["_indices"], snapshot["_times"], float(snapshot["_period"]))
 
     def events_by_step(self, first_step: int, steps: int, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """The spikes of the steps from `first_step` on.
@@ -81,6 +85,12 @@ class SpikeSource(Group):
             self._binned = (self._spikes, dt, *self._spikes.bins(dt, self.name))
         _, _, bins, period = self._binned
         indices = self._spikes.indices
+        if steps and self._played is not self._spikes:
+            self._played = self._spikes
+            past = 0 if period else int(np.count_nonzero(bins < first_step))
+            if past:
+                text = f"{past} spikes of {self.name!r} come before the beginning of this run (t = {first_step * dt:g} s) and are left out"
+                _LOG.warn(text, "ignored_spikes")
         if period:
             bins, indices = _repeated(bins, indices, period, first_step, steps)
         edges = np.searchsorted(bins, np.arange(first_step, first_step + steps + 1, dtype=np.int64))

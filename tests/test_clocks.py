@@ -125,6 +125,15 @@ def test_an_interrupted_run_goes_on_with_all_clocks():
     assert net.t / ms == pytest.approx(1) and fast.v[0] == pytest.approx(1) and slow.v[0] == pytest.approx(1)
 
 
+def test_names_and_attributes_of_clocks():
+    first, second_one, named = Clock(0.2 * ms, name="beat*"), Clock(0.2 * ms, name="beat*"), Clock(0.3 * ms, name="mine")
+    assert (first.name, second_one.name, named.name, defaultclock.name) == ("beat", "beat_1", "mine", "defaultclock")
+    named.dt_ = 0.0005
+    assert named.dt == 0.5 * ms and Clock.epsilon_dt == 1e-4 and (named.t_, named.timestep) == (0, 0)
+    with pytest.raises(ValueError, match="dt of 'mine' must be positive and finite"):
+        named.dt_ = -1
+
+
 def test_modules_have_one_clock():
     bnn = pytest.importorskip("brianlike.nn")
     a = NeuronGroup(1, "dv/dt = -v/ms : 1", method="exact", name="a")

@@ -173,6 +173,23 @@ def test_snapshots_hold_everything():
         monitors[3].get_states(["w"])
 
 
+def test_spikes_can_be_given_anew_between_runs(caplog):
+    group, own = generator(), generator(dt=0.05 * ms)
+    monitor, second_one = SpikeMonitor(group), SpikeMonitor(own)
+    net = Network(group, own, monitor, second_one)
+    net.run(0.25 * ms)
+    net.run(0.05 * ms)
+    assert not caplog.records
+    group.set_spikes([3, 2, 1], [0.1, 0.2, 0.5] * ms)
+    own.set_spikes([3, 0], [0.05, 0.1] * ms, period=0.2 * ms)
+    net.run(0.4 * ms)
+    net.run(0.1 * ms)
+    expected = f"2 spikes of {group.name!r} come before the beginning of this run (t = 0.0003 s) and are left out"
+    assert [record.getMessage() for record in caplog.records] == [expected]
+    assert monitor.i.tolist() == [0, 0, 2, 1] and monitor.t / ms == pytest.approx([0, 0.2, 0.2, 0.5])
+    assert second_one.i.tolist() == [0, 0, 2, 0, 3, 0, 3, 0] and second_one.t[3:] / ms == pytest.approx([0.3, 0.45, 0.5, 0.65, 0.7])
+
+
 def test_parts_of_other_objects_are_refused():
     group, other = NeuronGroup(4, "v : 1"), NeuronGroup(4, "v : 1")
     with pytest.raises(IndexError, match="is no part of"):
