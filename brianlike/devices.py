@@ -7,13 +7,13 @@ runs, so that `device.run(run_args=...)` can repeat all of them from the state b
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 
+from .network import OBSERVERS, Network
 from .objects import SimulationObject
 from .preferences import prefs
 from .seeding import SOURCE, seed
@@ -30,26 +30,16 @@ _MARK = "before the first run of the device"
 _PAST = "simulations run in this process, so there is no C++ program that it could enter"
 
 
-class CanRepeat(Protocol):
-    """What a device needs of a network."""
-
-    objects: list[SimulationObject]
-
-    def run(self, duration: object, **keywords: Any) -> None: ...
-
-    def store(self, name: str = ..., filename: str | None = ...) -> None: ...
-
-    def restore(self, name: str = ..., filename: str | None = ...) -> None: ...
-
-
 @dataclass(slots=True)
 class _Run:
-    """One call of run: what was assigned since the run before it, and its arguments."""
+    """One call of run: the network with its objects, what was assigned since the run before it, and its arguments."""
 
-    network: CanRepeat
+    network: Network
+    objects: list[SimulationObject]
+    mark: str
     changed: dict[VariableOwner, dict[str, np.ndarray]]
     duration: object
-    keywords: dict[str, Any]
+    names: dict[str, object]
 
 
 @dataclass(slots=True)
@@ -79,19 +69,20 @@ class Device:
         self.build_options: dict[str, object] = {}
         self.has_been_run = False
         self.array_cache: dict[object, object] = {}
-        self._last_run_time = 0.0
+        self._began = self._last_run_time = 0.0
         self._last_run_completed_fraction = 0.0
 
     def __repr__(self) -> str:
         return f"<device {self.name!r}>"
 
-    @contextmanager
-    def running(self, network: CanRepeat, duration: object, keywords: dict[str, Any]) -> Iterator[None]:
-        """What surrounds a run of a network."""
-        began = time.perf_counter()
-        yield
+    def before_run(self, network: Network, duration: object, names: Mapping[str, object]) -> None:
+        """What happens before a run of a network."""
+        self._began = time.perf_counter()
+
+    def after_run(self, network: Network) -> None:
+        """What happens after it."""
         self.has_been_run = True
-        self._last_run_time, self._last_run_completed_fraction = time.perf_counter() - began, 1.0
+        self._last_run_time, self._last_run_completed_fraction = time.perf_counter() - self._began, 1.0
 
     def activate(self, build_on_run: bool = True, **options: object) -> None:
         """Begin to use this device; the options are those of `set_device`."""
@@ -155,30 +146,31 @@ class StandaloneDevice(Device):
         self.has_been_run = False
         self._history = _History()
 
-    @contextmanager
-    def running(self, network: CanRepeat, duration: object, keywords: dict[str, Any]) -> Iterator[None]:
+    def before_run(self, network: Network, duration: object, names: Mapping[str, object]) -> None:
         if not self._repeating:
-            self._remember(network, duration, keywords)
-        began = time.perf_counter()
-        yield
+            self._remember(network, duration, names)
+        self._began = time.perf_counter()
+
+    def after_run(self, network: Network) -> None:
         self.has_been_run = True
-        self._last_run_time, self._last_run_completed_fraction = time.perf_counter() - began, 1.0
+        self._last_run_time, self._last_run_completed_fraction = time.perf_counter() - self._began, 1.0
         if not self._repeating:
             self._history.after |= {owner: owner.state.snapshot() for owner in _owners(network.objects)}
 
-    def _remember(self, network: CanRepeat, duration: object, keywords: dict[str, Any]) -> None:
+    def _remember(self, network: Network, duration: object, names: Mapping[str, object]) -> None:
         history = self._history
         if not history.runs:
             history.random = (SOURCE.seed, SOURCE.epoch) if SOURCE.given else None
-        if not any(run.network is network for run in history.runs):
-            network.store(_MARK)
+        mark = f"{_MARK} of {id(network._simulation)}"
+        if not any(run.network is network and run.mark == mark for run in history.runs):
+            Network.store(network, mark)  # the magic network has its objects already
         changed: dict[VariableOwner, dict[str, np.ndarray]] = {}
         for owner in _owners(network.objects):
             before = history.after.get(owner, {})
-            names = [name for name, values in before.items() if not np.array_equal(values, owner.state[name], equal_nan=values.dtype.kind == "f")]
-            if names:
-                changed[owner] = {name: owner.state[name].copy() for name in names}
-        history.runs.append(_Run(network, changed, duration, dict(keywords)))
+            different = {name for name, values in before.items() if not np.array_equal(values, owner.state[name], equal_nan=values.dtype.kind == "f")}
+            if different:
+                changed[owner] = {name: owner.state[name].copy() for name in different}
+        history.runs.append(_Run(network, list(network.objects), mark, changed, duration, dict(names)))
 
     def build(
         self,
@@ -251,22 +243,24 @@ class StandaloneDevice(Device):
 
     def _repeat(self, arguments: list[tuple[Any, Any]]) -> None:
         began = time.perf_counter()
-        for network in {id(run.network): run.network for run in self._history.runs}.values():
-            network.restore(_MARK)
+        for run in {run.mark: run for run in self._history.runs}.values():
+            with run.network.holding(run.objects):
+                Network.restore(run.network, run.mark)
         if self._history.random is not None:
             SOURCE.seed, SOURCE.epoch = self._history.random
         tables = [(target, target.values.copy()) for target, _ in arguments if not isinstance(target, VariableView)]
-        for target, value in arguments:
-            if isinstance(target, VariableView):
-                target.set_item(slice(None), value)
-            else:
-                target.values[...] = value
         try:
+            for target, value in arguments:
+                if isinstance(target, VariableView):
+                    target.set_item(slice(None), value)
+                else:
+                    target.values[...] = value
             for run in self._history.runs:
                 for owner, values in run.changed.items():
                     for name, value in values.items():
                         owner.state[name] = value
-                run.network.run(run.duration, **run.keywords)
+                with run.network.holding(run.objects):
+                    Network.run(run.network, run.duration, namespace=run.names)
         finally:
             for target, value in tables:
                 target.values[...] = value
@@ -283,10 +277,10 @@ class StandaloneDevice(Device):
         name, _, value = text.lstrip("-").partition("=")
         owner_name, _, variable = name.partition(".")
         for run in self._history.runs:
-            for owner in _owners(run.network.objects):
+            for owner in _owners(run.objects):
                 if owner.name == owner_name and owner.variable(variable) is not None:
                     try:
-                        number = {"True": 1.0, "False": 0.0}.get(value.strip()) or float(value)
+                        number = float({"True": "1", "False": "0"}.get(value.strip(), value))
                     except ValueError:
                         raise ValueError(f"run_args {text!r}: {value!r} is not a number; values from files are given as `{{{name}: array}}`") from None
                     return owner.view(variable + "_"), number
@@ -306,7 +300,7 @@ def _accepted(target: Any, value: Any) -> tuple[Any, Any]:
     if not isinstance(getattr(target, "values", None), np.ndarray):
         raise TypeError(f"the keys of run_args are variables such as group.v, or a TimedArray, not {target!r}")
     values = asarray_si(value)
-    if get_dimensions(value) != get_dimensions(target) or values.shape != target.values.shape:
+    if get_dimensions(value) != target.dim or values.shape != target.values.shape:
         raise TypeError(f"run_args: the values of {target!r} need the unit and the shape of those that they replace")
     return target, values
 
@@ -333,6 +327,7 @@ class CurrentDevice:
 
 
 device = CurrentDevice()
+OBSERVERS.append(device)
 
 
 def get_device() -> Device:

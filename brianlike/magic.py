@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .logger import get_logger
@@ -55,7 +56,18 @@ class MagicNetwork(Network):
 
     def _gather(self, level: int) -> None:
         """Take the caller's objects, and what the last run of them left; a new set of objects begins at t = 0."""
-        objects = self.collect(level)
+        self._take(self.collect(level))
+
+    @contextlib.contextmanager
+    def holding(self, objects: Sequence[SimulationObject]) -> Iterator[None]:
+        """The network with these objects, whichever the caller has."""
+        self._take(list(objects))
+        try:
+            yield
+        finally:
+            self._release()
+
+    def _take(self, objects: list[SimulationObject]) -> None:
         current = None if self._current is None else self._current()
         known = [item for item in objects if current is not None and item._simulation is current]
         new = [item for item in objects if item._simulation is None and item.invalidates_magic_network]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from .preference_table import checked_schedule
 from .preferences import prefs
 from .prepare import Prepared, blueprint, clocks_of, prepare
 from .progress import Progress, Report, progress_of
+from .seeding import SOURCE
 from .state import VariableOwner
 from .store import (
     StoredState,
@@ -52,6 +53,17 @@ __all__ = ["Network"]
 _LOG = get_logger(__name__)
 RUNNING: list[Network] = []  # the networks that run now, the innermost last
 CHUNK_SECONDS = 0.05  # how long a call into an engine lasts: between calls Ctrl-C and reports have their turn
+
+
+class Observer(Protocol):
+    """Who is told of every run: the device."""
+
+    def before_run(self, network: Network, duration: object, names: Mapping[str, object]) -> None: ...
+
+    def after_run(self, network: Network) -> None: ...
+
+
+OBSERVERS: list[Observer] = []
 
 
 class Network:
@@ -199,6 +211,8 @@ class Network:
             return
         names = dict(caller_namespace(level)) if namespace is None else dict(namespace)
         self._check_membership()
+        for observer in OBSERVERS:
+            observer.before_run(self, duration, names)
         self._recount()
         engine = self._prepare(names)
         for item in self.objects:
@@ -220,6 +234,8 @@ class Network:
             for clock, rate in clocks:
                 clock.timestep = ticks.steps(rate, engine.step)
             progress.close()
+        for observer in OBSERVERS:
+            observer.after_run(self)
         self._check_values(engine.prepared)
 
     def _advance(self, engine: Engine, first: int, end: int, progress: Progress, profile: bool) -> None:
@@ -273,7 +289,9 @@ class Network:
         prepared = prepare(self.objects, self.schedule, names)
         past = self._waiting if self._engine is None else self._engine.past()
         engine = make_engine(prepared)
+        epoch = SOURCE.epoch
         engine.begin(prepared.ticks.count(self._t), 0)
+        SOURCE.epoch = epoch  # a run has the same random numbers whether or not it needed a new engine
         if past is not None:
             engine.set_past(past)
         self._engine, self._signature, self._waiting = engine, signature, None
@@ -404,6 +422,11 @@ class Network:
         self._t, self._clocks = state.t, dict(state.clocks)
         if restore_random_state:
             set_random_state(state.random)
+
+    @contextlib.contextmanager
+    def holding(self, objects: Sequence[SimulationObject]) -> Iterator[None]:
+        """The network with these objects, which it has anyway; the magic network has none between runs."""
+        yield
 
     def get_states(
         self, units: bool = True, format: str = "dict", subexpressions: bool = False, read_only_variables: bool = True, level: int = 0

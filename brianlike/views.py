@@ -58,7 +58,8 @@ class VariableView:
     """
 
     __slots__ = ("_owner", "_variable", "_units", "_label")
-    __hash__ = None  # type: ignore[assignment]
+    # A key of `run_args`; `==` compares values, so only the same view is the same key.
+    __hash__ = object.__hash__
 
     def __init__(self, owner: VariableOwner, variable: Variable, units: bool = True, label: str | None = None):
         self._owner, self._variable, self._units, self._label = owner, variable, units, label
