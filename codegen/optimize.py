@@ -181,19 +181,21 @@ def hoist(program: Program) -> Program:
     fixed = constant_in_run(program)
     setup, kernels, arrays = list(program.setup), [], list(program.arrays)
     for kernel in program.kernels:
-        if isinstance(kernel, Map):
-            kernel, extra, new = _hoist_map(kernel, fixed)
+        if isinstance(kernel, Map | Deliver):
+            kernel, extra, new = _hoist_body(kernel, fixed)
             setup += extra
             arrays += new
         kernels.append(kernel)
     return replace(program, arrays=tuple(arrays), setup=tuple(setup), kernels=tuple(kernels))
 
 
-def _hoist_map(kernel: Map, fixed: frozenset[str]) -> tuple[Map, list[Map], list[Array]]:
+def _hoist_body(kernel: Body, fixed: frozenset[str]) -> tuple[Body, list[Map], list[Array]]:
+    """A delivery hands over only what all its synapses share: most synapses receive nothing in most steps."""
     bound: dict[str, bool] = {}  # name -> whether it differs between elements
     for load in kernel.loads:
-        if load.array in fixed:
-            bound[load.name] = load.index not in (Index.SHARED, Index.WHOLE)
+        differs = load.index not in (Index.SHARED, Index.WHOLE)
+        if load.array in fixed and not (differs and isinstance(kernel, Deliver)):
+            bound[load.name] = differs
     setup_lines: list[Line] = []
     body: list[Line] = []
     exported: dict[str, DType] = {}
@@ -247,7 +249,7 @@ def _worth_hoisting(expr: Expr, differs: bool) -> bool:
     return costly or not differs
 
 
-def _split(kernel: Map, body: list[Line], lines: list[Line], exported: dict[str, DType], bound: dict[str, bool]) -> tuple[Map, list[Map], list[Array]]:
+def _split(kernel: Body, body: list[Line], lines: list[Line], exported: dict[str, DType], bound: dict[str, bool]) -> tuple[Body, list[Map], list[Array]]:
     pruned = prune(body, [s.name for s in kernel.stores])
     read = names_read(pruned) | {s.name for s in kernel.stores}
     out = [name for name in exported if name in read]
