@@ -193,7 +193,7 @@ def test_subexpressions_that_are_constant_over_dt_are_stored():
     np.testing.assert_array_equal(G.I, [0, 0, 0])
     values = StateMonitor(G, True, record=True)
     recorded([G], values, steps=5)
-    np.testing.assert_allclose(values.s, [np.arange(5) / 10])
+    np.testing.assert_allclose(values.s, [np.arange(5) / 10] * len(values.s))
     drawn = values.I - values.s
     assert len(np.unique(drawn)) == 15 and (drawn >= 0).all() and (drawn < 1).all()
     np.testing.assert_allclose(np.diff(values.v), 0.1 * values.I[:, :-1])
