@@ -24,21 +24,12 @@ LEVEL = 1e-3
 SEEDS = (1, 2, 3, 4)
 LATER = {  # script -> the first thing it lacks; an entry goes when its script runs
     "adex_patterns": "TimedArray",
-    "brunel": "PopulationRateMonitor",
-    "custom_events": "EventMonitor",
     "delay_lines": "TimedArray",
     "diehl_cook": "a variable of the name of a pathway",
     "force": "TimedArray",
     "functions": "functions of the user",
-    "inhibitory_plasticity": "PopulationRateMonitor",
     "izhikevich_net": "TimedArray",
-    "monitors": "variables of a SpikeMonitor",
     "poisson_inputs": "TimedArray",
-    "refractory": "recording lastspike",
-    "shared_variables": "a row of a shared variable for each recorded element",
-    "regular_code": "a row of a shared variable for each recorded element",
-    "store_restore": "store and restore",
-    "subgroups": "PopulationRateMonitor",
     "timed_array": "TimedArray",
     "wang_buzsaki": "Brian expands exprel into a quotient, which rounds near 0/0; ours follow the formula (test_integrators.py)",
 }

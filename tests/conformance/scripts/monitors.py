@@ -34,7 +34,7 @@ final = {
     "t": trace.t / ms,
     "one": trace[3].v,
     "count": counting.count[:],
-    "number": [int(n) for n in (counting.num_spikes, with_variables.num_spikes, with_variables.N[:], len(rate.t), trace.N[:])],
+    "number": [int(n) for n in (counting.num_spikes, with_variables.num_spikes, np.asarray(with_variables.N), len(rate.t), np.asarray(trace.N))],
     "a_at_spikes": with_variables.a[:],
     "values": with_variables.values("v")[2],
     "all_values": with_variables.all_values()["a"][4],

@@ -35,7 +35,7 @@ no_reset = NeuronGroup(3, "v = sin(2*pi*(40*Hz + i*10*Hz)*t) : 1", threshold="v 
 paths = []
 for group in (fixed, text, drawn, condition):
     path = Synapses(
-        source, group, on_pre="v_post += 0.1; " + ("g_post += 0.05" if group is drawn else "v_post *= 1.01"), delay=0.3 * ms, on_post="v_post += 0.01"
+        source, group, on_pre="v_post += 0.1; " + ("g_post += 0.05" if group is drawn else "v_post += 0.01*i"), delay=0.3 * ms, on_post="v_post += 0.01"
     )
     path.connect()
     paths.append(path)
