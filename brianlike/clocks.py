@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -72,6 +72,13 @@ class Clock:
         self._timestep: int = 0
         self._dt: float = 1.0
         self.dt = dt
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"dt": self._dt, "timestep": self._timestep, "name": self.name, "counting": list(self._counting)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._dt, self._timestep, self.name = state["dt"], state["timestep"], state["name"]
+        self._counting = weakref.WeakSet(state["counting"])
 
     @property
     def dt(self) -> Quantity:

@@ -22,8 +22,8 @@ from .units import DimensionMismatchError, asarray_si, get_dimensions
 from .views import VariableView
 
 __all__ = [
-    "Device", "RuntimeDevice", "StandaloneDevice", "all_devices", "device", "get_device", "reinit_and_delete", "reinit_devices", "reset_device", "seed",
-    "set_device",
+    "Device", "RuntimeDevice", "StandaloneDevice", "all_devices", "device", "device_module", "get_device", "reinit_and_delete", "reinit_devices", "reset_device",
+    "seed", "set_device",
 ]  # fmt: skip
 
 _MARK = "before the first run of the device"
@@ -328,6 +328,24 @@ class CurrentDevice:
 
 device = CurrentDevice()
 OBSERVERS.append(device)
+
+
+class _DeviceModule:
+    """What Brian's module `brian2.devices.device` is to scripts that hand a device to another process."""
+
+    __slots__ = ()
+
+    @property
+    def active_device(self) -> Device:
+        """The device in use."""
+        return _ACTIVE[-1]
+
+    @active_device.setter
+    def active_device(self, chosen: Device) -> None:
+        _ACTIVE[-1] = chosen
+
+
+device_module = _DeviceModule()
 
 
 def get_device() -> Device:

@@ -55,7 +55,7 @@ class SpikeSource(Group):
     """A group whose spikes are listed beforehand."""
 
     _spikes: SpikeTable
-    _binned: tuple[SpikeTable, float, np.ndarray, int] | None = None
+    _binned: tuple[SpikeTable, float, np.ndarray, np.ndarray, int] | None = None
     _played: SpikeTable | None = None  # what the last run had
 
     def snapshot(self) -> dict[str, np.ndarray]:
@@ -82,9 +82,10 @@ class SpikeSource(Group):
             In step `first_step + k` the neurons `indices[offsets[k]:offsets[k + 1]]` spike.
         """
         if self._binned is None or self._binned[:2] != (self._spikes, dt):
-            self._binned = (self._spikes, dt, *self._spikes.bins(dt, self.name))
-        _, _, bins, period = self._binned
-        indices = self._spikes.indices
+            bins, period = self._spikes.bins(dt, self.name)
+            order = np.lexsort((self._spikes.indices, bins))  # within a step by neuron, whatever the times
+            self._binned = (self._spikes, dt, bins[order], self._spikes.indices[order], period)
+        _, _, bins, indices, period = self._binned
         if steps and self._played is not self._spikes:
             self._played = self._spikes
             past = 0 if period else int(np.count_nonzero(bins < first_step))
@@ -124,7 +125,7 @@ def _checked_spikes(indices: object, times: object, size: int, name: str) -> tup
     neurons, moments = np.atleast_1d(np.asarray(indices)), np.atleast_1d(seconds_array(times, f"times of {name!r}")).astype(np.float64)
     if neurons.ndim != 1 or moments.ndim != 1 or neurons.shape != moments.shape:
         raise ValueError(f"indices and times of {name!r} must be lists of one length, but have shapes {neurons.shape} and {moments.shape}")
-    if neurons.size and neurons.dtype.kind not in "iu":
+    if neurons.size and neurons.dtype.kind not in "iu" and not (neurons.dtype.kind == "f" and np.all(neurons == np.floor(neurons))):
         raise TypeError(f"indices of {name!r} must be whole numbers, not {neurons.dtype}")
     bad = neurons[(neurons < 0) | (neurons >= size)]
     if bad.size:

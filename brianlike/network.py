@@ -120,6 +120,10 @@ class Network:
         except ValueError as error:
             raise ValueError(f"a schedule is {error}, not {slots!r}") from None
 
+    def __getstate__(self) -> dict[str, Any]:
+        waiting = self._waiting if self._engine is None else self._engine.past()
+        return {**self.__dict__, "_engine": None, "_signature": None, "_waiting": waiting}
+
     def add(self, *objects: object) -> None:
         """Add objects, or lists and dicts of them."""
         for item in _flat(objects):

@@ -18,7 +18,21 @@ globals().update({name: getattr(numpy, name) for name in numpy.__all__ if name n
 __all__ = sorted(set(numpy.__all__) - RARE)
 
 
+# What numpy 2 has removed and scripts of Brian's time still use.
+_REMOVED = {
+    "Inf": "inf", "Infinity": "inf", "NaN": "nan", "alltrue": "all", "complex_": "complex128", "cumproduct": "cumprod", "float_": "float64", "infty": "inf",
+    "int0": "intp", "product": "prod", "row_stack": "vstack", "sometrue": "any", "trapz": "trapezoid",
+}  # fmt: skip
+
+
+def in1d(ar1: Any, ar2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Whether each value of `ar1`, as one long list, is among those of `ar2`; `numpy.isin` keeps the shape."""
+    return numpy.isin(numpy.ravel(ar1), ar2, assume_unique=assume_unique, invert=invert)
+
+
 def __getattr__(name: str) -> Any:
+    if not hasattr(numpy, name) and name in _REMOVED:
+        return globals().get(_REMOVED[name], getattr(numpy, _REMOVED[name]))
     return getattr(numpy, name)
 
 

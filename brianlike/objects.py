@@ -32,6 +32,9 @@ class Simulation:
     def __init__(self) -> None:
         self.kept: Any = None
 
+    def __reduce__(self) -> tuple[type[Simulation], tuple[()]]:
+        return Simulation, ()  # what is kept are compiled kernels, which another process makes anew
+
 
 class SimulationObject(ABC):
     """A part of a network: group, synapses, monitor.

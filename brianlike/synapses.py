@@ -29,7 +29,7 @@ from .stateupdaters import checked_method, checked_options
 from .subgroups import Indices, Subgroup
 from .synapseindices import SynapticSubgroup, occurrences, synapse_indices
 from .units import Quantity
-from .views import VariableView
+from .views import ReachedView, VariableView
 
 __all__ = ["Pathway", "Synapses"]
 
@@ -66,6 +66,13 @@ class Pathway:
         self.key, self.side, self.code, self.event = key, side, code, event
         self.name = f"{synapses.name}_{key}"
         self.when, self.order, self.active = "synapses", _SIDES[side][1], True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**{name: getattr(self, name) for name in self.__slots__ if name != "_synapses"}, "_synapses": self.synapses}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, weakref.ref(value) if name == "_synapses" else value)
 
     @property
     def synapses(self) -> Synapses:
@@ -335,7 +342,19 @@ class Synapses(VariableOwner):
         self.keep_count(name.removesuffix("_"))
         if name in ("delay", "delay_") and "pre" in self.pathways:
             return self._delay_view("pre", units=name == "delay")
+        if VariableOwner.variable(self, name) is None and VariableOwner.variable(self, name.removesuffix("_")) is None:
+            reached = self._reached(name)
+            return VariableOwner.view(self, name) if reached is None else reached
         return VariableOwner.view(self, name)
+
+    def _reached(self, name: str) -> VariableView | None:
+        """`S.v_pre`, `S.v_post`, and `S.v` for the latter: a variable of the neurons that the synapses connect, one value for each synapse."""
+        plain = name.removesuffix("_") if name not in ("_pre", "_post") else name
+        for suffix, group, index in (("_pre", self.source, Index.PRE), ("_post", self.target, Index.POST), ("", self.target, Index.POST)):
+            variable = group.variable(plain.removesuffix(suffix)) if plain.endswith(suffix) else None
+            if variable is not None and not variable.name.startswith("_"):
+                return ReachedView(self, variable, group, index, plain == name)
+        return None
 
     def _delay_view(self, key: str, units: bool = True) -> VariableView:
         name = _delay_name(key)

@@ -10,12 +10,13 @@ import numpy as np
 
 from codegen.dims import DIMENSIONLESS, Dimensions, unit_name
 from codegen.errors import EquationError, ModelError
-from codegen.expr import DType, Expr
+from codegen.expr import Access, DType, Expr, Index
 from codegen.expr import names as names_in
 from codegen.grammar import parse_expression
 from codegen.ir import Role, Variable
 
 from ._unit_functions import describe, fits_any_unit
+from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import SimulationObject
 from .units import DimensionMismatchError, Quantity, asarray_si, get_dimensions
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["VariableView"]
 
 LAST_SPIKE = "_lastspike_step"
+_LOG = get_logger(__name__)
 CHUNK = 1 << 20  # elements that one evaluation of a text looks at: it needs many temporary arrays
 _READ_ONLY = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.INDEX)
 
@@ -217,6 +219,45 @@ class VariableView:
         return self
 
 
+class ReachedView(VariableView):
+    """A variable of the pre- or postsynaptic neurons, seen from the synapses: `S.v_pre` has one value for each synapse."""
+
+    __slots__ = ("_group", "_index")
+
+    def __init__(self, owner: VariableOwner, variable: Variable, group: Any, index: Index, units: bool = True):
+        super().__init__(owner, variable, units, f"{variable.name}_{index.value}")
+        self._group, self._index = group, index
+
+    def is_same(self, other: VariableView) -> bool:
+        return isinstance(other, ReachedView) and other._index is self._index and super().is_same(other)
+
+    def get_item(self, item: object, level: int = 0, namespace: Mapping[str, object] | None = None) -> Any:
+        names = caller_namespace(level) if namespace is None and level else namespace
+        indices = self._owner.element_indices(item, names)
+        values = self._owner.values_of(Access(self._variable.name, self._index), indices)
+        if not self._variable.shared:
+            values = np.array(np.broadcast_to(values, np.shape(self._ends(indices))))[()]
+        return values if self.dimensions.is_dimensionless else Quantity(values, self.dimensions)
+
+    def set_item(self, item: object, value: object, level: int = 0, namespace: Mapping[str, object] | None = None) -> None:
+        names = caller_namespace(level) if namespace is None and level else namespace
+        indices = self._owner.element_indices(item, names)
+        wanted = self._variable.dimensions if self._units else None
+        if isinstance(value, str):
+            boolean = self._variable.dtype is DType.BOOL
+            value = evaluated(value, self._owner, np.arange(len(self))[indices], names, expect_boolean=boolean, dimensions=wanted)
+            self._group.view(self._variable.name + "_").set_item(self._ends(indices), value)
+            return
+        self._group.view(self._variable.name if self._units else self._variable.name + "_").set_item(self._ends(indices), value)
+
+    def _ends(self, indices: Any) -> np.ndarray:
+        ends: np.ndarray = self._owner.state["i" if self._index is Index.PRE else "j"][indices]
+        return ends
+
+    def __len__(self) -> int:
+        return self._owner.state.size
+
+
 _CHANGING = frozenset("fill put sort partition resize setfield setflags itemset byteswap".split())
 
 
@@ -284,7 +325,7 @@ def _from_value(value: object, view: VariableView) -> np.ndarray:
 
 
 def _fit(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
-    """The values in the type of a variable, if nothing is lost but digits."""
+    """The values in the type of a variable. Integers drop fractions, as in Brian, and the log says so once."""
     if dtype == np.bool_:
         if values.dtype != np.bool_:
             raise TypeError(f"{name} is boolean: it takes True, False or a condition, not {describe(values, DIMENSIONLESS)}")
@@ -292,8 +333,10 @@ def _fit(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     if dtype.kind == "i" and values.dtype.kind != "b":
         limits = np.iinfo(dtype)
         # In floating point `max` rounds up to a power of two that does not fit.
-        if not np.all((values >= limits.min) & (values < float(limits.max) + (1 if dtype.itemsize < 8 else 0)) & (values == np.floor(values))):
+        if not np.all((values >= limits.min) & (values < float(limits.max) + (1 if dtype.itemsize < 8 else 0))):
             raise ValueError(f"{name} takes whole numbers from {limits.min} to {limits.max}, not {describe(values, DIMENSIONLESS)}")
+        if not np.all(values == np.trunc(values)):
+            _LOG.warn(f"{name} holds whole numbers, so the fractions of what it was given are dropped", "truncated_values", once=True)
     return values.astype(dtype, copy=False)
 
 

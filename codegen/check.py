@@ -346,7 +346,11 @@ def _check_written_out(expr: Expr, size: tuple[int, int]) -> None:
 def _check_subexpressions(model: Model) -> None:
     for s in model.subexpressions:
         variable = model.variable(s.variable)
-        _check_assignable(variable.name, (variable.dimensions, variable.dtype), s.value, expression_type(s.value, model))
+        found = expression_type(s.value, model)
+        _check_assignable(variable.name, (variable.dimensions, variable.dtype), s.value, found)
+        if variable.dtype in (DType.INT32, DType.INT64) and found[1] is DType.FLOAT:
+            message = f"`{variable.name}` is an integer, but gets a number that need not be whole"
+            raise DataTypeError(message, s.value.span, "Write `int(...)` around the value.")
         _refuse_random(s.value, "in a subexpression, which would draw anew wherever it is used", "Add the flag `(constant over dt)`: one number for each step.")
         if variable.shared:
             _check_shared(s, model)
@@ -354,7 +358,8 @@ def _check_subexpressions(model: Model) -> None:
 
 def _check_shared(s: Subexpression, model: Model) -> None:
     for access in accesses(s.value):
-        if access.index is not Index.SHARED:
+        # What a linked variable is linked to is known only when the network is: `link` checks it then.
+        if access.index is not Index.SHARED and model.variable(access).role is not Role.LINKED:
             node = next(node for node in walk(s.value) if node == access)
             message = f"`{s.variable}` is shared, but `{text_of(node)}` differs from element to element"
             raise EquationError(message, node.span, "Remove the flag `shared`, or use shared variables only.")
@@ -417,16 +422,13 @@ def _check_code(code: tuple[Statement, ...], model: Model) -> None:
 
 
 def _check_update(statement: Statement, name: str, target: Type, stored: Type) -> None:
-    """An operator such as `*=` keeps the unit of its target, and an integer whole."""
+    """An operator such as `*=` keeps the unit of its target. (Integers drop fractions, as in Brian.)"""
     operator = statement.operator
     if operator == "=":
         return
     if stored[0] != target[0]:
         hint = "Assign to another variable with `=`." if operator in ("**=", "//=") else f"The right side of `{operator}` has to be a plain number."
         raise UnitError(f"`{_clause(statement)}` would turn `{name}` from {_named(target[0])} into {_named(stored[0])}", statement.span, hint)
-    if stored[1] is DType.FLOAT and target[1] is not DType.FLOAT:
-        message = f"`{_clause(statement)}` gives a number that need not be whole, but `{name}` is an integer"
-        raise DataTypeError(message, statement.span, f"Write `{name} = int({name} {operator[:-1]} ...)`.")
 
 
 def _check_shared_writes(code: tuple[Statement, ...]) -> None:
@@ -476,8 +478,6 @@ def _check_assignable(name: str, target: Type, value: Expr, found: Type) -> None
         if literal(value) is not None and not target[0].is_dimensionless:
             hint = f"Give the number a unit: `{text_of(value)}*{_factor(target[0])}`."
         raise UnitError(f"`{name}` is {_named(target[0])}, but gets {_named(found[0])}", value.span, hint)
-    if target[1] in (DType.INT32, DType.INT64) and found[1] is DType.FLOAT:
-        raise DataTypeError(f"`{name}` is an integer, but gets a number that need not be whole", value.span, "Write `int(...)` around the value.")
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------- own invariants

@@ -63,7 +63,17 @@ class _Linker:
         used = {access.variable for s in values for access in accesses(s.value)}
         hidden = (variable for name, variable in self.foreign.items() if name in used)
         _check_targets(model, {v.name for v in variables if v.role is Role.SUBEXPRESSION or v.shared} & set(self.links.get(self.name, ())))
+        self._check_shared(model, {v.name for v in variables if v.shared})
         return replace(model, variables=(*variables, *hidden), subexpressions=(*values, *model.subexpressions))
+
+    def _check_shared(self, model: Model, shared: set[str]) -> None:
+        """Refuse shared subexpressions of a linked variable that has several values."""
+        linked = {v.name for v in model.variables if v.role is Role.LINKED} - shared
+        for s in model.subexpressions:
+            for access in accesses(s.value) if model.variable(s.variable).shared else ():
+                if access.variable in linked and not self.links[self.name][access.variable].single:
+                    message = f"`{s.variable}` is shared, but `{access.variable}` is linked to a variable that differs from element to element"
+                    raise EquationError(message, s.span, "Remove the flag `shared`, or link to a group of one neuron or to a shared variable.")
 
     # ------------------------------------------------------------------------------------------------------------------------- what a variable means
     def value(self, owner: str, name: str, path: tuple[tuple[str, str], ...]) -> Expr:

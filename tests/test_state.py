@@ -13,6 +13,7 @@ from brianlike import views
 from brianlike.clocks import Clock, defaultclock
 from brianlike.equations import Equations
 from brianlike.groups import NeuronGroup
+from brianlike.logger import catch_logs
 from brianlike.namespaces import caller_namespace, externals
 from brianlike.objects import live_objects
 from brianlike.preferences import PREFERENCES, PreferenceError, prefs
@@ -203,6 +204,14 @@ def test_zero_infinity_and_nan_fit_any_unit(G: NeuronGroup) -> None:
     assert np.array_equal(G.v_, [0, np.inf, np.nan, 0], equal_nan=True)
 
 
+def test_integers_drop_fractions_as_in_brian(G: NeuronGroup) -> None:
+    with catch_logs() as logs:
+        G.k = [0.5, 1.9, -1.9, 3]
+    assert G.k[:].tolist() == [0, 1, -1, 3] and "fractions of what it was given are dropped" in logs[0][2]
+    G.k = "i*0.7"
+    assert G.k[:].tolist() == [0, 0, 1, 2]
+
+
 def test_subexpressions_are_computed_when_read(G: NeuronGroup) -> None:
     G.x = "i"
     assert list(G.gain) == [0, 2, 4, 6] and G.gain[3] == 6 and list(G.gain[1:3]) == [2, 4] and list(G.gain["x > 2"]) == [6]
@@ -231,7 +240,6 @@ WRONG = {
     "G.v[4]": (IndexError, "index 4 is out of range for 'cells' with 4 elements"),
     "G.v[1.5]": (TypeError, "'cells' is indexed by whole numbers, slices, booleans or a condition in a string, not 1.5"),
     "G.v[np.array([True])]": (IndexError, "a boolean index of 'cells' must have shape (4,), not (1,)"),
-    "G.k = 1.5": (ValueError, "cells.k takes whole numbers from -2147483648 to 2147483647, not 1.5"),
     "G.k = 2**31": (ValueError, "cells.k takes whole numbers from -2147483648 to 2147483647, not 2147483648"),
     "G.k = np.nan": (ValueError, "cells.k takes whole numbers from -2147483648 to 2147483647, not nan"),
     "G.flag = 1": (TypeError, "cells.flag is boolean: it takes True, False or a condition, not 1"),

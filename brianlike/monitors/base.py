@@ -42,6 +42,10 @@ class Column:
         values.flags.writeable = False
         return values
 
+    def copied(self) -> np.ndarray:
+        """All values, for users, who may write into what they get."""
+        return self.joined().copy()
+
     def replace(self, values: np.ndarray) -> None:
         self._chunks = [np.array(values, dtype=self._empty.dtype, copy=True)]
 
@@ -70,7 +74,7 @@ class Monitor(SimulationObject, ABC):
     def t_(self) -> np.ndarray:
         """Time of each record in seconds, without units."""
         self._fetch()
-        return self._times.joined()
+        return self._times.copied()
 
     @property
     def t(self) -> Quantity:

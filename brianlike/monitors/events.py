@@ -101,14 +101,14 @@ class EventRecorder(Monitor, ABC):
         """Element of each event, in order of time."""
         self._recorded()
         self._fetch()
-        return self._indices.joined()
+        return self._indices.copied()
 
     @property
     def t_(self) -> np.ndarray:
         """Time of each event in seconds, without units."""
         self._recorded()
         self._fetch()
-        return self._times.joined()
+        return self._times.copied()
 
     @property
     def it(self) -> tuple[np.ndarray, Quantity]:
@@ -150,7 +150,7 @@ class EventRecorder(Monitor, ABC):
         self._fetch()
         variable = self.source.variable(name[:-1] if plain else name)
         assert variable is not None
-        values = column.joined()
+        values = column.copied()
         return values if plain or variable.dimensions.is_dimensionless else Quantity(values, variable.dimensions)
 
     def __getattr__(self, name: str) -> Any:

@@ -82,7 +82,7 @@ class PopulationRateMonitor(Monitor):
     def rate_(self) -> np.ndarray:
         """Rate at each step in Hz, without units."""
         self._fetch()
-        return self._rates.joined()
+        return self._rates.copied()
 
     @property
     def rate(self) -> Quantity:
