@@ -22,8 +22,8 @@ from .units import DimensionMismatchError, asarray_si, get_dimensions
 from .views import VariableView
 
 __all__ = [
-    "Device", "RuntimeDevice", "StandaloneDevice", "all_devices", "device", "device_module", "get_device", "reinit_and_delete", "reinit_devices", "reset_device",
-    "seed", "set_device",
+    "Device", "RuntimeDevice", "StandaloneDevice", "all_devices", "device", "device_module", "get_device", "reinit_and_delete", "reinit_devices",
+    "reset_device", "seed", "set_device",
 ]  # fmt: skip
 
 _MARK = "before the first run of the device"

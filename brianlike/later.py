@@ -17,7 +17,6 @@ LATER: dict[str, str] = {
     **dict.fromkeys(("Morphology", "Soma", "Cylinder", "Section", "SpatialNeuron"), _COMPARTMENTS),
     **dict.fromkeys(("NumpyCodeObject", "CythonCodeObject"), _CODE),
     "BinomialFunction": _SOON,
-    "BrianObjectException": _SOON,
     "DEFAULT_FUNCTIONS": _SOON,
     "Function": _SOON,
     "TimedArray": _SOON,

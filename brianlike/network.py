@@ -52,6 +52,7 @@ __all__ = ["Network"]
 
 _LOG = get_logger(__name__)
 RUNNING: list[Network] = []  # the networks that run now, the innermost last
+_TOO_LARGE = 1e50  # beyond it a variable has lost its meaning, as in Brian
 CHUNK_SECONDS = 0.05  # how long a call into an engine lasts: between calls Ctrl-C and reports have their turn
 
 
@@ -348,9 +349,10 @@ class Network:
                 if variable.role is not Role.STATE:
                     continue
                 values = item.state[variable.name]
-                bad = np.flatnonzero(~np.isfinite(values))
+                bad = np.flatnonzero(~(np.abs(values) < _TOO_LARGE))  # also NaN
                 if len(bad):
-                    text = f"{item.name}.{variable.name} of neuron {bad[0]} is {values[bad[0]]} at t = {self.t_:g} s ({len(bad)} of {len(values)} values)"
+                    element = "synapse" if isinstance(item, Synapses) else "neuron"
+                    text = f"{item.name}.{variable.name} of {element} {bad[0]} is {values[bad[0]]} at t = {self.t_:g} s ({len(bad)} of {len(values)} values)"
                     hint = "a smaller dt or another method= often helps"
                     if prefs["core.on_invalid"] == "raise":
                         raise FloatingPointError(f"{text}; {hint}")

@@ -7,6 +7,7 @@ from __future__ import annotations as _annotations
 
 from types import ModuleType as _Module
 
+from codegen.errors import ModelError as BrianObjectException  # noqa: F401  (what Brian wraps errors of a run in)
 from codegen.errors import ModelError as ModelError
 
 from .clocks import Clock as Clock

@@ -525,6 +525,16 @@ def test_values_that_are_no_numbers_any_more(engine: str, caplog: pytest.LogCapt
         net.run(1 * ms)
 
 
+def test_values_beyond_all_meaning_are_said_too(engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    G = NeuronGroup(2, "v : 1", threshold="v > 1e60", name="cells")
+    S = Synapses(G, G, "dw/dt = w/ms : 1 (clock-driven)", name="links", method="euler")
+    S.connect("i == j")
+    S.w = [1, 1e50]
+    with caplog.at_level(logging.WARNING, logger="brianlike"):
+        Network(G, S).run(1 * ms)
+    assert any("links.w of synapse 1 is 2.59" in r.message for r in caplog.records)
+
+
 def test_nothing_to_do(engine: str) -> None:
     G = NeuronGroup(2, "v : 1", threshold="v > 1", reset="v = 0")
     G.v = 2
