@@ -31,7 +31,6 @@ LATER = {  # script -> the first thing it lacks; an entry goes when its script r
     "izhikevich_net": "TimedArray",
     "poisson_inputs": "TimedArray",
     "timed_array": "TimedArray",
-    "wang_buzsaki": "Brian expands exprel into a quotient, which rounds near 0/0; ours follow the formula (test_integrators.py)",
 }
 MISSING = (AssertionError, brianlike.ModelError, AttributeError, TypeError, ValueError, KeyError, NameError, ImportError, NotImplementedError)
 
