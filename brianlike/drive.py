@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from codegen.dataflow import every, late
 from codegen.emit import cython
-from codegen.expr import DType
-from codegen.ir import Array, Deliver, Extern, Kernel, Map, Record, Role, Table
+from codegen.expr import DType, Index, Name, Truth
+from codegen.ir import Array, Deliver, Extern, Kernel, Let, Load, Map, Record, Role, Store, Table
 
 from ._runtime import Driver
 from .build import build_cython
@@ -36,11 +36,17 @@ class CythonSimulation(Engine):
         self.inputs = prepared.inputs()
         self.arrays = {array.name: self._array(array) for array in prepared.program.arrays}
         table = {array.name: array for array in prepared.program.arrays}
-        self._sources = {k.name: cython.render(k, table, self.inputs.float_dtype) for k in prepared.program.kernels if isinstance(k, Map | Deliver)}
+        bodies = [k for k in prepared.program.kernels if isinstance(k, Map | Deliver)]
+        self._interpreted = {k.name: k for k in bodies if not cython.compilable(k)}
+        self._helpers = {k.name: helper for k in self._interpreted.values() if (helper := _helper(k, table)) is not None}
+        marks = {_marks(k).name: _marks(k) for k in self._interpreted.values() if isinstance(k, Deliver)}
+        self._arrived = {name: np.zeros(padded(self._size(array)), bool) for name, array in marks.items()}
+        compiled = [*(k for k in bodies if k.name not in self._interpreted), *self._helpers.values()]
+        self._sources = {k.name: cython.render(k, table | marks, self.inputs.float_dtype) for k in compiled}
         self._kernels = build_cython(list(self._sources.values()))
         self._rows = {k.name: self._sorted(k) for k in prepared.program.kernels if isinstance(k, Deliver)}
         views = {a.name: self.arrays[a.name][: self._size(a)] for a in prepared.program.arrays}
-        self._setup = NumpyEngine(replace(prepared.program, kernels=()), replace(self.inputs, values=views))
+        self._numpy = NumpyEngine(replace(prepared.program, kernels=tuple(self._interpreted.values())), replace(self.inputs, values=views))
         self._first = 0
         self._driver: Any = None
         self._counts: dict[str, np.ndarray] = {}
@@ -78,11 +84,11 @@ class CythonSimulation(Engine):
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
         fresh = self.prepared.inputs()
         for array in self.prepared.program.arrays:
-            if array.role in (Role.EXTERNAL, Role.CLOCK) and array.name in fresh.values:
-                self.arrays[array.name][:1] = fresh.values[array.name]
-        self._setup.set_up()
+            if array.role in (Role.EXTERNAL, Role.CLOCK, Role.TABLE) and array.name in fresh.values:
+                self.arrays[array.name][: self._size(array)] = fresh.values[array.name]
+        self._numpy.set_up()
         self._first = step
-        seed, epoch = next_epoch()
+        seed, epoch = self._numpy.inputs.seed, self._numpy.inputs.epoch = next_epoch()
         if self._driver is not None and not self._fed and self._driver.step == step:  # nothing of the driver has changed
             self._driver.seed, self._driver.epoch = seed, epoch
             return
@@ -96,7 +102,7 @@ class CythonSimulation(Engine):
         return self._first if self._driver is None else int(self._driver.step)
 
     def set_up(self) -> None:
-        self._setup.set_up()
+        self._numpy.set_up()
 
     def forget(self) -> None:
         """Drop what is still to be delivered."""
@@ -111,8 +117,15 @@ class CythonSimulation(Engine):
         self._operations: dict[str, int] = {}
         for kernel in program.kernels:
             match kernel:
+                case Map(name) if name in self._interpreted:
+                    driver.add_call(self._on_numpy(kernel), every=program.every(kernel))
+                    if name in self._helpers:
+                        self._add_map(self._helpers[name])  # type: ignore[arg-type]
                 case Map():
                     self._operations[kernel.name] = self._add_map(kernel)
+                case Deliver(name) if name in self._interpreted:
+                    self._operations[name] = self._add_deliver(self._helpers[name])  # type: ignore[arg-type]
+                    driver.add_call(self._on_numpy(kernel), every=program.every(kernel))
                 case Deliver():
                     self._operations[kernel.name] = self._add_deliver(kernel)
                 case Record():
@@ -122,11 +135,37 @@ class CythonSimulation(Engine):
                 case Extern():
                     driver.add_call(self.calls.functions[kernel.name], every=program.every(kernel))
 
+    def _on_numpy(self, kernel: Map | Deliver) -> Callable[[], None]:
+        """A kernel that cannot be compiled, as a function for the driver; what it raises is raised again behind the step, as from any call."""
+
+        def run() -> None:
+            if isinstance(kernel, Map):
+                self._numpy.one_map(kernel)
+                return
+            arrived = self._arrived[_marks(kernel).name]
+            if arrived.any():
+                self._numpy.one_delivery(kernel, arrived)
+                arrived[...] = False
+
+        def call() -> None:
+            if self.calls.failure is not None:
+                return
+            self._numpy.step = self.step
+            try:
+                run()
+            except BaseException as error:
+                self.calls.failure = error
+                self.stop()
+
+        return call
+
     def _parameters(self, kernel: Map | Deliver) -> tuple[Any, list[np.ndarray]]:
         source = self._sources[kernel.name]
         return self._kernels[source.name], [self._parameter(name) for name in source.parameters]
 
     def _parameter(self, name: str) -> np.ndarray:
+        if name in self._arrived:
+            return self._arrived[name]
         array = name.removeprefix(cython.LENGTH)
         return self.arrays[name] if array == name else np.array([self._size(self.prepared.program.array(array))], np.int64)
 
@@ -256,6 +295,22 @@ class CythonSimulation(Engine):
             rows = past.get(name, np.zeros((0, 0), bool))
             lists.append([np.flatnonzero(row).astype(np.int32) for row in rows[::-1]])
         self._driver.set_state({"step": step, "events": lists})
+
+
+def _marks(kernel: Deliver) -> Array:
+    """Where a compiled kernel says which synapses numpy has to run."""
+    return Array(f"{kernel.name}:arrived", kernel.space, Role.HIDDEN, DType.BOOL)
+
+
+def _helper(kernel: Map | Deliver, arrays: Mapping[str, Array]) -> Map | Deliver | None:
+    """The compiled kernel beside one that numpy runs: it marks the synapses at which something arrives, or hands over the events that numpy found."""
+    if isinstance(kernel, Deliver):
+        return replace(kernel, loads=(), body=(Let("one", Truth(True), DType.BOOL),), stores=(Store(_marks(kernel).name, Index.SELF, "one", DType.BOOL),))
+    events = list(dict.fromkeys(store.array for store in kernel.stores if arrays[store.array].role is Role.EVENT))
+    loads = tuple(Load(f"found_{n}", event, Index.SELF, DType.BOOL) for n, event in enumerate(events))
+    body = tuple(Let(f"kept_{n}", Name(f"found_{n}"), DType.BOOL) for n in range(len(events)))
+    stores = tuple(Store(event, Index.SELF, f"kept_{n}", DType.BOOL) for n, event in enumerate(events))
+    return Map(f"{kernel.name}:events", kernel.space, loads, body, stores, clock=kernel.clock) if events else None
 
 
 def sparse(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +14,16 @@ from codegen.dims import DIMENSIONLESS, Dimensions, unit_name
 from codegen.emit import python
 from codegen.errors import DataTypeError, UnitError
 from codegen.expr import Access, DType, Expr, Index, Name, accesses, names, substitute, walk
-from codegen.functions import is_noise
+from codegen.functions import is_noise, write_out
 from codegen.grammar import parse_expression
 from codegen.ir import Draw, Load, Map, Model, Role, Store, Subexpression, Variable
 from codegen.lower import lower_expression
 from codegen.optimize import rewrite_line
-from codegen.resolve import resolve, unit_value, unresolved
+from codegen.resolve import resolve, unit_external, unit_value, unresolved
 
 from .build import build_python
+from .default_functions import functions_of
+from .functions import Specified
 from .namespaces import externals
 from .randomness import drawn
 from .seeding import next_epoch
@@ -34,25 +36,41 @@ _VALUE = "_value"
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A model whose every name is known, and the values (SI) of those that came from the namespace."""
+    """A model whose every name is known, and what came from the namespace: values (SI) of constants, functions, and the tables behind functions.
+
+    `values` also holds those of the units that texts name, and the numbers that functions read.
+    """
 
     model: Model
     values: dict[str, float]
+    functions: dict[str, Specified] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> dict[str, np.ndarray]:
+        """The values of each variable that is a table."""
+        return {name: table for function in self.functions.values() for name, table in function.tables.items()}
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """The names that the namespaces must have."""
+        return tuple(name for name in self.values if unit_external(name) is None and not name.startswith("_"))  # those of inputs do not change
 
 
-def resolve_model(model: Model, own: Mapping[str, object] | None, run: Mapping[str, object]) -> Resolved:
+def resolve_model(model: Model, owner: VariableOwner, run: Mapping[str, object]) -> Resolved:
     """Look the model's free names up (the object's own namespace before that of the run), resolve and check it."""
-    found = externals(unresolved(model), own, run)
+    resolved = _resolved(model, owner, run)
+    check_model(resolved.model)
+    return resolved
+
+
+def _resolved(model: Model, owner: VariableOwner, run: Mapping[str, object]) -> Resolved:
+    found = externals(unresolved(model), owner.namespace, run)
+    functions = functions_of(model, owner.namespace, run, owner)
     table = {name: external_variable(name, value, dims) for name, (value, dims) in found.items()}
-    resolved = resolve(model, table)
-    check_model(resolved)
-    return Resolved(resolved, _external_values(resolved, found))
-
-
-def _external_values(model: Model, found: Mapping[str, tuple[float, Dimensions]]) -> dict[str, float]:
-    """The values of the namespace's constants, and of the units that the texts name."""
-    names = [v.name for v in model.variables if v.role is Role.EXTERNAL and not v.name.startswith("_")]  # others are given by those who need them
-    return {name: found[name][0] if name in found else unit_value(name) for name in names}
+    resolved = resolve(model, table, {name: function.spec for name, function in functions.items()})
+    numbers = {name: number for function in functions.values() for name, number in function.numbers.items()}
+    wanted = [v.name for v in resolved.variables if v.role is Role.EXTERNAL and not v.name.startswith("_")]  # others are given by those who need them
+    return Resolved(resolved, {**{name: found[name][0] if name in found else unit_value(name) for name in wanted}, **numbers}, functions)
 
 
 def external_variable(name: str, value: float, dimensions: Dimensions) -> Variable:
@@ -83,7 +101,7 @@ def evaluate(
         Values that replace those of variables of the same name (`i` and `j` of synapses that do not exist yet).
     """
     expr, text = (parse_expression(text), text) if isinstance(text, str) else (text, text_of(text))
-    resolved = _with_value(owner.model, expr, owner.namespace, namespace)
+    resolved = _with_value(owner, expr, namespace)
     value = next(s.value for s in resolved.model.subexpressions if s.variable == _VALUE)
     _check(value, resolved.model, text, expect_boolean, dimensions)
     core = resolved.model
@@ -98,7 +116,7 @@ def evaluate(
             if isinstance(node, Access):
                 if node not in loads:
                     loads[node] = Load(f"a{len(loads)}", node.variable, Index.SELF, core.variable(node).dtype)
-                    arguments.append(_value_of(owner, node, core.variable(node), chosen, resolved.values, extra or {}))
+                    arguments.append(_value_of(owner, node, core.variable(node), chosen, resolved, extra or {}))
                 table[node] = Name(loads[node].name)
         return substitute(expr, table)
 
@@ -107,12 +125,13 @@ def evaluate(
     seed, epoch = next_epoch()
     draws = [drawn(line, seed, epoch, 0, chosen, 0) for line in body if isinstance(line, Draw)]
     with np.errstate(all="ignore"):
-        (values,) = build_python(python.render(kernel))(*arguments, *draws)
+        (values,) = build_python(python.render(kernel))(*arguments, *draws, *(spec.implementation for spec in python.functions(kernel)))
     return np.broadcast_to(values, chosen.shape)
 
 
-def _with_value(model: Model, expr: Expr, own: Mapping[str, object] | None, run: Mapping[str, object]) -> Resolved:
+def _with_value(owner: VariableOwner, expr: Expr, run: Mapping[str, object]) -> Resolved:
     """The model's variables and the subexpressions that `expr` needs, with `expr` as one more subexpression."""
+    model = owner.model
     known = {s.variable: s for s in model.subexpressions}
     needed: dict[str, Subexpression] = {}
     todo = list(names(expr))
@@ -124,10 +143,7 @@ def _with_value(model: Model, expr: Expr, own: Mapping[str, object] | None, run:
     ordered = tuple(s for s in model.subexpressions if s.variable in needed)
     variables = (*model.variables, Variable(_VALUE, Role.SUBEXPRESSION))
     small = Model(model.name, variables, (), (*ordered, Subexpression(_VALUE, expr)), pre=model.pre, post=model.post)
-    found = externals(unresolved(small), own, run)
-    table = {name: external_variable(name, value, dims) for name, (value, dims) in found.items()}
-    resolved = resolve(small, table)
-    return Resolved(resolved, _external_values(resolved, found))
+    return _resolved(small, owner, run)
 
 
 def _check(value: Expr, model: Model, text: str, expect_boolean: bool, wanted: Dimensions | None) -> None:
@@ -148,7 +164,7 @@ def _inlined(model: Model, value: Expr) -> Expr:
     refuse_noise(model, value)
     inner = subexpressions(model)
     table: dict[Expr, Expr] = {Access(name, index): tree for name, tree in inner.items() for index in (Index.SELF, Index.SHARED)}
-    holder = Model("value", model.variables, subexpressions=(Subexpression(_VALUE, substitute(value, table)),), pre=model.pre, post=model.post)
+    holder = Model("value", model.variables, subexpressions=(Subexpression(_VALUE, substitute(write_out(value), table)),), pre=model.pre, post=model.post)
     return show_last_spike(holder).subexpressions[0].value
 
 
@@ -161,13 +177,15 @@ def refuse_noise(model: Model, value: Expr) -> None:
 
 
 def _value_of(
-    owner: VariableOwner, access: Access, variable: Variable, indices: np.ndarray, values: Mapping[str, float], extra: Mapping[str, np.ndarray]
+    owner: VariableOwner, access: Access, variable: Variable, indices: np.ndarray, resolved: Resolved, extra: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     if access.index is Index.SELF and access.variable in extra:
         return extra[access.variable]
     match variable.role:
         case Role.EXTERNAL:
-            return np.asarray(values[access.variable])
+            return np.asarray(resolved.values[access.variable])
+        case Role.TABLE:
+            return resolved.tables[access.variable]
         case Role.CLOCK:
             clock = {"t": owner.clock.t_, "dt": owner.clock.dt_, "t_in_timesteps": owner.clock.timestep}
             return np.asarray(clock[access.variable])

@@ -11,17 +11,10 @@ __all__ = ["LATER", "Later"]
 
 _COMPARTMENTS = "neurons with several compartments are not simulated; couple the compartments of a NeuronGroup by Synapses with summed variables"
 _CODE = "code objects are internal to Brian; prefs.codegen.target chooses what runs a simulation, explain() shows its code"
-_SOON = "this part of the language comes in a later version"
 
 LATER: dict[str, str] = {
     **dict.fromkeys(("Morphology", "Soma", "Cylinder", "Section", "SpatialNeuron"), _COMPARTMENTS),
     **dict.fromkeys(("NumpyCodeObject", "CythonCodeObject"), _CODE),
-    "BinomialFunction": _SOON,
-    "DEFAULT_FUNCTIONS": _SOON,
-    "Function": _SOON,
-    "TimedArray": _SOON,
-    "declare_types": _SOON,
-    "implementation": _SOON,
 }
 """Name: what to use instead."""
 

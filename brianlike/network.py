@@ -15,7 +15,7 @@ import numpy as np
 
 from codegen.dims import UNITS
 from codegen.errors import UnsupportedError
-from codegen.ir import Deliver, Map, Propagator, Role
+from codegen.ir import Role
 
 from .build import CompilerUnavailable
 from .clocks import seconds
@@ -504,23 +504,12 @@ def make_engine(prepared: Prepared) -> Engine:
     try:
         from .drive import CythonSimulation
 
-        _refuse_changing_matrices(prepared)
         return CythonSimulation(prepared)
     except (CompilerUnavailable, ImportError, UnsupportedError) as error:
         if target == "cython":
             raise
         _LOG.warn(f"Simulations run on numpy, which is slower: {' '.join(str(error).splitlines())}", "codegen_fallback", once=True)
         return NumpySimulation(prepared)
-
-
-def _refuse_changing_matrices(prepared: Prepared) -> None:
-    """A matrix exponential is computed by numpy before the first step; compiled kernels have none."""
-    for kernel in prepared.program.kernels:
-        if isinstance(kernel, Map | Deliver) and any(isinstance(line, Propagator) for line in kernel.body):
-            raise UnsupportedError(
-                f"the coupled equations of {kernel.space} have coefficients that change during the run, so `exact` needs a matrix exponential in every step.",
-                hint="With method='rk4' or 'exponential_euler' they are compiled.",
-            )
 
 
 def _flat(objects: object) -> Iterator[SimulationObject]:

@@ -10,6 +10,7 @@ from types import ModuleType as _Module
 from codegen.errors import ModelError as BrianObjectException  # noqa: F401  (what Brian wraps errors of a run in)
 from codegen.errors import ModelError as ModelError
 
+from .binomial import BinomialFunction as BinomialFunction
 from .clocks import Clock as Clock
 from .clocks import defaultclock as defaultclock
 from .codes import CodeRunner as CodeRunner
@@ -26,12 +27,16 @@ from .compatibility import VariableOwner as VariableOwner
 from .compatibility import clear_cache as clear_cache
 from .compatibility import restore_initial_state as restore_initial_state
 from .compatibility import test as test
+from .default_functions import DEFAULT_FUNCTIONS as DEFAULT_FUNCTIONS
 from .devices import all_devices as all_devices
 from .devices import device as device
 from .devices import get_device as get_device
 from .devices import set_device as set_device
 from .equations import Equations as Equations
 from .explain import explain as explain
+from .functions import Function as Function
+from .functions import declare_types as declare_types
+from .functions import implementation as implementation
 from .groups import NeuronGroup as NeuronGroup
 from .importexport import ImportExport as ImportExport
 from .inputs import InputGroup as InputGroup
@@ -86,6 +91,7 @@ from .stateupdaters import rk2 as rk2
 from .stateupdaters import rk4 as rk4
 from .subgroups import Subgroup as Subgroup
 from .synapses import Synapses as Synapses
+from .timed_arrays import TimedArray as TimedArray
 from .unit_safe import *  # noqa: F403
 from .units import *  # noqa: F403
 

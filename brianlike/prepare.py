@@ -15,11 +15,12 @@ from codegen.ir import Extern, Fire, Kernel, Let, Model, Program, Result, Role, 
 from codegen.link import Link, link
 from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
-from codegen.resolve import unit_external
 
 from .clocks import Clock
 from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes
+from .default_functions import functions_of
 from .expressions import Resolved, external_variable, resolve_model
+from .functions import Specified
 from .groups import Group, NeuronGroup
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from .monitors import Monitor, StateMonitor
@@ -53,12 +54,18 @@ class Prepared:
         """Take the constants' values from the namespaces as they are now; False where one has another unit or type, or none: then compile anew."""
         fresh: dict[str, Resolved] = {}
         for name, resolved in self.resolved.items():
-            wanted = [v for v in resolved.values if unit_external(v) is None and not v.startswith("_")]  # those of inputs do not change
-            found = externals(wanted, self.objects[name].namespace, namespace)
-            for constant in wanted:
+            owner = self.objects[name]
+            assert isinstance(owner, Group | Synapses)
+            found = externals(resolved.constants, owner.namespace, namespace)
+            for constant in resolved.constants:
                 if constant not in found or external_variable(constant, *found[constant]) != resolved.model.variable(constant):
                     return False
-            fresh[name] = replace(resolved, values={**resolved.values, **{constant: value for constant, (value, _) in found.items()}})
+            functions = functions_of(resolved.model, owner.namespace, namespace, owner)
+            if not _interchangeable(functions, resolved.functions):
+                return False
+            numbers = {number: value for function in functions.values() for number, value in function.numbers.items()}
+            values = {**resolved.values, **{constant: value for constant, (value, _) in found.items()}, **numbers}
+            fresh[name] = replace(resolved, values=values, functions=functions)
         self.resolved = fresh
         return True
 
@@ -86,6 +93,7 @@ class Prepared:
         dtype = {str(item.state.float_dtype) for item in self.objects.values() if isinstance(item, Group | Synapses)}
         if len(dtype) > 1:
             raise TypeError("all objects of a network must have one float type; this one mixes float32 and float64")
+        sizes |= {array.space: len(values[array.name]) for array in self.program.arrays if array.role is Role.TABLE and array.space}
         return Inputs(values, sizes, connections, streams=streams, seed=seed, epoch=epoch, float_dtype=dtype.pop() if dtype else "float64")
 
     def _values(self, name: str, role: Role) -> np.ndarray | None:
@@ -96,6 +104,8 @@ class Prepared:
         item = self.objects.get(owner)
         if role is Role.EXTERNAL:
             return np.array([self.resolved[owner].values[variable]])
+        if role is Role.TABLE:
+            return self.resolved[owner].tables[variable]
         if isinstance(item, Synapses) and variable.endswith(".delay"):
             return np.ascontiguousarray(np.broadcast_to(item.delay_steps(variable[: -len(".delay")]), (len(item),)), dtype=np.int32)
         if isinstance(item, Synapses):
@@ -103,6 +113,12 @@ class Prepared:
         if isinstance(item, Group | Synapses) and variable in item.state:
             return item.state[variable]
         return None
+
+
+def _interchangeable(new: Mapping[str, Specified], old: Mapping[str, Specified]) -> bool:
+    """Whether nothing but the values behind functions has changed."""
+    shapes = [{name: table.shape for function in each.values() for name, table in function.tables.items()} for each in (new, old)]
+    return shapes[0] == shapes[1] and {name: f.spec for name, f in new.items()} == {name: f.spec for name, f in old.items()}
 
 
 def connection(synapses: Synapses) -> Connection:
@@ -179,7 +195,7 @@ def prepare(
     inputs = [item for item in present.values() if isinstance(item, PoissonInput)]
     for group in groups:
         aimed = [item for item in inputs if item.target._whole is group]
-        resolved[group.name] = _with_events(group, _with_inputs(resolve_model(_model_of(group, aimed), group.namespace, namespace), aimed))
+        resolved[group.name] = _with_events(group, _with_inputs(resolve_model(_model_of(group, aimed), group, namespace), aimed))
     models = link({name: one.model for name, one in resolved.items()}, {group.name: _links(group) for group in groups})
     for group in groups:
         resolved[group.name] = replace(resolved[group.name], model=models[group.name])
@@ -192,7 +208,7 @@ def prepare(
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
         summed = tuple(replace(s, neurons=_neurons(one, str(s.target))) for s in one.model.summed)
         connecting = replace(_with_codes(one), pre=source.core.variables, post=target.core.variables, summed=summed)
-        resolved[one.name] = resolve_model(connecting, one.namespace, namespace)
+        resolved[one.name] = resolve_model(connecting, one, namespace)
         models[one.name] = link({**models, one.name: resolved[one.name].model}, {one.name: _links(one)})[one.name]
         resolved[one.name] = replace(resolved[one.name], model=models[one.name])
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}

@@ -90,6 +90,7 @@ class NumpyEngine:
         self._forward = forward
         bodies = [k for k in (*program.setup, *program.kernels) if isinstance(k, Map | Deliver)]
         self._functions = {k.name: build_python(python.render(k, inputs.float_dtype)) for k in bodies}
+        self._outside = {k.name: [spec.implementation for spec in python.functions(k)] for k in bodies}
         self._delivered: dict[str, bool] = {}
         self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._events = [a.name for a in program.arrays if a.role is Role.EVENT]
@@ -172,6 +173,20 @@ class NumpyEngine:
         """Let `run` end with the step under way."""
         self._stop = True
 
+    def one_map(self, kernel: Map) -> None:
+        """Run one kernel of the step under way."""
+        with np.errstate(all="ignore"):
+            self._map(kernel)
+
+    def one_delivery(self, kernel: Deliver, arrived: np.ndarray) -> None:
+        """Run a pathway for the synapses where `arrived` holds: earliest sent first, then by source, then by creation."""
+        synapses = np.flatnonzero(arrived)
+        sources = self.inputs.connections[kernel.space].ends(kernel.side)[0][synapses]
+        delays = np.zeros(len(synapses)) if kernel.delay is None else self.values[kernel.delay][synapses]
+        synapses = synapses[np.lexsort((synapses, sources, -delays))]
+        with np.errstate(all="ignore"):
+            self._deliver_all(kernel, np.zeros(len(synapses), np.int64), synapses, np.ones(len(synapses), bool))
+
     def one_step(self) -> None:
         """Run every kernel once."""
         self._set_clock()
@@ -231,7 +246,7 @@ class NumpyEngine:
         arguments: list[Any] = [self._past(load, kernel) if load.delayed else self._whole(load, kernel.space) for load in kernel.loads]
         size = self.inputs.sizes[kernel.space] if kernel.space else 1
         arguments += [self._draw(line, kernel, np.arange(size)) for line in kernel.body if isinstance(line, Draw)]
-        results = self._functions[kernel.name](*arguments)
+        results = self._functions[kernel.name](*arguments, *self._outside[kernel.name])
         # What is only passed on (`tmp = v; v = w; w = tmp`) is an array that an earlier store would overwrite.
         results = [value.copy() if any(value is given for given in arguments) else value for value in results]
         for store, value in zip(kernel.stores, results):
@@ -303,19 +318,21 @@ class NumpyEngine:
 
     def _deliver(self, kernel: Deliver) -> bool:
         batch, synapses, events = self.arriving(kernel)
-        if not len(synapses):
-            return False
+        if len(synapses):
+            self._deliver_all(kernel, batch, synapses, events)
+        return len(synapses) > 0
+
+    def _deliver_all(self, kernel: Deliver, batch: np.ndarray, synapses: np.ndarray, events: np.ndarray) -> None:
         if not kernel.sequential:
             self._deliver_some(kernel, batch, synapses, events)
-            return True
+            return
         for n in range(len(synapses)):
             self._deliver_some(kernel, batch[n : n + 1], synapses[n : n + 1], events[n : n + 1])
-        return True
 
     def _deliver_some(self, kernel: Deliver, batch: np.ndarray, synapses: np.ndarray, events: np.ndarray) -> None:
         arguments: list[Any] = [self._loaded(load, kernel, synapses, batch) for load in kernel.loads]
         arguments += [self._draw(line, kernel, synapses) for line in kernel.body if isinstance(line, Draw)]
-        results = self._functions[kernel.name](*arguments)
+        results = self._functions[kernel.name](*arguments, *self._outside[kernel.name])
         for store, value in zip(kernel.stores, results):
             places = self._places(store.index, kernel, synapses)
             target = self.values[store.array]

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .clocks import defaultclock
+from .default_functions import timestep as timestep
 from .magic import magic_network
 from .network import Network
-from .units import asarray_si, second
+from .units import second
 
 __all__ = ["schedule_propagation_offset", "timestep"]
-
-
-def timestep(t: Any, dt: Any) -> Any:
-    """The number of the step at time `t`, as equations count: rounding errors below a thousandth of a step do not matter.
-
-    Examples
-    --------
-    >>> from brianlike.units import ms
-    >>> timestep(0.3*ms, 0.1*ms)
-    3
-    """
-    times, step = asarray_si(t), asarray_si(dt)
-    steps = ((times + 1e-3 * step) / step).astype(np.int64)
-    return int(steps) if steps.ndim == 0 else steps
 
 
 def schedule_propagation_offset(net: Network | None = None) -> Any:

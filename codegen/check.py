@@ -1,4 +1,4 @@
-"""Units and types of what the user wrote, checked on the tree so that every caret is exact; and our own invariants of Steps and Programs."""
+"""Units and types of what the user wrote, checked on the tree so that every caret is exact."""
 
 from __future__ import annotations
 
@@ -31,27 +31,16 @@ from .expr import (
     show,
     walk,
 )
-from .functions import is_noise, spec_of
+from .functions import Signature, is_noise, spec_of
 from .grammar import MAX_DEPTH, literal
 from .ir import (
-    Deliver,
-    Extern,
-    Kernel,
-    Line,
-    Map,
     Model,
-    Program,
-    Record,
     Refractory,
     Role,
     Statement,
-    Step,
     Subexpression,
     Summed,
-    Table,
     Variable,
-    defined,
-    expressions,
     show_statement,
 )
 from .parse import MAX_EXPONENT
@@ -106,6 +95,9 @@ def expression_type(expr: Expr, model: Model, local: Locals | None = None) -> Ty
             _number(index, model, local)
             return expression_type(table, model, local)
         case Call(_, arguments):
+            signature = spec_of(expr).dimensions
+            if isinstance(signature, Signature):
+                return outside_function(expr, signature, tuple(expression_type(argument, model, local) for argument in arguments))
             return _function(expr, tuple(_number(argument, model, local) for argument in arguments))
     raise TypeError(f"not an expression: {expr!r}")
 
@@ -236,7 +228,7 @@ def _joined(expr: Expr, parts: tuple[Expr, ...], types: tuple[Type, ...]) -> Typ
 
 def _function(expr: Call, types: tuple[Type, ...]) -> Type:
     spec = spec_of(expr)
-    needed = {"none": DIMENSIONLESS, "steps": _SECOND}.get(spec.dimensions)
+    needed = {"none": DIMENSIONLESS, "steps": _SECOND}.get(str(spec.dimensions))
     for part, (dimensions, _) in zip(expr.arguments, types):
         if needed is not None and dimensions != needed:
             hint = f"Divide it by a quantity in {unit_name(dimensions)}." if needed.is_dimensionless else "Give two times, such as `timestep(t, dt)`."
@@ -248,6 +240,24 @@ def _function(expr: Call, types: tuple[Type, ...]) -> Type:
         case "sqrt":
             return types[0][0] ** 0.5, dtype
     return DIMENSIONLESS, dtype
+
+
+def outside_function(expr: Call, signature: Signature, types: tuple[Type, ...]) -> Type:
+    """The type of what a function of the user's gives for arguments of these types."""
+    dimensions = {name: found for name, (found, _) in zip(signature.names, types)}
+    for part, (found, dtype), wanted, condition in zip(expr.arguments, types, signature.arguments, signature.conditions or (None,) * len(types)):
+        if condition is not None and condition != (dtype is DType.BOOL):
+            wanted_kind, kind = ("a condition", "a number") if condition else ("a number", "a boolean")
+            message = f"`{expr.function}` takes {wanted_kind}, but `{text_of(part)}` is {kind}"
+            raise DataTypeError(message, part.span, "Write a comparison." if condition else f"Write `int({text_of(part)})` for 0 or 1.")
+        needed = dimensions[wanted] if isinstance(wanted, str) else wanted
+        if needed is not None and found != needed:
+            hint = f"Divide it by a quantity in {unit_name(found)}." if needed.is_dimensionless else f"Give it in {unit_name(needed)}."
+            if literal(part) is not None and not needed.is_dimensionless:
+                hint = f"Give the number a unit: `{text_of(part)}*{_factor(needed)}`."
+            raise UnitError(f"`{expr.function}` takes {_named(needed)}, but `{text_of(part)}` is {_named(found)}", part.span, hint)
+    result = signature.result
+    return result if isinstance(result, Dimensions) else result(tuple(found for found, _ in types)), spec_of(expr).dtype or _join(types)
 
 
 def text_of(expr: Expr) -> str:
@@ -386,7 +396,7 @@ def _check_summed(summed: Summed, model: Model) -> None:
 
 def _refuse_random(expr: Expr, where: str, hint: str) -> None:
     for node in walk(expr):
-        if isinstance(node, Call) and spec_of(node).draw:
+        if isinstance(node, Call) and not spec_of(node).stateless:
             raise UnsupportedError(f"`{text_of(node)}` cannot be used {where}", node.span, hint)
 
 
@@ -478,70 +488,3 @@ def _check_assignable(name: str, target: Type, value: Expr, found: Type) -> None
         if literal(value) is not None and not target[0].is_dimensionless:
             hint = f"Give the number a unit: `{text_of(value)}*{_factor(target[0])}`."
         raise UnitError(f"`{name}` is {_named(target[0])}, but gets {_named(found[0])}", value.span, hint)
-
-
-# ------------------------------------------------------------------------------------------------------------------------------------- own invariants
-def _verify_body(body: Iterable[Line], known: set[str], where: str) -> set[str]:
-    """Every name is assigned once and before it is used; gives all names known at the end."""
-    known = set(known)
-    for line in body:
-        for node in (node for expr in expressions(line) for node in walk(expr)):
-            assert not isinstance(node, Name) or node.name in known, f"{where}: {node!r} is used before it is defined"
-        for name in defined(line):
-            assert name not in known, f"{where}: {name} is defined twice"
-            known.add(name)
-    return known
-
-
-def verify_step(step: Step) -> None:
-    """Assert that the names of a Step are assigned once, before use, and that its results exist."""
-    known = _verify_body(step.body, set(), f"step {step.name}")
-    for result in step.results:
-        assert result.name in known, f"step {step.name}: result {result.name} is not defined"
-    replaced = [result.access for result in step.results if not result.add]
-    assert len(set(replaced)) == len(replaced), f"step {step.name}: a variable has two results"
-
-
-def verify_program(program: Program) -> None:
-    """Assert that arrays and kernels are named once and exist where they are used, and that every body is in single-assignment form."""
-    arrays = [array.name for array in program.arrays]
-    assert len(set(arrays)) == len(arrays), "an array is declared twice"
-    bodies = [kernel.name for kernel in (*program.setup, *program.kernels) if isinstance(kernel, Map | Deliver)]
-    assert len(set(bodies)) == len(bodies), "two kernels have one name"
-    for kernel in (*program.setup, *program.kernels):
-        _verify_kernel(kernel, set(arrays))
-        if isinstance(kernel, Map) and kernel.after is not None:
-            assert kernel.after in bodies, f"kernel {kernel.name}: there is no kernel {kernel.after}"
-    if not program.reverse:
-        for name, array in program.tape:
-            assert name in {kernel.name for kernel in program.kernels} and array in arrays, f"tape: {array} before {name} does not exist"
-
-
-def _verify_kernel(kernel: Kernel, arrays: set[str]) -> None:
-    where = f"kernel {kernel.name}"
-    if isinstance(kernel, Extern):
-        assert {*kernel.reads, *kernel.writes} <= arrays, f"{where}: it reaches an array that does not exist"
-        return
-    if isinstance(kernel, Record | Table):
-        for name in (kernel.array, *(kernel.gather if isinstance(kernel, Record) else ())):
-            assert name in arrays, f"{where}: there is no array {name}"
-        return
-    loads = [load.name for load in kernel.loads]
-    assert len(set(loads)) == len(loads), f"{where}: a name is loaded twice"
-    sources = [(load.array, load.index, load.delayed) for load in kernel.loads]
-    assert len(set(sources)) == len(sources), f"{where}: a value is loaded twice"
-    special = {kernel.only} if isinstance(kernel, Map) else {kernel.events, kernel.delay}
-    for array in {load.array for load in kernel.loads} | {store.array for store in kernel.stores} | (special - {None}):
-        assert array in arrays, f"{where}: there is no array {array}"
-    known = _verify_body(kernel.body, set(loads), where)
-    for node in (node for line in kernel.body for expr in expressions(line) for node in walk(expr)):
-        assert not isinstance(node, Access), f"{where}: {node!r} is not loaded"
-    for store in kernel.stores:
-        assert store.name in known, f"{where}: {store.name} is not defined"
-    whole = {load.name for load in kernel.loads if load.index is Index.WHOLE}
-    for node in (node for line in kernel.body for expr in expressions(line) for node in walk(expr)):
-        tables = {part.name for n, part in enumerate(children(node)) if isinstance(part, Name) and isinstance(node, Element) and n == 0}
-        assert not isinstance(node, Element) or tables <= whole, f"{where}: {node!r} needs a whole array"
-        assert {part.name for part in children(node) if isinstance(part, Name)} - tables <= known - whole, f"{where}: {node!r} has no single value"
-
-

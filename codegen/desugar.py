@@ -9,7 +9,7 @@ from . import codes
 from .dims import DIMENSIONLESS
 from .errors import EquationError
 from .expr import ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Not, Number, Truth, Where, accesses, is_zero, substitute, transform
-from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS, is_noise
+from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS, is_noise, write_out
 from .ir import Code, Event, Flow, Model, Pathway, Role, Statement, Variable
 
 LAST_SPIKE = Access("_lastspike_step")
@@ -21,17 +21,17 @@ def desugar(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[s
 
     `pre` and `post` are the subexpressions of the connected groups (see `subexpressions`), which synapses may read.
     """
-    model = inline(summed(model), pre or {}, post or {})
+    model = rewrite(inline(summed(model), pre or {}, post or {}), write_out)
     model = show_last_spike(model)
     model = noise(model)
     return codes.share(refractoriness(model))
 
 
 def subexpressions(model: Model) -> dict[str, Expr]:
-    """The model's subexpressions, each written in terms of stored variables only."""
+    """The model's subexpressions, each written in terms of stored variables and of functions that the language has."""
     flat: dict[str, Expr] = {}
     for subexpression in model.subexpressions:  # parse orders them by dependency
-        flat[subexpression.variable] = substitute(subexpression.value, {_access(model, name): value for name, value in flat.items()})
+        flat[subexpression.variable] = substitute(write_out(subexpression.value), {_access(model, name): value for name, value in flat.items()})
     return flat
 
 

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from .errors import Span
+
+if TYPE_CHECKING:
+    from .functions import FunctionSpec
 
 
 class DType(Enum):
@@ -142,11 +146,12 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of `codegen.functions` applied to positional arguments."""
+    """A function of `codegen.functions` applied to positional arguments; `spec` tells about one from outside (`functions.spec_of`)."""
 
     function: str
     arguments: tuple[Expr, ...]
     span: Span | None = _span()
+    spec: FunctionSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +211,8 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
             return Logical(operator, parts[0], parts[1], span)
         case Where(_, _, _, span):
             return Where(parts[0], parts[1], parts[2], span)
-        case Call(function, _, span):
-            return Call(function, parts, span)
+        case Call(function, _, span, spec):
+            return Call(function, parts, span, spec)
         case Element(_, _, steady, span):
             return Element(parts[0], parts[1], steady, span)
     raise TypeError(f"not an expression: {expr!r}")

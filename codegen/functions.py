@@ -1,7 +1,8 @@
 """The functions that equations may call: their dimensions, types, derivatives and text in every backend.
 
 One FunctionSpec a function. Names that begin with an underscore are the compiler's own; no user text can reach them. A backend's text may call the
-definitions of its prelude (`emit/python.py`, `emit/torch.py`, `emit/cython.py`), which stand in the generated source itself.
+definitions of its prelude (`emit/python.py`, `emit/torch.py`, `emit/cython.py`), which stand in the generated source itself. A function from outside
+brings its FunctionSpec along, in the node that calls it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .expr import ONE, Access, Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where
+from .dims import Dimensions
+from .errors import UnsupportedError
+from .expr import ONE, Access, Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, transform, walk
+from .ir import Variable
 
 Partials = Callable[..., tuple[Expr | None, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The units of a function from outside.
+
+    Parameters
+    ----------
+    names : of its arguments.
+    arguments : for each argument its dimensions, None for any, or the name of an argument that has the same.
+    result : dimensions, or a function from those of the arguments.
+    conditions : for each argument whether it is a boolean; None where both are accepted.
+    """
+
+    names: tuple[str, ...]
+    arguments: tuple[Dimensions | str | None, ...]
+    result: Dimensions | Callable[[tuple[Dimensions, ...]], Dimensions]
+    conditions: tuple[bool | None, ...] = ()
+
+
+def _no_partials(*arguments: Expr) -> tuple[Expr | None, ...]:
+    raise UnsupportedError("a Python function has no derivative", None, "Write what it computes into the equations.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +48,28 @@ class FunctionSpec:
     ----------
     arity : number of arguments.
     dimensions : `none` (arguments and result are dimensionless), `same` (the result has the dimensions that all arguments share), `sqrt`, `sign`
-        (any dimensions, dimensionless result) or `steps` (two times to a number of steps).
+        (any dimensions, dimensionless result) or `steps` (two times to a number of steps); or a Signature.
     partials : the derivative by each argument as an expression of the arguments; None where the function counts as constant in that argument.
     text : how each backend writes the call, with `{0}`, `{1}` for the arguments.
     dtype : type of the result; None keeps that of the first argument.
     draw : the law of a random function, which the compiler turns into `Draw`; such a function is not stateless and has no text.
+    stateless : whether equal arguments give equal results.
+    definition : for a function from outside that the language can express, what a call with these arguments means.
+    variables : what the definition reads; they join those of the model.
+    implementation : for any other function from outside, the Python function of arrays (in SI units) that computes it.
     """
 
     name: str
     arity: int
     text: dict[str, str] = field(hash=False)
-    partials: Partials = field(compare=False)
-    dimensions: str = "none"
+    partials: Partials = field(compare=False, default=_no_partials)
+    dimensions: str | Signature = "none"
     dtype: DType | None = DType.FLOAT
     draw: str | None = None
+    stateless: bool = True
+    definition: Callable[[tuple[Expr, ...]], Expr] | None = None
+    variables: tuple[Variable, ...] = ()
+    implementation: Callable[..., object] | None = None
 
     @property
     def constant(self) -> bool:
@@ -121,11 +155,18 @@ _SPECS = (
         "steps",
         DType.INT64,
     ),
-    FunctionSpec("rand", 0, {}, _constant, draw="uniform"),
-    FunctionSpec("randn", 0, {}, _constant, draw="normal"),
-    FunctionSpec("poisson", 1, {}, _constant, dtype=DType.INT64, draw="poisson"),
+    FunctionSpec("rand", 0, {}, _constant, draw="uniform", stateless=False),
+    FunctionSpec("randn", 0, {}, _constant, draw="normal", stateless=False),
+    FunctionSpec("poisson", 1, {}, _constant, dtype=DType.INT64, draw="poisson", stateless=False),
     # The compiler's own.
-    FunctionSpec("_binomial", 2, {}, _constant, dtype=DType.INT64, draw="binomial"),
+    FunctionSpec("_binomial", 2, {}, _constant, dtype=DType.INT64, draw="binomial", stateless=False),
+    FunctionSpec(
+        "_table_row",
+        3,
+        {"python": "table_row({0}, {1}, {2})", "cython": "table_row({0}, {1}, {2})", "torch": "table_row({0}, {1}, {2})"},
+        _constant,
+        dtype=DType.INT64,
+    ),
     _plain("_exprel_slope", lambda x: call("_exprel_curvature", x), python="exprel_slope", c="exprel_slope", torch="exprel_slope"),
     _plain("_exprel_curvature", lambda x: None, python="exprel_curvature", c="exprel_curvature", torch="exprel_curvature"),
     _plain("_erf", lambda x: _b("*", _number(1.1283791670955126), call("exp", Negate(_square(x)))), python="erf", c="erf", torch="torch.erf"),
@@ -151,7 +192,27 @@ def is_noise(name: str) -> bool:
 
 def spec_of(call: Call) -> FunctionSpec:
     """What is known of the function that is called."""
-    return FUNCTIONS[call.function]
+    return FUNCTIONS[call.function] if call.spec is None else call.spec
+
+
+def lasting(expr: Expr) -> bool:
+    """Whether the expression has one value for equal operands: it calls nothing with a state of its own."""
+    return all(spec_of(node).stateless for node in walk(expr) if isinstance(node, Call))
+
+
+def calls_python(expr: Expr) -> bool:
+    """Whether the expression calls a Python function from outside."""
+    return any(spec_of(node).implementation is not None for node in walk(expr) if isinstance(node, Call))
+
+
+def write_out(expr: Expr) -> Expr:
+    """`Expr -> Expr`: functions from outside that the language can express, replaced by what they mean."""
+
+    def rule(node: Expr) -> Expr:
+        definition = node.spec.definition if isinstance(node, Call) and node.spec is not None else None
+        return node if definition is None or not isinstance(node, Call) else definition(node.arguments)
+
+    return transform(expr, rule)
 
 
 T, DT = Access("t", Index.SHARED), Access("dt", Index.SHARED)

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .errors import EquationError, ModelError, Span, UnknownNameError
+from .errors import EquationError, ModelError, Span
 from .expr import Binary, Call, Cast, Compare, DType, Expr, Logical, Name, Negate, Not, Number, Truth
 from .functions import CONSTANTS, FUNCTIONS, USER_FUNCTIONS
 
@@ -348,7 +348,7 @@ def _arity(function: str) -> int:
 
 def _call(name: str, at_name: Span, arguments: tuple[Expr, ...], span: Span) -> Expr:
     if name not in USER_FUNCTIONS:
-        raise UnknownNameError(f"`{name}` is not a function", at_name, suggest(name, USER_FUNCTIONS) or f"To multiply, write `{name}*(...)`.")
+        return Call(name, arguments, span)  # the namespace must have it
     if len(arguments) != _arity(name):
         number = _arity(name)
         message = f"`{name}` takes {number or 'no'} argument{'' if number == 1 else 's'}, not {len(arguments)}"

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .dataflow import constant_in_run
 from .expr import Access, Binary, Call, Cast, DType, Element, Expr, Index, Name, Negate, Number, Truth, children, rebuild, transform, walk
-from .functions import dtype_of
+from .functions import calls_python, dtype_of, lasting
 from .ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, defined, expressions
 
 Body = Map | Deliver
@@ -85,6 +85,7 @@ def share(body: Sequence[Line], loads: dict[str, DType]) -> tuple[tuple[Line, ..
     alias: dict[Expr, Expr] = {}
     known: dict[Expr, Name] = {}
     uses = _uses(body)
+    single = {node for line in body for expr in expressions(line) if not lasting(expr) for node in walk(expr) if not lasting(node)}  # never shared
     types = line_types(body, loads)
     count = 0
     new: list[Line] = []
@@ -99,6 +100,8 @@ def share(body: Sequence[Line], loads: dict[str, DType]) -> tuple[tuple[Line, ..
         if not parts:
             return node
         rewritten = rebuild(node, tuple(visit(part) for part in parts))
+        if node in single:
+            return rewritten
         if rewritten in known:
             return known[rewritten]
         if uses[node] < 2 or not _worth_a_name(node):
@@ -118,6 +121,9 @@ def share(body: Sequence[Line], loads: dict[str, DType]) -> tuple[tuple[Line, ..
             inner = rebuild(value, tuple(visit(part) for part in children(value))) if children(value) else visit(value)
             if isinstance(inner, Name):
                 alias[Name(line.name)] = inner
+                continue
+            if value in single:
+                new.append(replace(line, value=inner))
                 continue
             if inner in known:
                 alias[Name(line.name)] = known[inner]
@@ -203,7 +209,7 @@ def _hoist_body(kernel: Body, fixed: frozenset[str]) -> tuple[Body, list[Map], l
     count = 0
 
     def is_bound(expr: Expr) -> bool:
-        return all(node.name in bound for node in walk(expr) if isinstance(node, Name))
+        return all(node.name in bound for node in walk(expr) if isinstance(node, Name)) and not calls_python(expr)
 
     def varies(expr: Expr) -> bool:
         return any(bound[node.name] for node in walk(expr) if isinstance(node, Name))

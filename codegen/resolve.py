@@ -7,12 +7,12 @@ The order is Brian's: local names of a statement, the object's own variables, th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .dims import SCALES, UNITS
 from .errors import EquationError, Span, UnknownNameError
-from .expr import Access, DType, Expr, Index, Name, accesses, names, transform
-from .functions import CONSTANTS, USER_FUNCTIONS, is_noise
+from .expr import Access, Call, DType, Expr, Index, Name, accesses, names, transform, walk
+from .functions import CONSTANTS, FUNCTIONS, USER_FUNCTIONS, FunctionSpec, is_noise
 from .grammar import suggest
 from .ir import Code, Model, Refractory, Role, Statement, Variable
 from .parse import RESERVED_IN_SYNAPSES
@@ -51,6 +51,7 @@ class _Scope:
     post: Table
     externals: Table
     offered: frozenset[str] = frozenset()  # what the namespace has, for suggestions
+    functions: Mapping[str, FunctionSpec] = field(default_factory=dict)  # from outside, by the name in the text
 
     def find(self, name: str) -> Access | None:
         """The variable that `name` means, without the namespace."""
@@ -87,8 +88,8 @@ def _neurons(variables: Iterable[Variable]) -> dict[str, Variable]:
     return _table(variable for variable in variables if variable.role is not Role.EXTERNAL)
 
 
-def _scope(model: Model, externals: Table, offered: Iterable[str] = ()) -> _Scope:
-    return _Scope(_table(model.variables), _neurons(model.pre), _neurons(model.post), externals, frozenset(offered))
+def _scope(model: Model, externals: Table, offered: Iterable[str] = (), functions: Mapping[str, FunctionSpec] | None = None) -> _Scope:
+    return _Scope(_table(model.variables), _neurons(model.pre), _neurons(model.post), externals, frozenset(offered), functions or {})
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------- what is missing
@@ -107,6 +108,20 @@ def unresolved(model: Model) -> dict[str, Name]:
                     _note({statement.target: Name(statement.target, target_span(statement))}, scope, local, found)
                 local.add(statement.target)
     return found
+
+
+def called(model: Model) -> dict[str, Call]:
+    """The functions that the model's texts call, with their first place."""
+    calls = (node for expr in _every_expression(model) for node in walk(expr) if isinstance(node, Call))
+    found: dict[str, Call] = {}
+    for call in calls:
+        found.setdefault(call.function, call)
+    return found
+
+
+def _every_expression(model: Model) -> Iterator[Expr]:
+    yield from _expressions(model)
+    yield from (statement.value for code in _codes(model) for statement in code)
 
 
 def _note(used: Mapping[str, Name], scope: _Scope, local: set[str], found: dict[str, Name]) -> None:
@@ -142,11 +157,12 @@ def target_span(statement: Statement) -> Span | None:
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------------ resolving
-def resolve(model: Model, externals: Mapping[str, Variable] | None = None) -> Model:
-    """`Model -> Model`: replace every name by the variable it means; the constants of the namespace that are used join the model's variables."""
+def resolve(model: Model, externals: Mapping[str, Variable] | None = None, functions: Mapping[str, FunctionSpec] | None = None) -> Model:
+    """`Model -> Model`: replace every name by the variable or function it means; the constants of the namespace that are used join the model's variables,
+    and so does what its functions read."""
     wanted = unresolved(model)
     given = {name: _constant(variable) for name, variable in (externals or {}).items() if name in wanted}
-    scope = _scope(model, given, externals or ())
+    scope = _scope(model, given, externals or (), functions)
     flows = tuple(replace(f, drift=_resolve(f.drift, scope)) for f in model.flows)
     traces = tuple(replace(f, drift=_resolve(f.drift, scope)) for f in model.event_driven)
     summed = tuple(replace(s, target=_known(s.target, scope), value=_resolve(s.value, scope)) for s in model.summed)
@@ -155,7 +171,13 @@ def resolve(model: Model, externals: Mapping[str, Variable] | None = None) -> Mo
     pathways = tuple(replace(p, code=_resolve_code(p.code, scope)) for p in model.pathways)
     resolved = replace(model, flows=flows, subexpressions=subexpressions, events=events, pathways=pathways, refractory=_refractory(model.refractory, scope))
     resolved = replace(resolved, codes=tuple(_resolve_whole(code, scope) for code in model.codes), event_driven=traces, summed=summed)
-    return replace(resolved, variables=model.variables + _used(resolved, scope))
+    return replace(resolved, variables=(*model.variables, *_used(resolved, scope), *_of_functions(resolved)))
+
+
+def _of_functions(model: Model) -> tuple[Variable, ...]:
+    """What the functions from outside read."""
+    specs = dict.fromkeys(node.spec for expr in _every_expression(model) for node in walk(expr) if isinstance(node, Call) and node.spec is not None)
+    return tuple(dict.fromkeys(variable for spec in specs for variable in spec.variables))
 
 
 def resolve_expression(
@@ -164,10 +186,11 @@ def resolve_expression(
     pre: tuple[Variable, ...] = (),
     post: tuple[Variable, ...] = (),
     externals: Mapping[str, Variable] | None = None,
+    functions: Mapping[str, FunctionSpec] | None = None,
 ) -> Expr:
     """`Expr -> Expr`: replace every name of an expression that stands alone, such as the right side of `G.v = '...'`."""
     given = {name: _constant(variable) for name, variable in (externals or {}).items()}
-    return _resolve(expr, _Scope(_table(variables), _neurons(pre), _neurons(post), given, frozenset(given)))
+    return _resolve(expr, _Scope(_table(variables), _neurons(pre), _neurons(post), given, frozenset(given), functions or {}))
 
 
 def _constant(variable: Variable) -> Variable:
@@ -176,6 +199,8 @@ def _constant(variable: Variable) -> Variable:
 
 def _resolve(expr: Expr, scope: _Scope, local: frozenset[str] | set[str] = frozenset()) -> Expr:
     def rule(node: Expr) -> Expr:
+        if isinstance(node, Call):
+            return _resolve_call(node, scope)
         if not isinstance(node, Name) or node.name in local:
             return node
         access = scope.find(node.name) or scope.external(node.name)
@@ -191,6 +216,21 @@ def _known(target: Access | str, scope: _Scope) -> Access:
     access = scope.find(target) if isinstance(target, str) else target
     assert access is not None
     return access
+
+
+def _resolve_call(call: Call, scope: _Scope) -> Call:
+    """The call of a function from outside, with what is known of it."""
+    spec = scope.functions.get(call.function)
+    if spec is None:
+        if call.function in FUNCTIONS or call.spec is not None:
+            return call
+        span = None if call.span is None else Span(call.span.text, call.span.start, min(call.span.end, call.span.start + len(call.function)))
+        hint = suggest(call.function, USER_FUNCTIONS | set(scope.functions)) or f"To multiply, write `{call.function}*(...)`."
+        raise UnknownNameError(f"`{call.function}` is not a function", span, hint)
+    if len(call.arguments) != spec.arity:
+        message = f"`{call.function}` takes {spec.arity or 'no'} argument{'' if spec.arity == 1 else 's'}, not {len(call.arguments)}"
+        raise EquationError(message, call.span, "Separate the arguments by commas.")
+    return replace(call, spec=spec)
 
 
 def _unknown(name: str, span: Span | None, scope: _Scope, local: Iterable[str] = ()) -> UnknownNameError | EquationError:

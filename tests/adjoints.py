@@ -9,7 +9,7 @@ from brianlike.nn.gradients import compiler_gradient
 from brianlike.nn.parameters import Held
 from brianlike.simulate import Inputs, NumpyEngine
 from codegen.adjoint import adjoint
-from codegen.check import verify_program
+from codegen.verify import verify_program
 
 
 @dataclass(frozen=True)

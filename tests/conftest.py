@@ -8,7 +8,7 @@ import pytest
 
 import brianlike.prepare
 from brianlike import defaultclock, ms, prefs, start_scope
-from codegen.check import verify_program
+from codegen.verify import verify_program
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import pytest
 
 from codegen import derivative as reverse_mode
 from codegen.adjoint import adjoint, dense
-from codegen.check import verify_program
 from codegen.emit import python
 from codegen.emit import torch as torch_emitter
 from codegen.errors import UnsupportedError
@@ -18,6 +17,7 @@ from codegen.parse import parse_group, parse_synapses
 from codegen.pipeline import Options, compile_model, compile_program
 from codegen.resolve import resolve, unit_external
 from codegen.surrogate import SURROGATES, ATan, Boxcar, SuperSpike, Surrogate, TrueGradient
+from codegen.verify import verify_program
 
 torch = pytest.importorskip("torch")
 

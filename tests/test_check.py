@@ -13,8 +13,6 @@ from codegen.check import (
     resolve,
     resolve_expression,
     unresolved,
-    verify_program,
-    verify_step,
 )
 from codegen.dims import DIMENSIONLESS, UNITS
 from codegen.errors import DataTypeError, EquationError, UnitError, UnknownNameError
@@ -22,6 +20,7 @@ from codegen.expr import Access, Binary, DType, Index, Name, Number, accesses, w
 from codegen.ir import Array, Deliver, Let, Load, Map, Model, Program, Record, Result, Role, Step, Store, Variable
 from codegen.parse import parse_expression, parse_group, parse_synapses
 from codegen.resolve import unit_external, unit_value
+from codegen.verify import verify_program, verify_step
 
 VOLT, SECOND = UNITS["volt"], UNITS["second"]
 FLOAT, INT, LONG, BOOL = DType.FLOAT, DType.INT32, DType.INT64, DType.BOOL

@@ -23,14 +23,7 @@ from conformance import SCRIPTS, execute, has_full_size, is_random  # noqa: E402
 LEVEL = 1e-3
 SEEDS = (1, 2, 3, 4)
 LATER = {  # script -> the first thing it lacks; an entry goes when its script runs
-    "adex_patterns": "TimedArray",
-    "delay_lines": "TimedArray",
     "diehl_cook": "a variable of the name of a pathway",
-    "force": "TimedArray",
-    "functions": "functions of the user",
-    "izhikevich_net": "TimedArray",
-    "poisson_inputs": "TimedArray",
-    "timed_array": "TimedArray",
 }
 MISSING = (AssertionError, brianlike.ModelError, AttributeError, TypeError, ValueError, KeyError, NameError, ImportError, NotImplementedError)
 

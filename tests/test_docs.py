@@ -160,10 +160,11 @@ def test_docstring_examples(name):
 
 # ----------------------------------------------------------------------------------------------------------------------------------------------- layers
 LAYERS = """
-_unit_text _unit_functions _quantity units unit_safe all_units unit_constants lazy plot_units pylab_names numpy_ preference_table preferences logger comparing
-clocks ticks objects seeding randomness namespaces build expressions codestrings equations
+_unit_text _unit_functions _quantity units unit_safe all_units unit_constants lazy plot_units pylab_names numpy_ preference_table
+preferences logger comparing
+clocks ticks objects seeding randomness namespaces functions binomial default_functions build expressions codestrings equations
 stateupdaters views linked importexport state connect codes subgroups groups inputs poisson_input operations connecting synapseindices
-synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
+timed_arrays synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
 simulate recorders prepare calls engines drive progress store summaries
 network magic explain times devices compatibility later only aliases
 plots datasets
@@ -172,7 +173,8 @@ nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron 
 """The modules of `brianlike`: each may import, at its top, those before it."""
 
 COMPILER = """
-errors dims expr ir dataflow functions codes grammar generator parse resolve check algebra linear desugar link fresh explicit integrate propagate lower optimize
+errors dims expr ir dataflow functions tables codes grammar generator parse resolve check verify algebra linear desugar link fresh explicit
+integrate propagate lower optimize
 surrogate eventdriven derivative adjoint force fuse pipeline emit emit.base emit.prelude emit.python emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""

@@ -12,7 +12,6 @@ from brianlike import Network, NeuronGroup, build, defaultclock, prefs, seed
 from brianlike.randomness import binomial, poisson
 from brianlike.simulate import Connection, Inputs, NumpyEngine
 from codegen.algebra import linear_coefficients
-from codegen.check import verify_program
 from codegen.derivative import reverse
 from codegen.emit import torch as emit_torch
 from codegen.emit.cython import LENGTH, render
@@ -22,6 +21,7 @@ from codegen.fuse import fuse
 from codegen.ir import Array, Draw, Let, Load, Map, Program, Role, Store
 from codegen.optimize import hoist
 from codegen.surrogate import SuperSpike, Surrogate
+from codegen.verify import verify_program
 
 SELF, SHARED, POST, WHOLE = Index.SELF, Index.SHARED, Index.POST, Index.WHOLE
 SIZES = {"g": 37, "t": 5, "s": 60}

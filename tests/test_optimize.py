@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from brianlike.build import build_python
 from brianlike.simulate import Inputs, NumpyEngine
-from codegen.check import verify_program
 from codegen.emit import python
 from codegen.expr import Binary, Call, Cast, Compare, DType, Index, Logical, Name, Negate, Not, Number, Where, walk
 from codegen.fuse import fuse, merge
 from codegen.ir import Array, Fire, Let, Load, Map, Program, Propagator, Role, Select, Store, defined, expressions
 from codegen.optimize import fold, hoist, optimize, prune, share
+from codegen.verify import verify_program
 
 FLOAT, BOOL, SELF, SHARED = DType.FLOAT, DType.BOOL, Index.SELF, Index.SHARED
 NUMBERS = (0.0, 1.0, -1.0, 0.5, 2.0, 3.7, 2, 3, 0, 1e300)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..errors import UnsupportedError
 from ..expr import Access, Binary, Call, Cast, Compare, DType, Element, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children
 from ..functions import spec_of
 
@@ -65,8 +66,11 @@ class Language:
                 return self.cast[dtype]
             case Element():
                 return "value_at({0}, {1})"
-            case Call():
-                return spec_of(expr).text[self.name]
+            case Call(function):
+                text = spec_of(expr).text.get(self.name)
+                if text is None:
+                    raise UnsupportedError(f"`{function}` is a Python function, which code in {self.name} cannot call", expr.span)
+                return text
             case Access():
                 raise TypeError(f"{self.name} cannot print the access {expr!r}: kernels reach variables through their loads")
         raise TypeError(f"{self.name} cannot print {type(expr).__name__}: {expr!r}")

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import UnsupportedError
 from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, transform, walk
-from ..functions import spec_of
-from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store
+from ..functions import calls_python, spec_of
+from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store, expressions
 from .base import COMPARISONS, POWERS, Language, write
 from .prelude import PRELUDE as PRELUDE
 
@@ -60,6 +60,13 @@ def canonical(kernel: Map | Deliver) -> tuple[Map | Deliver, tuple[str, ...]]:
         case Deliver(side=side, sequential=sequential):
             return Deliver("", "", side, "", None, loads, body, stores, sequential), names
     raise TypeError(f"not a kernel with a body: {kernel!r}")
+
+
+def compilable(kernel: Map | Deliver) -> bool:
+    """Whether this backend has every line of the kernel; numpy runs the others, from within the loop."""
+    if any(load.index is Index.WHOLE and any(store.array == load.array for store in kernel.stores) for load in kernel.loads):
+        return False  # it reaches other elements of an array that it changes at the same time
+    return not any(isinstance(line, Propagator) or any(map(calls_python, expressions(line))) for line in kernel.body)
 
 
 def _known(name: str, values: Mapping[str, str], kernel: str) -> str:

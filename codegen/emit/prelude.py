@@ -126,6 +126,12 @@ BL_ELEMENT(double, double, , NAN) BL_ELEMENT(float, float, f, NAN) BL_ELEMENT(in
 BL_ELEMENT(uint8_t, int, _byte, 0)
 
 static inline int64_t bl_timestep(double t, double dt) { return (int64_t)((t + 1e-3 * dt) / dt); }
+static inline int64_t bl_table_row(double t, double dt, double interval) {
+    double fine = floor(exp2(ceil(log2(8.0 / dt * interval)))), row;
+    fine = fine > 1.0 ? fine : 1.0;
+    row = rint(t / (interval / fine)) / fine;
+    return (int64_t)(row > -9e18 ? (row < 9e18 ? row : 9e18) : -9e18);
+}
 static inline int bl_isfinite(double x) { return x - x == 0; }
 """
 
@@ -273,7 +279,8 @@ def _declarations() -> list[str]:
     for name, ctype in (("f64", "double"), ("f32", "float"), ("i32", "int32_t"), ("i64", "int64_t"), ("u8", "uint8_t")):
         rows.append(f'ctypedef {ctype} *{name} "bl_{name}"')
     rows += ['ctypedef const int32_t *index32 "bl_index32"', 'ctypedef const int64_t *index64 "bl_index64"', 'void one_by_one "bl_one_by_one"()']
-    rows += ["double INFINITY, NAN", 'int64_t timestep "bl_timestep"(double, double)', 'int isfinite "bl_isfinite"(double)']
+    rows += ["double INFINITY, NAN", 'int64_t timestep "bl_timestep"(double, double)', 'int64_t table_row "bl_table_row"(double, double, double)']
+    rows += ['int isfinite "bl_isfinite"(double)']
     for suffix, t in SUFFIXED.items():
         rows += [f"{t} {name}{suffix}({t})" for name in LIBRARY]
         rows += [f"{t} pow{suffix}({t}, {t})", f'{t} exp_difference{suffix} "bl_exp_difference{suffix}"({t}, {t})']

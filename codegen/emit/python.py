@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import UnsupportedError
-from ..expr import DType, Expr
-from ..ir import Deliver, Draw, Fire, Force, Let, Line, Map, Propagator, Select, Source
+from ..expr import Call, DType, Expr, walk
+from ..functions import FunctionSpec
+from ..ir import Deliver, Draw, Fire, Force, Let, Line, Map, Propagator, Select, Source, expressions
 from .base import COMPARISONS, Language, write
 
 PRELUDE = '''
@@ -66,6 +67,14 @@ def value_at(table, index):
     return np.where(outside, np.array(np.nan if table.dtype.kind == "f" else 0, table.dtype), values)
 
 
+def table_row(t, dt, interval):
+    """The row of a table with one row an `interval` at time t. Times are rounded to a grid that is at least 8 times as fine as the steps of the clock, so
+    that a time just below the beginning of a row belongs to it."""
+    fine = np.maximum(np.floor(np.exp2(np.ceil(np.log2(8.0 / dt * interval)))), 1.0)
+    row = np.rint(t / (interval / fine)) / fine
+    return np.where(row > -9e18, np.where(row < 9e18, row, 9e18), -9e18).astype(np.int64)
+
+
 def square(x):
     return x * x
 
@@ -118,7 +127,7 @@ from math import erf as _math_erf
 '''.lstrip()
 
 RESERVED = frozenset(
-    "np value_at exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator matrix_exponential".split()
+    "np value_at table_row exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator matrix_exponential".split()
 )
 
 
@@ -149,23 +158,36 @@ def language(float_dtype: str) -> Language:
 
 
 def render(kernel: Map | Deliver, float_dtype: str = "float64") -> Source:
-    """`Kernel -> Source`: the body as one function of arrays; parameters are the loads and then the draws, results are the stored names.
+    """`Kernel -> Source`: the body as one function of arrays; parameters are the loads, the draws and the Python functions that it calls
+    (see `functions`), results are the stored names.
 
     A draw is an array; for a law with arguments, the function of those arguments that gives it.
     """
-    template = language(float_dtype).template
+    specs = functions(kernel)
+    plain, called = language(float_dtype).template, {spec: f"_function_{n}" for n, spec in enumerate(specs)}
+
+    def template(expr: Expr) -> str:
+        if isinstance(expr, Call) and expr.spec in called:
+            return f"{called[expr.spec]}({', '.join(f'{{{n}}}' for n in range(len(expr.arguments)))})"
+        return plain(expr)
 
     def text(expr: Expr) -> str:
         return write(expr, template)
 
     draws = [line.name for line in kernel.body if isinstance(line, Draw)]
-    parameters = [load.name for load in kernel.loads] + draws
+    parameters = [load.name for load in kernel.loads] + draws + list(called.values())
     rows = [row for line in kernel.body for row in _line(line, text)]
     returns = [store.name for store in kernel.stores]
     name = "".join(c if c.isalnum() else "_" for c in kernel.name)
     result = ", ".join(map(identifier, returns))
     lines = [f"def {name}({', '.join(map(identifier, parameters))}):", *("    " + row for row in rows), f"    return ({result}{',' if returns else ''})"]
     return Source("python", name, "\n".join(lines) + "\n", tuple(parameters), tuple(returns))
+
+
+def functions(kernel: Map | Deliver) -> tuple[FunctionSpec, ...]:
+    """The Python functions from outside that a kernel calls."""
+    nodes = (node for line in kernel.body for expr in expressions(line) for node in walk(expr))
+    return tuple(dict.fromkeys(node.spec for node in nodes if isinstance(node, Call) and node.spec is not None and node.spec.implementation is not None))
 
 
 def _line(line: Line, text: Callable[[Expr], str]) -> list[str]:

@@ -112,6 +112,13 @@ def value_at(table, index):
     return torch.where(outside, math.nan if table.is_floating_point() else 0, values)
 
 
+def table_row(t, dt, interval):
+    """The row of a table with one row an `interval` at time t, as a whole number (see the python backend)."""
+    t, dt, interval = (z.detach() if isinstance(z, torch.Tensor) else torch.tensor(z, dtype=torch.float64) for z in (t, dt, interval))
+    fine = torch.exp2(torch.ceil(torch.log2(8.0 / dt * interval))).floor().clamp(min=1.0)
+    return (torch.round(t / (interval / fine)) / fine).to(torch.int64)
+
+
 def square(x):
     return x * x
 
@@ -185,8 +192,8 @@ def propagator(rows, dt):
 '''.lstrip()
 
 RESERVED = frozenset(
-    "math torch reference number integer boolean real truth blocked spike select limited floor_division clip timestep value_at square cube fourth split "
-    "exprel exprel_slope exprel_curvature exp_difference square_matrix transition propagator".split()
+    "math torch reference number integer boolean real truth blocked spike select limited floor_division clip timestep value_at table_row square cube fourth "
+    "split exprel exprel_slope exprel_curvature exp_difference square_matrix transition propagator".split()
 )
 _LIKE = "_like"
 _GROWING = frozenset({"exp", "expm1", "exprel"})
