@@ -56,7 +56,9 @@ def test_some_neurons_are_recorded_and_all_counted(record):
     for _ in range(2):
         net.run(0.5 * ms)
     assert monitor.i.tolist() == [0, 0, 1, 0] and monitor.t / ms == pytest.approx([0, 0.2, 0.3, 0.9])
-    assert monitor.count.tolist() == [3, 1, 2, 0] and monitor.N == monitor.num_spikes == 6
+    assert monitor.count.tolist() == [3, 1, 2, 0] and monitor.N == monitor.N[:] == monitor.num_spikes == 6
+    with pytest.raises(IndexError, match="this is one number"):
+        monitor.N[0]
     assert part.i.tolist() == [1, 1] and part.count.tolist() == [1, 2, 0]
     assert [len(train) for train in monitor.spike_trains().values()] == [3, 1, 0, 0]
 

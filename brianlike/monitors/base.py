@@ -50,6 +50,15 @@ class Column:
         self._chunks = [np.array(values, dtype=self._empty.dtype, copy=True)]
 
 
+class Number(int):
+    """A number of records. Scripts for Brian also write `monitor.N[:]`."""
+
+    def __getitem__(self, item: object) -> int:
+        if item not in (slice(None), ...):
+            raise IndexError(f"this is one number, not a list: [{item!r}] does not exist")
+        return int(self)
+
+
 class Monitor(SimulationObject, ABC):
     """An object that records. It never changes what is simulated, so `run` accepts new ones between two runs.
 

@@ -14,7 +14,7 @@ from ..groups import Group
 from ..objects import checked_order, choose_name
 from ..subgroups import Subgroup
 from ..units import Quantity
-from .base import Column, Monitor, dtype_of, require_variables
+from .base import Column, Monitor, Number, dtype_of, require_variables
 from .smoothing import smooth, steps_in, window_of
 
 _SECOND, _HERTZ = UNITS["second"], UNITS["hertz"]
@@ -129,7 +129,7 @@ class EventRecorder(Monitor, ABC):
     @property
     def N(self) -> int:
         """Number of events of all elements."""
-        return int(self.count.sum())
+        return Number(self.count.sum())
 
     @property
     def num_events(self) -> int:

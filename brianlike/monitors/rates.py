@@ -13,7 +13,7 @@ from ..groups import Group
 from ..objects import choose_name
 from ..subgroups import Subgroup
 from ..units import Quantity
-from .base import Column, Monitor
+from .base import Column, Monitor, Number
 from .smoothing import smooth, steps_in, window_of
 
 _SECOND, _HERTZ = UNITS["second"], UNITS["hertz"]
@@ -92,7 +92,7 @@ class PopulationRateMonitor(Monitor):
     @property
     def N(self) -> int:
         """Number of steps recorded."""
-        return len(self.t_)
+        return Number(len(self.t_))
 
     def __len__(self) -> int:
         return self.N

@@ -17,7 +17,7 @@ from ..subgroups import Subgroup
 from ..synapseindices import SynapticSubgroup
 from ..synapses import Synapses
 from ..units import Quantity
-from .base import Column, Monitor, Source, dtype_of, require_variables
+from .base import Column, Monitor, Number, Source, dtype_of, require_variables
 
 __all__ = ["Record", "StateMonitor"]
 
@@ -157,7 +157,7 @@ class StateMonitor(Monitor):
     @property
     def N(self) -> int:
         """Number of times recorded."""
-        return len(self.t_)
+        return Number(len(self.t_))
 
     def __len__(self) -> int:
         return self.N
