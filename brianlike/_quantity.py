@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any, NoReturn
 
 import numpy as np
@@ -165,7 +166,7 @@ class Quantity(np.ndarray):
     def __rdivmod__(self, other: Any) -> Any:
         return other // self, other % self
 
-    # `x = mV; x += 1*mV` must rebind x, not change what mV is; and a single number may change its unit on the way.
+    # `x = mV; x += 1*mV` must rebind x, not change what mV is; and what gets another unit on the way is a new quantity, so that nobody else's changes.
     def __iadd__(self, other: Any) -> Any:  # type: ignore[misc]
         return np.ndarray.__iadd__(self, other) if self.ndim else self + other
 
@@ -173,19 +174,19 @@ class Quantity(np.ndarray):
         return np.ndarray.__isub__(self, other) if self.ndim else self - other
 
     def __imul__(self, other: Any) -> Any:  # type: ignore[misc]
-        return np.ndarray.__imul__(self, other) if self.ndim else self * other
+        return np.ndarray.__imul__(self, other) if self.ndim and get_dimensions(other).is_dimensionless else self * other
 
     def __itruediv__(self, other: Any) -> Any:  # type: ignore[misc]
-        return np.ndarray.__itruediv__(self, other) if self.ndim else self / other
+        return np.ndarray.__itruediv__(self, other) if self.ndim and get_dimensions(other).is_dimensionless else self / other
 
     def __ifloordiv__(self, other: Any) -> Any:  # type: ignore[misc]
-        return np.ndarray.__ifloordiv__(self, other) if self.ndim else self // other
+        return np.ndarray.__ifloordiv__(self, other) if self.ndim and get_dimensions(other).is_dimensionless else self // other
 
     def __imod__(self, other: Any) -> Any:  # type: ignore[misc]
         return np.ndarray.__imod__(self, other) if self.ndim else self % other
 
     def __ipow__(self, other: Any) -> Any:  # type: ignore[misc,override]
-        return np.ndarray.__ipow__(self, other) if self.ndim else self**other
+        return np.ndarray.__ipow__(self, other) if self.ndim and self.is_dimensionless else self**other
 
     # --- leaving quantities -------------------------------------------------------------------------------------------------------------
 
@@ -196,13 +197,18 @@ class Quantity(np.ndarray):
 
     # As in Brian, these give the number in SI units.
     def __float__(self) -> float:
-        return float(self.view(np.ndarray).item())
+        return float(self._single())
 
     def __int__(self) -> int:
-        return int(self.view(np.ndarray).item())
+        return int(self._single())
 
     def __complex__(self) -> complex:
-        return complex(self.view(np.ndarray).item())
+        return complex(self._single())
+
+    def _single(self) -> Any:
+        if self.size != 1:
+            raise TypeError(f"only a single quantity is a number, not an array of {self.size}")
+        return self.view(np.ndarray).item()
 
     def __round__(self, digits: int | None = None) -> Any:
         return round(self._number("round()"), digits)
@@ -233,6 +239,10 @@ class Quantity(np.ndarray):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (np.array(self.view(np.ndarray)), self.dimensions, self._name)
+
+    def compress(self, condition: Any, axis: Any = None) -> Any:  # type: ignore[override]
+        """The elements for which `condition` is true."""
+        return np.compress(condition, self, axis)
 
     # --- methods whose meaning depends on the unit, by way of numpy's functions -----------------------------------------------------------
 
@@ -300,9 +310,8 @@ class Quantity(np.ndarray):
             return str(self)
         if self.ndim:
             raise TypeError("only a single quantity can be formatted; use in_unit(unit, precision)")
-        scale, name = text.best_unit(self.view(np.ndarray), self.dimensions)
-        number = format(self.view(np.ndarray).item() / scale, specification)
-        return number if name == "1" else f"{number} {name}"
+        # As in Brian, and as `"%.2f" % x` does: the number in SI units.
+        return format(self.view(np.ndarray).item(), specification)
 
     def _repr_latex_(self) -> str:
         if self._name:
@@ -320,7 +329,8 @@ def _delegate(function: Callable[..., Any]) -> Callable[..., Any]:
 
 # ndarray's own methods are written in C and would return bare numbers, or the unit of the wrong power.
 for _function in (
-    "sum mean std var prod min max cumsum clip dot trace take repeat diagonal argmax argmin argsort argpartition nonzero searchsorted all any squeeze swapaxes"
+    "sum mean std var prod min max cumsum clip dot trace take repeat diagonal argmax argmin argsort argpartition nonzero searchsorted all any squeeze"
+    " swapaxes round"
 ).split():
     setattr(Quantity, _function, _delegate(getattr(np, _function)))
 
@@ -332,7 +342,7 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
     return method
 
 
-for _function in ("round", "cumprod", "choose", "compress", "setfield", "getfield", "byteswap", "__floor__", "__ceil__", "__trunc__", "__index__"):
+for _function in ("cumprod", "choose", "setfield", "getfield", "byteswap", "__floor__", "__ceil__", "__trunc__", "__index__"):
     setattr(Quantity, _function, _refusing(_function))
 del _function
 
@@ -390,6 +400,16 @@ class Unit(Quantity):
     __slots__ = ()
     __module__ = "brianlike.units"
 
+    # Units never change, so that they can be keys; two of them can be compared whatever they measure.
+    def __eq__(self, other: object) -> Any:
+        return False if isinstance(other, Unit) and other.dimensions != self.dimensions else Quantity.__eq__(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return True if isinstance(other, Unit) and other.dimensions != self.dimensions else Quantity.__ne__(self, other)
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash((self.view(np.ndarray).item(), self.dimensions))
+
     @property
     def name(self) -> str:
         """Its name, as text."""
@@ -442,6 +462,12 @@ def unit_quantity(name: str | None, scale: float, dims: Dimensions) -> Unit:
     return unit
 
 
+def _power_of_ten(number: float) -> float:
+    """The power of ten that a product of units is, without its rounding error; any other number as it is."""
+    nearest = float(f"1e{round(float(np.log10(number)))}") if number > 0 else number
+    return nearest if abs(number - nearest) <= 1e-14 * nearest else number
+
+
 def _restored(numbers: np.ndarray, dims: Dimensions, name: str | None) -> Quantity:
     return unit_quantity(name, numbers.item(), dims) if name else _quantity(numbers, dims)
 
@@ -484,6 +510,8 @@ def _split_sequence(values: list[Any] | tuple[Any, ...]) -> Operand:
 
 def _ufunc_operand(value: Any) -> Operand | None:
     """The operand of an operator, or None to leave the operation to the other side."""
+    if isinstance(value, Fraction):
+        value = float(value)
     operand = split(value)
     if not _is_quantitative(value):
         return None
@@ -503,9 +531,9 @@ def _named(result: Any, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     right = inputs[1] if len(inputs) > 1 else None
     if ufunc in _NAMING and isinstance(right, Quantity) and right._name:
         name = f"({right._name})" if ufunc is np.divide and ("*" in right._name.replace("**", "") or "/" in right._name) else right._name
-        return unit_quantity(left._name + _NAMING[ufunc] + name, result.view(np.ndarray).item(), result.dimensions)
+        return unit_quantity(left._name + _NAMING[ufunc] + name, _power_of_ten(result.view(np.ndarray).item()), result.dimensions)
     if left._name.isidentifier() and (ufunc is np.square or (ufunc is np.power and isinstance(right, (int, float)))):
-        return unit_quantity(f"{left._name}**{2 if right is None else right}", result.view(np.ndarray).item(), result.dimensions)
+        return unit_quantity(f"{left._name}**{2 if right is None else right}", _power_of_ten(result.view(np.ndarray).item()), result.dimensions)
     return result
 
 
@@ -537,6 +565,9 @@ def _run_ufunc(ufunc: np.ufunc, method: str, bare: list[Any], keywords: dict[str
     """The general way: several results, keywords, reductions, and results written in place."""
     # divmod is the one ufunc with two results that may have units.
     targets = [target for target in keywords.get("out", ()) or () if target is not None]
+    if method == "__call__" and len(targets) == 1 and targets[0] is bare[0] and ufunc in _NAMING:
+        # `numbers *= mV`: the array keeps its memory, its new name has the unit.
+        return wrapped(ufunc(*bare, **keywords), dims)
     for target in targets:
         expected = target.dimensions if isinstance(target, Quantity) else DIMENSIONLESS
         if expected != dims:
@@ -551,18 +582,18 @@ def _run_ufunc(ufunc: np.ufunc, method: str, bare: list[Any], keywords: dict[str
     return targets[0] if len(targets) == 1 else wrapped(result, dims)
 
 
-def get_dimensions(value: Any) -> Dimensions:
+def get_dimensions(obj: Any) -> Dimensions:
     """The dimensions of a quantity, a number, an array, or a list of them.
 
     >>> from brianlike.units import mV, volt
     >>> get_dimensions([1*mV, 2*mV]) == volt.dimensions
     True
     """
-    if isinstance(value, Dimensions):
-        return value
-    operand = split(value)
-    if not _is_quantitative(value):
-        raise TypeError(f"{value!r} has no dimensions: it is neither a number nor a quantity")
+    if isinstance(obj, Dimensions):
+        return obj
+    operand = split(obj)
+    if not _is_quantitative(obj):
+        raise TypeError(f"{obj!r} has no dimensions: it is neither a number nor a quantity")
     return operand.dimensions
 
 

@@ -143,7 +143,7 @@ def _ufunc_power(ufunc: np.ufunc, values: Sequence[Any], dimensions: Sequence[Di
         return DIMENSIONLESS
     exponent = np.asarray(values[1])
     if exponent.size != 1:
-        raise DimensionMismatchError(f"{describe(values[0], dimensions[0])} to an array of exponents would have many units", dimensions[0])
+        raise TypeError(f"{describe(values[0], dimensions[0])} to an array of exponents would have many units")
     return dimensions[0] ** exponent.item()
 
 
@@ -154,6 +154,12 @@ def _ufunc_root(exponent: float) -> UfuncRow:
     return row
 
 
+def _ufunc_number(ufunc: np.ufunc, values: Sequence[Any], dimensions: Sequence[Dimensions]) -> Dimensions:
+    for value, dims in zip(values, dimensions, strict=True):
+        require_number(_action(ufunc), value, dims)
+    return DIMENSIONLESS
+
+
 def _ufuncs(names: str, row: UfuncRow) -> dict[np.ufunc, UfuncRow]:
     # Some names are newer than the oldest numpy we run on.
     return {getattr(np, name): row for name in names.split() if hasattr(np, name)}
@@ -161,12 +167,17 @@ def _ufuncs(names: str, row: UfuncRow) -> dict[np.ufunc, UfuncRow]:
 
 UFUNCS: dict[np.ufunc, UfuncRow] = (
     _ufuncs("add subtract maximum minimum fmax fmin hypot remainder fmod", _ufunc_same)
-    | _ufuncs("equal not_equal less less_equal greater greater_equal floor_divide arctan2", _ufunc_compared)
-    | _ufuncs("negative positive absolute fabs conjugate", _ufunc_kept)
+    | _ufuncs("equal not_equal less less_equal greater greater_equal arctan2", _ufunc_compared)
+    # Rounding, like `//`, is that of the number in SI units, as in Brian.
+    | _ufuncs("negative positive absolute fabs conjugate floor ceil rint trunc", _ufunc_kept)
     | _ufuncs("isfinite isinf isnan sign signbit logical_and logical_or logical_xor logical_not", _ufunc_tested)
     | _ufuncs("multiply matmul vecdot matvec vecmat", _ufunc_product)
-    | _ufuncs("divide", _ufunc_quotient)
+    | _ufuncs("divide floor_divide", _ufunc_quotient)
     | _ufuncs("power float_power", _ufunc_power)
+    | _ufuncs(
+        "exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh",
+        _ufunc_number,
+    )
     | {np.sqrt: _ufunc_root(0.5), np.cbrt: _ufunc_root(1 / 3), np.square: _ufunc_root(2), np.reciprocal: _ufunc_root(-1)}
 )
 
@@ -177,7 +188,8 @@ def ufunc_dimensions(ufunc: np.ufunc, values: Sequence[Any], dimensions: Sequenc
     if row is not None:
         return row(ufunc, values, dimensions)
     for value, dims in zip(values, dimensions, strict=True):
-        require_number(_action(ufunc), value, dims)
+        if not dims.is_dimensionless:
+            raise TypeError(f"{_action(ufunc)} is not defined for quantities such as {describe(value, dims)}; divide by a unit first")
     return DIMENSIONLESS
 
 
@@ -254,6 +266,26 @@ def _einsum(call: Call) -> Outcome:
 def _solve(call: Call) -> Outcome:
     matrix, right = call.positional
     return call.run(), right.dimensions / matrix.dimensions
+
+
+def _det(call: Call) -> Outcome:
+    matrix = call.positional[0]
+    return call.run(), matrix.dimensions ** np.shape(matrix.bare)[-1]
+
+
+def _eigen(call: Call) -> Outcome:
+    # A pair of values and vectors, or the values alone.
+    dims = call.positional[0].dimensions
+    return call.run(), (dims, DIMENSIONLESS)
+
+
+def _equal(call: Call) -> Outcome:
+    left, right = call.argument(0, "a1"), call.argument(1, "a2")
+    if left is None or right is None:
+        raise TypeError(f"{call.name} takes two arrays")
+    if not (fits(left.given, left.dimensions, right.dimensions) or fits(right.given, right.dimensions, left.dimensions)):
+        return False, DIMENSIONLESS
+    return call.run(), DIMENSIONLESS
 
 
 def _norm(call: Call) -> Outcome:
@@ -343,7 +375,7 @@ _GROUPS: tuple[tuple[str, Row], ...] = (
         " atleast_1d atleast_2d atleast_3d broadcast_to sort partition unique take take_along_axis delete trim_zeros diag diagflat diagonal trace tril triu"
         " split array_split hsplit vsplit dsplit unstack copy real imag real_if_close zeros_like empty_like"
         " sum nansum cumsum nancumsum mean nanmean median nanmedian std nanstd percentile nanpercentile quantile nanquantile"
-        " max min amax amin nanmax nanmin ptp lib.stride_tricks.sliding_window_view",
+        " max min amax amin nanmax nanmin ptp round around fix lib.stride_tricks.sliding_window_view",
         _row((0,), f"{_ARRAY} initial mean", _same),
     ),
     ("var nanvar", _row((0,), f"{_ARRAY} mean", _square)),
@@ -351,13 +383,14 @@ _GROUPS: tuple[tuple[str, Row], ...] = (
     ("linalg.inv linalg.pinv", _row((0,), _ARRAY, _inverse)),
     (
         "ones_like argmax argmin nanargmax nanargmin"
-        " argsort argpartition argwhere nonzero flatnonzero count_nonzero any all isposinf isneginf isreal iscomplex corrcoef",
+        " argsort argpartition argwhere nonzero flatnonzero count_nonzero any all isposinf isneginf isreal iscomplex",
         _row((0,), _ARRAY, _none),
     ),
-    ("array_equal array_equiv isin in1d", _row((0, 1), "a1 a2 ar1 ar2 element test_elements", _none)),
+    ("array_equal array_equiv", _equal),
+    ("isin in1d", _row((0, 1), "ar1 ar2 element test_elements", _none)),
     ("searchsorted digitize", _row((0, 1), "a v x bins", _none)),
     ("isclose allclose", _close),
-    ("shape ndim size result_type can_cast min_scalar_type common_type iscomplexobj isrealobj shares_memory may_share_memory lexsort", _any_units),
+    ("corrcoef shape ndim size result_type can_cast min_scalar_type common_type iscomplexobj isrealobj shares_memory may_share_memory lexsort", _any_units),
     ("array_str array2string", _text(str)),
     ("array_repr", _text(repr)),
     ("concatenate stack hstack vstack dstack column_stack block", _row((0,), "arrays arr tup", _same)),
@@ -374,8 +407,20 @@ _GROUPS: tuple[tuple[str, Row], ...] = (
     ("full_like", _row((0, 1), "a fill_value", _same)),
     ("nan_to_num", _row((0,), "x nan posinf neginf", _same)),
     ("bincount", _row((1,), "weights", _same)),
-    ("dot vdot inner outer cross kron tensordot convolve correlate", _product),
+    (
+        "dot vdot inner outer cross kron tensordot convolve correlate linalg.outer linalg.cross linalg.matmul linalg.tensordot linalg.vecdot",
+        _product,
+    ),
     ("einsum", _einsum),
+    ("linalg.det", _det),
+    ("linalg.eig linalg.eigh", _eigen),
+    ("linalg.eigvals linalg.eigvalsh linalg.trace linalg.diagonal linalg.matrix_transpose linalg.vector_norm linalg.matrix_norm", _row((0,), _ARRAY, _same)),
+    (
+        "fft.fft fft.ifft fft.rfft fft.irfft fft.hfft fft.ihfft fft.fft2 fft.ifft2 fft.fftn fft.ifftn fft.rfft2 fft.rfftn fft.fftshift fft.ifftshift",
+        _row((0,), _ARRAY, _same),
+    ),
+    # The coefficients of a polynomial have a unit each, and files have none: both get the numbers in SI units, as in Brian.
+    ("polyfit save savetxt savez savez_compressed", _any_units),
     ("linalg.solve", _solve),
     ("linalg.norm", _norm),
     ("prod", _prod),

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy
 
-from .pylab_names import RARE
+from .pylab_names import RARE, summed
 from .unit_safe import *  # noqa: F403
 
 globals().update({name: getattr(numpy, name) for name in numpy.__all__ if name not in RARE and name not in globals()})
+sum = summed
 __all__ = sorted(set(numpy.__all__) - RARE)
 
 

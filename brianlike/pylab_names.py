@@ -5,7 +5,10 @@ The list is stored, since asking matplotlib for it would load matplotlib. A name
 
 from __future__ import annotations
 
+import builtins
 import datetime as datetime
+from types import GeneratorType
+from typing import Any
 
 import numpy
 import numpy.fft
@@ -48,11 +51,26 @@ RARE = frozenset("core ctypeslib f2py test testing typing".split())
 """Modules of numpy that take longer to load than all the rest; they are reached as `np.testing`."""
 
 
+def summed(a: Any, *arguments: Any, **keywords: Any) -> Any:
+    """`numpy.sum`, which Python's `sum` replaces for a generator: pylab's name hides that one.
+
+    >>> summed(number for number in (1, 2, 3))
+    6
+    """
+    return builtins.sum(a, *arguments, **keywords) if isinstance(a, GeneratorType) else numpy.sum(a, *arguments, **keywords)
+
+
+RENAMED = {"trapz": "trapezoid", "row_stack": "vstack"}
+"""Names that recent versions of numpy have under another name only."""
+
+
 def numpy_names() -> dict[str, object]:
     """What `from pylab import *` brings from numpy; of equal names the last module's."""
     found: dict[str, object] = {}
     for module in (numpy, numpy.fft, numpy.random, numpy.linalg):
         found |= {name: getattr(module, name) for name in module.__all__ if name not in BUILT_IN | RARE and not name.startswith("_")}
+    found |= {old: getattr(numpy, old, None) or getattr(numpy, new) for old, new in RENAMED.items() if hasattr(numpy, new)}
+    found["sum"] = summed
     found.pop("f", None)  # a distribution, but too good a name for it
     return found
 

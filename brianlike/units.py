@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -31,23 +32,25 @@ from ._quantity import asarray_si as asarray_si
 from ._quantity import dimensions_of as dimensions_of
 from ._unit_functions import DimensionMismatchError, common_dimensions, describe, fits
 
+_LOG = logging.getLogger("brianlike")
 
-def is_dimensionless(value: Any) -> bool:
-    """Whether `value` is a pure number.
+
+def is_dimensionless(obj: Any) -> bool:
+    """Whether `obj` is a pure number.
 
     >>> is_dimensionless(mV/volt), is_dimensionless(mV)
     (True, False)
     """
-    return get_dimensions(value).is_dimensionless
+    return get_dimensions(obj).is_dimensionless
 
 
-def have_same_dimensions(left: Any, right: Any) -> bool:
+def have_same_dimensions(obj1: Any, obj2: Any) -> bool:
     """Whether two values can be added.
 
     >>> have_same_dimensions(1*mV, 2*nA*Mohm)
     True
     """
-    return get_dimensions(left) == get_dimensions(right)
+    return get_dimensions(obj1) == get_dimensions(obj2)
 
 
 def fail_for_dimension_mismatch(left: Any, right: Any = 1, message: str = "units must agree") -> Dimensions:
@@ -59,32 +62,32 @@ def fail_for_dimension_mismatch(left: Any, right: Any = 1, message: str = "units
     return common_dimensions(message, (left, right), (get_dimensions(left), get_dimensions(right)))
 
 
-def get_unit(value: Any) -> Unit:
+def get_unit(d: Any) -> Unit:
     """The SI unit of a quantity, or of dimensions.
 
     >>> get_unit(3*mV)
     volt
     """
-    dims = get_dimensions(value)
+    dims = get_dimensions(d)
     return unit_quantity("1" if dims.is_dimensionless else unit_name(dims), 1.0, dims)
 
 
-def in_unit(value: Any, unit: Quantity, precision: int | None = None) -> str:
-    """`value` as text, in `unit`.
+def in_unit(x: Any, u: Quantity, precision: int | None = None) -> str:
+    """`x` as text, in the unit `u`.
 
     >>> in_unit(0.25*mV, uvolt)
     '250. uvolt'
     """
-    return Quantity(value).in_unit(unit, precision)
+    return Quantity(x).in_unit(u, precision)
 
 
-def in_best_unit(value: Any, precision: int | None = None) -> str:
-    """`value` as text, in the unit that keeps its numbers short.
+def in_best_unit(x: Any, precision: int | None = None) -> str:
+    """`x` as text, in the unit that keeps its numbers short.
 
     >>> in_best_unit(3e-9*siemens)
     '3. nS'
     """
-    return Quantity(value).in_best_unit(precision)
+    return Quantity(x).in_best_unit(precision)
 
 
 def arange(*limits: Any, start: Any = 0, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
@@ -132,9 +135,8 @@ def check_units(**units: Any) -> Callable[[Callable[..., Any]], Callable[..., An
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(function)
         names = list(signature.parameters)
-        unknown = units.keys() - {"result", *names}
-        if unknown:
-            raise TypeError(f"{function.__name__}() has no argument {sorted(unknown)[0]!r} whose unit could be checked")
+        for unknown in sorted(units.keys() - {"result", *names}):
+            _LOG.warning("check_units: %s() has no argument %r whose unit could be checked", function.__name__, unknown)
 
         @functools.wraps(function)
         def checked(*arguments: Any, **keywords: Any) -> Any:
@@ -201,18 +203,37 @@ def get_or_create_dimension(*exponents: Any, **named: float) -> Dimensions:
     return Dimensions(tuple(exponents[0]))
 
 
-def is_scalar_type(value: Any) -> bool:
-    """Whether `value` is one number without unit.
+def get_unit_for_display(d: Any) -> str | int:
+    """The name of the SI unit of a quantity or of dimensions, as text; the number 1 if there is none.
+
+    >>> get_unit_for_display(3*mV)
+    'volt'
+    """
+    dims = get_dimensions(d)
+    return 1 if dims.is_dimensionless else unit_name(dims)
+
+
+def quantity_with_dimensions(numbers: Any, dims: Any) -> Quantity:
+    """The quantity of these numbers in SI units, of the dimensions `dims`.
+
+    >>> quantity_with_dimensions(0.5, volt.dimensions)
+    500. * mV
+    """
+    return Quantity.with_dimensions(numbers, get_dimensions(dims))
+
+
+def is_scalar_type(obj: Any) -> bool:
+    """Whether `obj` is one number without unit.
 
     >>> is_scalar_type(3), is_scalar_type(3*mV), is_scalar_type([3])
     (True, False, False)
     """
-    return bool(np.ndim(value) == 0 and not isinstance(value, str) and get_dimensions(value).is_dimensionless)
+    return bool(np.ndim(obj) == 0 and not isinstance(obj, str) and get_dimensions(obj).is_dimensionless)
 
 
-def register_new_unit(unit: Unit) -> None:
-    """Let quantities be written in `unit`, where that keeps their numbers short."""
-    _unit_text.register(unit.name, float(asarray_si(unit)), unit.dimensions)
+def register_new_unit(u: Unit) -> None:
+    """Let quantities be written in the unit `u`, where that keeps their numbers short."""
+    _unit_text.register(u.name, float(asarray_si(u)), u.dimensions)
 
 
 class _Celsius:

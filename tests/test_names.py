@@ -40,7 +40,8 @@ def test_the_star_import_brings_what_brians_brings():
     assert names["np"] is names["numpy"] and names["np"].random is np.random
     for builtin in ("abs", "bool", "bytes", "max", "min", "pow", "round", "input"):
         assert builtin not in names, "Python's own"
-    assert names["sum"] is np.sum and names["seed"] is brianlike.seeding.seed and isinstance(names["cm"], Unit)
+    assert names["sum"](n for n in (1, 2)) == 3 and list(names["sum"]([[1, 2], [3, 4]], axis=0)) == [4, 6]
+    assert names["seed"] is brianlike.seeding.seed and isinstance(names["cm"], Unit)
 
 
 def test_the_language_alone():

@@ -183,7 +183,7 @@ def test_constants() -> None:
     assert same(constants.gas_constant, 8.31446261815324 * units.joule / units.kelvin / units.mole)
     # c = 1/sqrt(eps0*mu0)
     assert same(np.round((constants.electric_constant * constants.magnetic_constant) ** -0.5 / (units.metre / second)), 299792458.0)
-    assert f"{constants.gas_constant * (20 * units.kelvin + constants.zero_celsius) / constants.faraday_constant:.2f}" == "25.26 mV"
+    assert (constants.gas_constant * (20 * units.kelvin + constants.zero_celsius) / constants.faraday_constant).in_best_unit(2) == "25.26 mV"
 
 
 # --- arithmetic ----------------------------------------------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def test_messages_name_both_operands(operation: object, message: str) -> None:
     assert str(pickle.loads(pickle.dumps(caught.value))) == message
 
 
-@pytest.mark.parametrize("name", "exp expm1 log log10 log1p log2 sin cos tan sinh cosh tanh arcsin arccos arctan floor ceil rint trunc".split())
+@pytest.mark.parametrize("name", "exp expm1 log log10 log1p log2 sin cos tan sinh cosh tanh arcsin arccos arctan".split())
 def test_transcendental_functions_take_pure_numbers(name: str) -> None:
     with pytest.raises(DimensionMismatchError, match=f"np.{name} needs a number without unit"):
         getattr(np, name)(0.5 * mV)
@@ -277,7 +277,7 @@ def test_transcendental_functions_take_pure_numbers(name: str) -> None:
 
 
 def test_array_exponents_and_units_are_refused() -> None:
-    with pytest.raises(DimensionMismatchError, match="array of exponents"):
+    with pytest.raises(TypeError, match="array of exponents"):
         mV ** np.array([1, 2])
 
 
@@ -311,8 +311,15 @@ def test_in_place_operators(voltages: Quantity) -> None:
     voltages += 1 * mV
     voltages *= 2
     assert alias is voltages and same(alias, [4, 6, 8] * mV)
+    squares = voltages
+    squares *= mV
+    assert same(squares, [0.004, 0.006, 0.008] * (volt * mV)) and same(alias, [4, 6, 8] * mV)  # nobody else's quantity changes its unit
     with pytest.raises(DimensionMismatchError, match="in place would turn an array in volt into volt\\*\\*2: give the result a new name"):
-        voltages *= mV
+        np.multiply(alias, mV, out=alias)
+    plain = np.ones(3)
+    scaled = plain
+    scaled *= mV
+    assert same(scaled, np.ones(3) * mV) and np.shares_memory(scaled, plain)
     plain = np.zeros(3)
     with pytest.raises(DimensionMismatchError, match="array in plain numbers into volt"):
         plain += mV
@@ -467,7 +474,7 @@ def test_functions_refuse_mixed_units(call: object) -> None:
         call(X * volt)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("name", "cumprod round around polyfit savetxt save apply_along_axis piecewise sinc unwrap vander".split())
+@pytest.mark.parametrize("name", "cumprod apply_along_axis piecewise sinc unwrap vander".split())
 def test_functions_without_a_row_are_refused(name: str) -> None:
     function = getattr(np, name)
     with pytest.raises(TypeError, match="is not defined for quantities; divide by a unit first"):
@@ -509,17 +516,19 @@ def test_things_with_dimensions_take_part() -> None:
 def test_handled_functions_are_these() -> None:
     """A snapshot: whoever adds or loses a function sees it here. Names depend on numpy's version only where listed."""
     names = {function.__name__ for function in FUNCTIONS}
-    optional = {"in1d", "trapz", "trapezoid", "unstack", "matrix_transpose", "amax", "amin", "max", "min", "permute_dims"}
-    expected = """all any append argmax argmin argpartition argsort argwhere array2string array_equal array_equiv array_repr array_split array_str atleast_1d
-     atleast_2d atleast_3d average bincount block broadcast_arrays broadcast_to can_cast choose clip column_stack common_type compress
-     concatenate convolve copy copyto corrcoef correlate count_nonzero cov cross cumsum delete diag diagflat diagonal diff digitize dot dsplit
-     dstack ediff1d einsum empty_like expand_dims extract fill_diagonal flatnonzero flip fliplr flipud full_like geomspace gradient histogram
-     histogram_bin_edges hsplit hstack imag inner insert interp intersect1d inv iscomplex iscomplexobj isclose allclose isin isneginf isposinf
-     isreal isrealobj kron lexsort linspace may_share_memory mean median meshgrid min_scalar_type moveaxis nan_to_num nanargmax nanargmin
-     nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanquantile nanstd nansum nanvar ndim nonzero norm ones_like outer pad partition percentile
-     pinv place prod ptp put put_along_axis putmask quantile ravel real real_if_close repeat reshape resize result_type roll rollaxis rot90
-     searchsorted select setdiff1d setxor1d shape shares_memory size sliding_window_view solve sort split squeeze stack std sum swapaxes take
-     take_along_axis tensordot tile trace transpose tril trim_zeros triu union1d unique var vdot vsplit vstack where zeros_like""".split()
+    optional = set("in1d trapz trapezoid unstack matrix_transpose amax amin max min permute_dims vecdot vector_norm matrix_norm matmul".split())
+    expected = """all allclose any append argmax argmin argpartition argsort argwhere around array2string array_equal array_equiv array_repr array_split
+     array_str atleast_1d atleast_2d atleast_3d average bincount block broadcast_arrays broadcast_to can_cast choose clip column_stack
+     common_type compress concatenate convolve copy copyto corrcoef correlate count_nonzero cov cross cumsum delete det diag diagflat
+     diagonal diff digitize dot dsplit dstack ediff1d eig eigh eigvals eigvalsh einsum empty_like expand_dims extract fft fft2 fftn fftshift
+     fill_diagonal fix flatnonzero flip fliplr flipud full_like geomspace gradient hfft histogram histogram_bin_edges hsplit hstack ifft
+     ifft2 ifftn ifftshift ihfft imag inner insert interp intersect1d inv irfft isclose iscomplex iscomplexobj isin isneginf isposinf isreal
+     isrealobj kron lexsort linspace may_share_memory mean median meshgrid min_scalar_type moveaxis nan_to_num nanargmax nanargmin nancumsum
+     nanmax nanmean nanmedian nanmin nanpercentile nanquantile nanstd nansum nanvar ndim nonzero norm ones_like outer pad partition
+     percentile pinv place polyfit prod ptp put put_along_axis putmask quantile ravel real real_if_close repeat reshape resize result_type
+     rfft rfft2 rfftn roll rollaxis rot90 round save savetxt savez savez_compressed searchsorted select setdiff1d setxor1d shape
+     shares_memory size sliding_window_view solve sort split squeeze stack std sum swapaxes take take_along_axis tensordot tile trace
+     transpose tril trim_zeros triu union1d unique var vdot vsplit vstack where zeros_like""".split()
     assert names - optional == set(expected)
     assert len(FUNCTIONS) > 150 and len(UFUNCS) > 35
 
@@ -556,7 +565,7 @@ def test_text_in_a_unit() -> None:
     assert (10 * mV).in_unit(mV, python_code=True) == "10. * mV"
     assert (30 * siemens / units.metre**2).in_unit(units.msiemens / cm**2) == "3. msiemens/cm**2"
     assert (1.23456 * mV).in_best_unit(2) == in_best_unit(1.23456 * mV, 2) == "1.23 mV"
-    assert f"{10 * mV:.2f}" == "10.00 mV" and f"{10 * mV}" == "10. mV"
+    assert f"{10 * mV:.2f}" == f"{Quantity(0.01):.2f}" == "0.01" and f"{10 * mV}" == "10. mV"
     assert repr((10 * mV).get_best_unit()) == "mV"
     assert in_best_unit(5) == "5."
     with pytest.raises(DimensionMismatchError):
@@ -593,7 +602,7 @@ def test_arange() -> None:
         units.arange(3 * ms)
 
 
-def test_check_units() -> None:
+def test_check_units(caplog: pytest.LogCaptureFixture) -> None:
     @check_units(I=amp, R=ohm, scale=1, same="I", flag=bool, anything=None, result=volt)
     def voltage(I, R, scale=1, same=None, flag=False, anything=None):  # noqa: E741
         return 0.5 if flag else I * R * scale
@@ -610,8 +619,9 @@ def test_check_units() -> None:
         voltage(1 * nA, 1 * ohm, flag=3)
     with pytest.raises(DimensionMismatchError, match="voltage\\(\\) must return volt, not 0.5 \\(no unit\\)"):
         voltage(1 * nA, 1 * ohm, flag=True)
-    with pytest.raises(TypeError, match="no argument 'J'"):
+    with caplog.at_level("WARNING", logger="brianlike"):
         check_units(J=amp)(lambda I: I)  # noqa: E741
+    assert "no argument 'J'" in caplog.text
 
 
 def test_check_units_computes_the_result_unit() -> None:
