@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -20,13 +19,14 @@ from codegen.parse import parse_group, parse_statements
 from codegen.resolve import resolve, unresolved
 
 from .equations import Equations
+from .logger import get_logger
 
 __all__ = [
     "ExplicitStateUpdater", "StateUpdateMethod", "UnsupportedEquationsException", "euler", "exact", "exponential_euler", "gsl_rk2", "gsl_rk4", "gsl_rk8pd",
     "gsl_rkck", "gsl_rkf45", "heun", "independent", "linear", "milstein", "rk2", "rk4",
 ]  # fmt: skip
 
-_LOG = logging.getLogger("brianlike.stateupdaters")
+_LOG = get_logger(__name__)
 UnsupportedEquationsException = IntegrationError
 """What a method raises for equations that it cannot integrate; a list of methods goes on to the next one then."""
 
@@ -266,9 +266,9 @@ def with_written_step(model: Model, method: Any, equations: Equations, options: 
 def log_choice(owner: str, asked: object, chosen: str | None) -> None:
     """Tell which of several methods was taken for an object."""
     if chosen is not None and (asked is None or isinstance(asked, tuple)):
-        _LOG.info("%s is integrated by '%s', the first of the methods that can", owner, chosen)
+        _LOG.info(f"{owner} is integrated by '{chosen}', the first of the methods that can", "method_choice")
     elif chosen is not None:
-        _LOG.debug("%s is integrated by '%s', as asked", owner, chosen)
+        _LOG.debug(f"{owner} is integrated by '{chosen}', as asked", "method_choice")
 
 
 exact, exponential_euler = _Named("exact"), _Named("exponential_euler")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 import weakref
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from .codes import CodeRunner, SummedUpdater, run_regularly
 from .connecting import Request, requested_pairs
 from .equations import Equations
 from .groups import Group, refuse_attributes
+from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import choose_name
 from .state import State, VariableOwner
@@ -36,7 +36,7 @@ __all__ = ["Pathway", "Synapses"]
 Connectable = Union[Group, Subgroup, "Synapses"]
 _COUNTS = {"N_incoming": "j", "N_outgoing": "i"}
 """The variables that count the synapses of a neuron, and where its number stands."""
-_LOG = logging.getLogger("brianlike")
+_LOG = get_logger(__name__)
 _SIDES = {Index.PRE: ("pre", -1), Index.POST: ("post", 1)}
 
 
@@ -485,7 +485,8 @@ def _say_clock_driven(equations: Equations) -> None:
     """Equations are integrated at every step unless they say otherwise; a line in the log tells how to save that."""
     for line in parse_equations(str(equations)):
         if line.kind == "differential" and not {"clock-driven", "event-driven"} & set(line.flags):
-            _LOG.info("the synaptic equation of %s is integrated at every step; (event-driven) solves it at events only, (clock-driven) says so", line.name)
+            text = f"the synaptic equation of {line.name} is integrated at every step; (event-driven) solves it at events only, (clock-driven) says so"
+            _LOG.info(text, "clock_driven")
 
 
 def _check_events(group: Connectable, events: Mapping[str, str]) -> None:
