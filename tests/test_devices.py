@@ -11,6 +11,7 @@ from brianlike import (
     PoissonGroup,
     SpikeMonitor,
     StateMonitor,
+    TimedArray,
     device,
     get_device,
     ms,
@@ -145,3 +146,18 @@ def test_other_devices_do_not_repeat():
         device.run()
     reset_device()
     assert brianlike.devices.get_device() is all_devices["cpp_standalone"]
+
+
+def test_values_of_timed_arrays_can_be_replaced():
+    stimulus = TimedArray([1, 2, 3] * mV, dt=1 * ms)
+    G = NeuronGroup(1, "v = stimulus(t) : volt")
+    S = StateMonitor(G, "v", record=0)
+    run(3 * ms)
+    assert S.v_[0][::10].tolist() == pytest.approx([0.001, 0.002, 0.003])
+    device.run(run_args={stimulus: [4, 5, 6] * mV})
+    assert S.v_[0][::10].tolist() == pytest.approx([0.004, 0.005, 0.006])
+    assert (stimulus.values == [0.001, 0.002, 0.003]).all()
+    device.run()
+    assert S.v_[0][::10].tolist() == pytest.approx([0.001, 0.002, 0.003])
+    with pytest.raises(TypeError, match="need the unit and the shape"):
+        device.run(run_args={stimulus: [4, 5] * mV})
