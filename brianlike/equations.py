@@ -346,7 +346,7 @@ class Equations(Mapping[str, SingleEquation]):
         run_namespace : dict, optional
             Values of constants; by default the names visible where this is called.
         """
-        resolve_model(group.model, group.namespace, caller_namespace() if run_namespace is None else run_namespace)
+        resolve_model(group.model, group, caller_namespace() if run_namespace is None else run_namespace)
 
     def __str__(self) -> str:
         return self._text
