@@ -124,6 +124,8 @@ class VariableView:
         return Quantity(values, self.dimensions)
 
     def __getitem__(self, item: object) -> Any:
+        if isinstance(item, tuple) and any(part is None for part in item):  # numpy's way to ask for another axis, which plotting functions take
+            return self.get_item(slice(None))[item]
         return self.get_item(item)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

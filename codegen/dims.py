@@ -204,18 +204,34 @@ def _scales() -> dict[str, tuple[float, Dimensions]]:
 SCALES: dict[str, tuple[float, Dimensions]] = _scales()
 """Every unit name of the language: its value in SI units and its dimensions."""
 
-UNITS: dict[str, Dimensions] = {name: dims for name, (scale, dims) in SCALES.items() if scale == 1.0} | {
+_RARE: dict[str, Dimensions] = {
     "ampere": _AMPERE,
+    "becquerel": _HERTZ,
     "candela": _CANDELA,
-    "newton": _NEWTON,
-    "weber": _VOLT * _SECOND,
-    "tesla": _VOLT * _SECOND / _METRE**2,
+    "candle": _CANDELA,
+    "gray": (_METRE / _SECOND) ** 2,
     "henry": _OHM * _SECOND,
-    "metre2": _METRE**2,
-    "meter2": _METRE**2,
-    "metre3": _METRE**3,
-    "meter3": _METRE**3,
+    "katal": _MOLE / _SECOND,
+    "kilogramme": _KILOGRAM,
+    "lumen": _CANDELA,
+    "lux": _CANDELA / _METRE**2,
+    "mol": _MOLE,
+    "newton": _NEWTON,
+    "radian": DIMENSIONLESS,
+    "sievert": (_METRE / _SECOND) ** 2,
+    "steradian": DIMENSIONLESS,
+    "tesla": _VOLT * _SECOND / _METRE**2,
+    "weber": _VOLT * _SECOND,
 }
+
+
+def _units() -> dict[str, Dimensions]:
+    plain = {name: dims for name, (scale, dims) in SCALES.items() if scale == 1.0} | _RARE
+    powers = {f"{name}{n}": dims**n for name, dims in plain.items() if name not in ("Hz", "mM", "kliter", "klitre") for n in (2, 3)}
+    return plain | powers
+
+
+UNITS: dict[str, Dimensions] = _units()
 """The unit names an equation may use: those worth exactly one SI unit, so that equations need no conversion."""
 
 # In the order of preference, where several texts would say the same.

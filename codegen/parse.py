@@ -123,7 +123,7 @@ def _not_a_unit(name: str, span: Span | None) -> ModelError:
         return UnitError(f"`{name}` cannot be the unit of an equation, which are in SI units", span, f"Write `{unit_name(SCALES[name][1])}`.")
     if name in _TYPES:
         return EquationError(f"`{name}` cannot be part of a larger unit", span, f"Write `{name}` alone.")
-    known = {unit for unit in UNITS if len(unit) > 2} | set(_TYPES)
+    known = {unit for unit in UNITS if len(unit) > 2 and not unit[-1].isdigit()} | set(_TYPES)
     return UnknownNameError(f"`{name}` is not a unit", span, suggest(name, known) or "Write a unit such as `volt`, or `1` for a plain number.")
 
 

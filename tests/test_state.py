@@ -198,6 +198,11 @@ def test_arithmetic_and_numpy(G: NeuronGroup) -> None:
         G.v < 1 * ms  # noqa: B015
 
 
+def test_another_axis(G: NeuronGroup) -> None:
+    G.v = [1, 2, 3, 4] * mV
+    assert G.v[:, None].shape == (4, 1) and G.v[None, :].shape == (1, 4)
+
+
 def test_zero_infinity_and_nan_fit_any_unit(G: NeuronGroup) -> None:
     G.v = 0
     G.v[1], G.v[2] = np.inf, np.nan
