@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from codegen.desugar import readings
+from codegen.desugar import readings, seen_from_synapse
 from codegen.expr import Access, Expr, Index
 from codegen.fuse import Part
-from codegen.ir import Kernel, Record, Result, Role, Step, Variable
+from codegen.ir import Kernel, Model, Record, Result, Role, Step, Variable
 from codegen.lower import lower_expression
 from codegen.pipeline import Compiled
 
@@ -44,8 +44,13 @@ def _array(monitor: Monitor, name: str, parts: Parts, compiled: Mapping[str, Com
     """The array that holds the values of a variable when the monitor records them, one for each element if an event selects some."""
     owner = monitor.source._whole.name
     model, part = compiled[owner].model, parts[owner]
-    declared = model.variable(name)
+    reached = _reached(model, name)
+    declared = model.variable(reached)
     shown = readings(model, _inner(compiled, part.pre), _inner(compiled, part.post))
+    if reached.index in (Index.PRE, Index.POST):
+        group = part.pre if reached.index is Index.PRE else part.post
+        inner = _inner(compiled, group).get(reached.variable)
+        shown = {name: reached if inner is None else seen_from_synapse(inner, reached.index)}
     shared = declared.shared and declared.array is None and event is None
     if name not in shown and declared.array is None and declared.shared == shared:
         return f"{owner}.{name}"
@@ -65,6 +70,16 @@ def _array(monitor: Monitor, name: str, parts: Parts, compiled: Mapping[str, Com
         clocks={**(part.clocks or {}), step.name: clock},
     )
     return f"{owner}.{hidden.name}"
+
+
+def _reached(model: Model, name: str) -> Access:
+    """What a recorded name means: a variable of the object, or of the neurons that synapses connect."""
+    if any(variable.name == name for variable in model.variables):
+        return Access(name)
+    for suffix, table, index in (("_pre", model.pre, Index.PRE), ("_post", model.post, Index.POST), ("", model.post, Index.POST)):
+        if name.endswith(suffix) and any(variable.name == name.removesuffix(suffix) for variable in table):
+            return Access(name.removesuffix(suffix), index)
+    raise KeyError(name)
 
 
 def _inner(compiled: Mapping[str, Compiled], group: str | None) -> dict[str, Expr]:

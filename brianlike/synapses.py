@@ -199,8 +199,9 @@ class Synapses(VariableOwner):
         sides = {key: side for side, code in zip((Index.PRE, Index.POST), codes, strict=True) for key in code}
         self.pathways = {key: Pathway(self, key, side, {**codes[0], **codes[1]}[key], events[key]) for key, side in sides.items()}
         for key, pathway in self.pathways.items():
-            if hasattr(type(self), key) or key in self.__dict__ or self.variable(key) is not None:
-                raise EquationError(f"`{key}` cannot name a pathway: Synapses objects have an attribute or variable of that name", None, "Choose another name.")
+            # A variable of that name is known to the equations, and hidden from Python, as in Brian.
+            if hasattr(type(self), key) or key in self.__dict__:
+                raise EquationError(f"`{key}` cannot name a pathway: Synapses objects have an attribute of that name", None, "Choose another name.")
             object.__setattr__(self, key, pathway)
         self.summed_updaters = {str(s.target): self._updater(s) for s in self.model.summed}
         _say_clock_driven(self.equations)
@@ -322,11 +323,13 @@ class Synapses(VariableOwner):
         return VariableOwner.values_of(self, access, indices)
 
     def variable(self, name: str) -> Variable | None:
-        return (
-            next((v for v in self.model.variables if v.name == name), None)
-            if name in _COUNTS and "model" in self.__dict__
-            else VariableOwner.variable(self, name)
-        )
+        if name in _COUNTS and "model" in self.__dict__:
+            return next((v for v in self.model.variables if v.name == name), None)
+        found = VariableOwner.variable(self, name)
+        if found is None and "pathways" in self.__dict__ and not name.endswith("_"):
+            reached = self._reached(name)
+            return None if reached is None else reached.variable
+        return found
 
     def keep_count(self, name: str) -> None:
         """Keep an array of N_incoming or N_outgoing from now on: only those who read it pay for it."""

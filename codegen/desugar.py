@@ -55,7 +55,7 @@ def readings(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[
     shown = {**subexpressions(model), **({"lastspike": Access("lastspike")} if any(v.name == "lastspike" for v in model.variables) else {})}
     table: dict[Expr, Expr] = {}
     for index, group in ((Index.PRE, pre or {}), (Index.POST, post or {})):
-        table |= {Access(name, index): _seen_from_synapse(value, index) for name, value in group.items()}
+        table |= {Access(name, index): seen_from_synapse(value, index) for name, value in group.items()}
     table = {key: substitute(value, _last_spikes()) for key, value in table.items()}
     return {name: substitute(substitute(value, table), _last_spikes()) for name, value in shown.items()}
 
@@ -74,7 +74,7 @@ def inline(model: Model, pre: Mapping[str, Expr], post: Mapping[str, Expr]) -> M
     """`Model -> Model`: write subexpressions out where they are used, also those of the connected groups."""
     table: dict[Expr, Expr] = {_access(model, name): value for name, value in subexpressions(model).items()}
     for index, group in ((Index.PRE, pre), (Index.POST, post)):
-        table |= {Access(name, index): _seen_from_synapse(value, index) for name, value in group.items()}
+        table |= {Access(name, index): seen_from_synapse(value, index) for name, value in group.items()}
     if not table:
         return replace(model, subexpressions=())
     # A subexpression of the synapses may read one of the connected groups, so the table is applied to itself once.
@@ -86,7 +86,7 @@ def _access(model: Model, name: str) -> Access:
     return Access(name, Index.SHARED if model.variable(name).shared else Index.SELF)
 
 
-def _seen_from_synapse(expr: Expr, index: Index) -> Expr:
+def seen_from_synapse(expr: Expr, index: Index) -> Expr:
     def move(node: Expr) -> Expr:
         if not isinstance(node, Access) or node.variable in CLOCK_NAMES or node.index is Index.WHOLE:
             return node
@@ -104,7 +104,7 @@ def show_last_spike(model: Model) -> Model:
 def _last_spikes() -> dict[Expr, Expr]:
     seconds = Binary("*", Cast(DType.FLOAT, LAST_SPIKE), DT)
     table: dict[Expr, Expr] = {Access("lastspike"): seconds}
-    return table | {Access("lastspike", index): _seen_from_synapse(seconds, index) for index in (Index.PRE, Index.POST)}
+    return table | {Access("lastspike", index): seen_from_synapse(seconds, index) for index in (Index.PRE, Index.POST)}
 
 
 def noise(model: Model) -> Model:

@@ -96,3 +96,31 @@ def test_a_shared_subexpression_may_read_a_link_to_one_value() -> None:
     H.run_regularly("v = b + i")
     with pytest.raises(ModelError, match="`b` is shared, but `x` is linked to a variable that differs"):
         Network(several, H).run(0.1 * ms)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "cython"])
+def test_monitors_of_synapses_record_the_neurons_variables_too(engine: str) -> None:
+    prefs.codegen.target = engine
+    P = SpikeGeneratorGroup(2, [0, 1], [0.1, 0.2] * ms)
+    G = NeuronGroup(2, "v : 1 \n g = 2*v : 1 \n k : 1 (shared)")
+    G.v, G.k = [1, 2], 3
+    S = Synapses(P, G, "w : 1", on_pre="v += w")
+    S.connect()
+    S.w = "1 + j"
+    M = StateMonitor(S, ["v", "g_post", "i_pre", "w", "k"], record=[0, 3])
+    net = Network(P, G, S, M)
+    net.run(0.3 * ms)
+    # As Brian 2.9; before the step's spikes.
+    assert M.v.tolist() == [[1, 1, 2], [2, 2, 4]] and M.g_post.tolist() == [[2, 2, 4], [4, 4, 8]]
+    assert M.i_pre[:, 0].tolist() == [0, 1] and M.w[:, 0].tolist() == [1, 2] and M[3].v.tolist() == [2, 2, 4] and M[0].k[0] == 3
+    prefs.reset_to_defaults()
+
+
+def test_a_variable_may_be_called_like_a_pathway() -> None:
+    G = NeuronGroup(1, "v : 1", threshold="v > 1", reset="v = 0")
+    S = Synapses(G, G, "dpre/dt = -pre/(20*ms) : 1 (event-driven)", on_pre="pre = 1 \n v_post += 0*pre")
+    S.connect()
+    G.v = 2
+    M = StateMonitor(S, "pre", record=0)
+    Network(G, S, M).run(0.3 * ms)
+    assert S.pre.key == "pre" and M.pre[0].tolist() == [0, 1, 1]
