@@ -22,15 +22,6 @@ from conformance import SCRIPTS, execute, has_full_size, is_random  # noqa: E402
 
 LEVEL = 1e-3
 SEEDS = (1, 2, 3, 4)
-LATER = {  # script -> the first thing it lacks; an entry goes when its script runs
-    "diehl_cook": "a variable of the name of a pathway",
-}
-MISSING = (AssertionError, brianlike.ModelError, AttributeError, TypeError, ValueError, KeyError, NameError, ImportError, NotImplementedError)
-
-
-def _cases(chosen) -> list:
-    names = [name for name in SCRIPTS if chosen(name)]
-    return [pytest.param(n, marks=pytest.mark.xfail(raises=MISSING, reason=LATER[n])) if n in LATER else n for n in names]
 
 
 @pytest.fixture(params=["numpy", "cython"])
@@ -75,12 +66,12 @@ def assert_same_distribution(name: str, runs: list[dict[str, np.ndarray]], expec
     assert not wrong, f"{name}: " + "; ".join(wrong)
 
 
-@pytest.mark.parametrize("name", _cases(lambda name: not is_random(name)))
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if not is_random(name)])
 def test_same_as_brian(name, backend):
     assert_equal(name, execute(name, brianlike), stored(name))
 
 
-@pytest.mark.parametrize("name", _cases(is_random))
+@pytest.mark.parametrize("name", filter(is_random, SCRIPTS))
 def test_distributed_as_brians(name):
     brianlike.prefs.codegen.target = "cython"
     runs = [execute(name, brianlike, seed) for seed in SEEDS]
@@ -88,7 +79,7 @@ def test_distributed_as_brians(name):
     assert_equal(name, runs[0], {key: values for key, values in stored(name).items() if key.startswith(("final_", "spikes_"))})
 
 
-@pytest.mark.parametrize("name", _cases(is_random))
+@pytest.mark.parametrize("name", filter(is_random, SCRIPTS))
 def test_engines_draw_the_same(name):
     found = {}
     for engine in ("numpy", "cython"):
@@ -99,7 +90,7 @@ def test_engines_draw_the_same(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", _cases(has_full_size))
+@pytest.mark.parametrize("name", filter(has_full_size, SCRIPTS))
 def test_full_size(name):
     brianlike.prefs.codegen.target = "cython"
     if is_random(name):
