@@ -18,7 +18,7 @@ alpha_n = 0.1/exprel(-0.1/mV*(v + 34*mV))/ms : Hz
 beta_n = 0.125*exp(-(v + 44*mV)/(80*mV))/ms : Hz
 Iapp : amp/metre**2
 """
-cells = {m: NeuronGroup(2, eqs, threshold="v > -20*mV", refractory="v > -20*mV", method=m, name=f"cells_{m}") for m in ("euler", "rk2", "rk4")}
+cells = {m: NeuronGroup(2, eqs, threshold="v > -20*mV", refractory="v > -20*mV", method=m, name=f"cells_{m}") for m in ("euler", "rk4")}
 for group in cells.values():
     group.v, group.h, group.n, group.Iapp = -70 * mV, 0.9, 0.1, "(0.5 + 2*i)*uamp/cm**2"
 calcium = NeuronGroup(
