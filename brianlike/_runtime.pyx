@@ -218,6 +218,27 @@ def _check_overlap(tokens, arrays):
                 raise ValueError(f"arrays {left} and {right} of a kernel overlap in memory")
 
 
+def philox_words(uint32_t seed, uint32_t epoch, uint32_t step, elements, uint32_t stream, uint32_t last):
+    """The four words of Philox4x32-10, as uint64, for each of `elements` (uint64): what `randomness.philox` gives, in one pass."""
+    elements = np.ascontiguousarray(elements, np.uint64)
+    words = np.empty((4, elements.size), np.uint64)
+    cdef ptrdiff_t n, size = elements.size
+    cdef const uint64_t *element = <const uint64_t *><uintptr_t>elements.ctypes.data
+    cdef uint64_t *word = <uint64_t *><uintptr_t>words.ctypes.data
+    cdef uint32_t a, b, c, d, k, m
+    cdef uint64_t p, q
+    cdef int turn
+    with nogil:
+        for n in range(size):
+            a, b, c, d, k, m = step, <uint32_t>element[n], stream, last, seed, epoch
+            for turn in range(10):
+                p, q = <uint64_t>0xD2511F53u * a, <uint64_t>0xCD9E8D57u * c
+                a, b, c, d = <uint32_t>(q >> 32) ^ b ^ k, <uint32_t>q, <uint32_t>(p >> 32) ^ d ^ m, <uint32_t>p
+                k, m = k + <uint32_t>0x9E3779B9u, m + <uint32_t>0xBB67AE85u
+            word[n], word[size + n], word[2 * size + n], word[3 * size + n] = a, b, c, d
+    return words[0], words[1], words[2], words[3]
+
+
 cdef class Driver:
     """Runs operations in the order in which they were added, step after step.
 

@@ -11,6 +11,8 @@ from functools import partial
 
 import numpy as np
 
+from . import _runtime
+
 from codegen.ir import Draw
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -49,9 +51,11 @@ def _words(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream:
     """`elements` is their number or their indices."""
     index = np.arange(elements, dtype=np.uint64) if np.ndim(elements) == 0 else np.asarray(elements).astype(np.uint64)  # type: ignore[arg-type]
     last = (number & 0xFFFF) | ((step >> 32) & 0xFFFF) << 16
-    rest = (np.full(1, word & 0xFFFFFFFF, np.uint64) for word in (step, stream, last))
-    low, origin, high = rest
-    return philox((low, index & _LOW, origin, high), (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF))
+    # Philox in numpy takes a hundred calls, whatever the number of elements; the compiled form gives the same words.
+    words: tuple[np.ndarray, ...] = _runtime.philox_words(
+        seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF, step & 0xFFFFFFFF, index.ravel(), stream & 0xFFFFFFFF, last & 0xFFFFFFFF
+    )
+    return tuple(word.reshape(index.shape) for word in words)
 
 
 def _unit(high: np.ndarray, low: np.ndarray) -> np.ndarray:

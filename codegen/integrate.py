@@ -93,12 +93,10 @@ class ExponentialEuler:
     noise: str | None = None
 
     def __call__(self, flows: Sequence[Flow], fresh: Fresh) -> Update:
-        from .linear import linear
-
         lines: list[Line] = []
         new: dict[str, str] = {}
         for flow in flows:
-            found = linear(flow.drift, [Access(flow.variable)]) or _frozen(flow)
+            found = _frozen(flow)
             if found is None:
                 raise IntegrationError(
                     f"`exponential_euler` needs each equation to be linear in its own variable, and d{flow.variable}/dt is not linear in {flow.variable}",
@@ -116,15 +114,18 @@ class ExponentialEuler:
 
 
 def _frozen(flow: Flow) -> tuple[list[Expr], Expr] | None:
-    """Coefficient and remainder with calls that read the variable as constants; None if it then stands nowhere else, as in Brian."""
+    """Coefficient and remainder, with calls that read the variable as constants; None if it then stands nowhere else, as in Brian."""
     from .linear import linear
 
     variable = Access(flow.variable)
     calls = dict.fromkeys(node for node in walk(flow.drift) if isinstance(node, Call) and depends(node, {variable}))
     names: dict[Expr, Expr] = {node: Name(f"_call{n}") for n, node in enumerate(calls)}
-    back: dict[Expr, Expr] = {name: node for node, name in names.items()}
+    # Calls are hidden before algebra, if it comes to that, looks at the rest: rates of gates written out are large.
     hidden = substitute(flow.drift, names)
-    found = linear(hidden, [variable]) if depends(hidden, {variable}) else None
+    if calls and not depends(hidden, {variable}):
+        return None
+    found = linear(hidden, [variable])
+    back: dict[Expr, Expr] = {name: node for node, name in names.items()}
     return None if found is None else ([substitute(found[0][0], back)], substitute(found[1], back))
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from brianlike import build, randomness
+from brianlike import _runtime, build, randomness
 from codegen.emit.cython import canonical, render, render_module
 from codegen.errors import UnsupportedError
 from codegen.expr import Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where
@@ -299,6 +299,8 @@ def test_philox_known_answers():
     )
     for counter, key, wanted in vectors:
         assert tuple(int(word) for word in randomness.philox(tuple(np.uint64(c) for c in counter), key)) == wanted
+        low, element, origin, high = counter
+        assert tuple(int(word[0]) for word in _runtime.philox_words(*key, low, np.array([element], np.uint64), origin, high)) == wanted
 
 
 @pytest.mark.parametrize("float_dtype", ["float64", "float32"])
