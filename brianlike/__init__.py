@@ -27,4 +27,4 @@ numpy = numpy_
 _plot_units.install()
 
 __version__ = "0.1.0"
-__all__ = sorted({*_pylab_names.__all__, *only.__all__, "np", "numpy", "numpy_", "only", *_aliases.install(__name__)})
+__all__: list[str] = sorted({*_pylab_names.__all__, *only.__all__, "np", "numpy", "numpy_", "only", *_aliases.install(__name__)})

@@ -97,4 +97,4 @@ from .units import *  # noqa: F403
 
 globals().update({_name: _Later(_name) for _name in _LATER if _name not in globals()})
 
-__all__ = sorted(_name for _name, _value in globals().items() if not _name.startswith("_") and not isinstance(_value, _Module))
+__all__: list[str] = sorted(_name for _name, _value in globals().items() if not _name.startswith("_") and not isinstance(_value, _Module))

@@ -11,9 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from . import _runtime
-
 from codegen.ir import Draw
+
+from . import _runtime
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
