@@ -13,9 +13,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .errors import EquationError, IntegrationError
-from .expr import ZERO, Access, Binary, Call, Expr, Name, Negate, add, children, divide, is_zero, multiply, names, negate, rebuild, substitute, subtract, total
+from .expr import (
+    ZERO,
+    Access,
+    Binary,
+    Call,
+    Expr,
+    Name,
+    Negate,
+    add,
+    children,
+    divide,
+    is_zero,
+    multiply,
+    names,
+    negate,
+    rebuild,
+    substitute,
+    subtract,
+    total,
+    walk,
+)
 from .fresh import Fresh, Update
-from .functions import DT, T, call
+from .functions import DT, FUNCTIONS, T, call
 from .grammar import Piece, blank_comments, read_expression
 from .ir import Draw, Flow, Let, Line
 
@@ -229,7 +249,11 @@ def _read(piece: Piece) -> Expr:
         placeholder = f"{match[1]}_{len(found)}"
         found[Name(placeholder)] = Call(match[1], (state, time), piece.span(match.start(), end + 1))
         code = code[: match.start()] + placeholder.ljust(end + 1 - match.start()) + code[end + 1 :]
-    return substitute(read_expression(replace(piece, code=code)), found)
+    value = read_expression(replace(piece, code=code))
+    for node in walk(value):
+        if isinstance(node, Call) and node.function not in FUNCTIONS:
+            raise EquationError(f"`{node.function}` is not a function that descriptions can call", node.span, _HINT)
+    return substitute(value, found)
 
 
 def _closing(piece: Piece, start: int) -> tuple[int, int]:
