@@ -14,17 +14,23 @@ import pytest
 
 import brianlike
 import codegen
-from brianlike import defaultclock, ms, prefs, start_scope
+from brianlike import ImportExport, StateUpdateMethod, defaultclock, ms, prefs, start_scope
+from brianlike.preference_table import PREFERENCES
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PACKAGES = ("codegen", "brianlike")
 
 
 @pytest.fixture(autouse=True)
-def fresh_scope(tmp_path, monkeypatch):
-    """Examples change the clock, preferences and the working directory as users may."""
+def fresh_scope(tmp_path, monkeypatch, request):
+    """Examples change the clock, preferences, tables of names, messages and the working directory as users may."""
     monkeypatch.chdir(tmp_path)
+    for table in (PREFERENCES, ImportExport.methods, StateUpdateMethod.stateupdaters):
+        before = dict(table)
+        request.addfinalizer(lambda table=table, before=before: (table.clear(), table.update(before)))
+    monkeypatch.setattr(brianlike.logger, "_SUPPRESSED", [])
+    monkeypatch.setattr(brianlike.logger, "_SAID", set())
     defaultclock.dt = 0.1 * ms
     start_scope()
     yield
@@ -52,7 +58,11 @@ def fenced(page, language):
     return [(text[: m.start(1)].count("\n"), m[1]) for m in re.finditer(rf"^```{language}\n(.*?)^```", text, re.S | re.M)]
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=lambda page: page.name)
+def label(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=label)
 def test_every_code_block_runs(page):
     blocks = fenced(page, "python")
     if page.name == "walkthrough.md":
@@ -64,11 +74,28 @@ def test_every_code_block_runs(page):
         exec(compile("\n" * line + text, str(page), "exec"), names)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS], ids=lambda page: page.name)
+def anchors(page):
+    """What `page.md#...` can name: headings in lower case, spaces as hyphens, without other signs."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS], ids=label)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (page.parent / target.partition("#")[0]).exists(), target
+            file, _, place = target.partition("#")
+            other = page.parent / file if file else page
+            assert other.exists(), target
+            assert not place or place in anchors(other), target
+
+
+def test_the_reference_has_every_name():
+    """Units, and the functions of numpy that keep track of them, apart."""
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS if "reference" in str(page.relative_to(ROOT)))
+    units = {*importlib.import_module("brianlike.units").__all__, *importlib.import_module("brianlike.unit_safe").__all__}
+    words = set(re.findall(r"\w+", text))
+    assert not set(importlib.import_module("brianlike.only").__all__) - units - words
 
 
 def test_the_readme_has_exactly_two_commands():
