@@ -93,7 +93,8 @@ def user_text(item: SimulationObject) -> str:
     """What the user wrote for one object, line by line."""
     match item:
         case NeuronGroup():
-            given = {"threshold": item.threshold, "reset": item.reset, "refractory": item.refractory, "method": item.method}
+            given = {**item._given, "refractory": item.refractory}
+            given = {key: given[key] for key in ("threshold", "reset", "refractory", "method")}
             rows = [f"{item.name} = NeuronGroup of {len(item)}", *_lines(str(item.equations))]
         case Synapses():
             given = {f"on_{path.side.value} ({key})": path.code + _delay(item, key) for key, path in item.pathways.items()}

@@ -16,6 +16,7 @@ from .codes import CodeRunner, run_regularly
 from .equations import Equations
 from .logger import get_logger
 from .objects import checked_order, checked_slot, choose_name
+from .stages import Stage
 from .state import LAST_SPIKE, State, VariableOwner
 from .stateupdaters import checked_method, checked_options
 from .subgroups import Indices, Subgroup, part_of
@@ -32,6 +33,8 @@ class Group(VariableOwner):
     """What neurons of every kind have: a number, their index `i`, the spikes of the last step."""
 
     contained_objects: list[object]
+    start: int
+    stop: int
     _size: int
     _fired: np.ndarray
     _find_fired: Callable[[], np.ndarray] | None = None  # during a run
@@ -39,6 +42,7 @@ class Group(VariableOwner):
     def _set_up(self, size: int, model: Model, dtype: object = None) -> None:
         """Allocate the variables of `model`."""
         self._size = size
+        self.start, self.stop = 0, size
         self.contained_objects = []
         refuse_attributes(self, model)
         self.model = model
@@ -217,13 +221,12 @@ class NeuronGroup(Group):
     <cells.v_: array([0.   , 0.002, 0.003])>
     """
 
-    method: Any
-    method_options: dict[str, object]
-    threshold: str | None
-    reset: str | None
     refractory: str | None
     equations: Equations
     events: dict[str, str]
+    state_updater: Stage
+    thresholder: dict[str, Stage]
+    resetter: dict[str, Stage | CodeRunner]
 
     def __init__(
         self,
@@ -245,25 +248,30 @@ class NeuronGroup(Group):
     ):
         size = checked_size(N)
         chosen = choose_name(name, "neurongroup")
-        self.method = checked_method(method)
-        self.method_options = checked_options(method_options, self.method)
+        method = checked_method(method)
+        threshold, reset = _text("threshold", threshold), _text("reset", reset)
+        self._given = {"method": method, "method_options": checked_options(method_options, method), "threshold": threshold, "reset": reset}
         self.equations = Equations(model)
-        self.threshold, self.reset = _text("threshold", threshold), _text("reset", reset)
         pause = _pause(refractory)
         self.refractory = pause if isinstance(pause, str) or pause is None else f"{pause!r}*second"
-        self.events = _events(chosen, self.threshold, events)
-        parsed = parse_group(chosen, str(self.equations), self.events.get("spike"), self.reset, pause, {k: v for k, v in self.events.items() if k != "spike"})
+        self.events = _events(chosen, threshold, events)
+        parsed = parse_group(chosen, str(self.equations), self.events.get("spike"), reset, pause, {k: v for k, v in self.events.items() if k != "spike"})
         self.clock = choose_clock(dt, clock)
         self._set_up(size, parsed, dtype)
-        self._schedules: dict[str, tuple[str, int]] = {}  # slot and order in which the conditions of events are checked, where they were set
         self._register(chosen, when="groups", order=order, clock=self.clock, namespace=namespace)
+        self.state_updater = Stage(self, "stateupdater", "update", "groups")
+        self.thresholder = {
+            event: Stage(self, f"{event}_thresholder", *(("threshold", "thresholds") if event == "spike" else (f"threshold_{event}", "after_thresholds")))
+            for event in self.events
+        }
+        self.resetter = {} if reset is None or "spike" not in self.events else {"spike": Stage(self, "spike_resetter", "reset", "resets")}
         self._sealed = True
-        if self.threshold is not None and self.reset is None and pause is None:
+        if threshold is not None and reset is None and pause is None:
             text = f"{chosen!r} has a threshold, but neither a reset nor a refractory period; if that is meant, give reset=''"
             _LOG.warn(text, "only_threshold", once=True)
 
     def __repr__(self) -> str:
-        given = [f"{key}={value!r}" for key in ("threshold", "reset", "refractory", "method") if (value := getattr(self, key)) is not None]
+        given = [f"{key}={value!r}" for key in ("threshold", "reset", "refractory", "method") if (value := self._given.get(key, self.refractory)) is not None]
         return f"NeuronGroup({', '.join([str(self._size), repr(str(self.equations)), *given, f'name={self.name!r}'])})"
 
     def run_on_event(self, event: str, code: str, when: str = "after_resets", order: int | None = None) -> CodeRunner:
@@ -296,12 +304,29 @@ class NeuronGroup(Group):
         if event not in self.events:
             hint = "; give the group a threshold" if event == "spike" else f"; its events are {', '.join(map(repr, self.events)) or 'none'}"
             raise ValueError(f"{self.name!r} has no event {event!r}{hint}")
-        if (event == "spike" and self.reset is not None) or any(isinstance(o, CodeRunner) and o.event == event for o in self.contained_objects):
+        if (event == "spike" and self._given["reset"] is not None) or any(isinstance(o, CodeRunner) and o.event == event for o in self.contained_objects):
             raise ValueError(f"the event {event!r} of {self.name!r} has code already")
         place = self.order if order is None else order
         runner = CodeRunner(self, code, name=f"{self.name}_{event}_resetter", when=when, order=place, clock=self.clock, event=event)
         self.contained_objects.append(runner)
+        self.resetter[event] = runner
         return runner
+
+    @property
+    def user_equations(self) -> Equations:
+        """The equations as they were given."""
+        return self.equations
+
+    @property
+    def event_codes(self) -> dict[str, str]:
+        """The statements of each event that has some."""
+        codes = {} if self._given["reset"] is None else {"spike": self._given["reset"]}
+        return codes | {item.event: item.code for item in self.contained_objects if isinstance(item, CodeRunner) and item.event is not None}
+
+    @property
+    def _schedules(self) -> dict[str, tuple[str, int]]:
+        """Slot and order in which the conditions of events are checked, where they were set."""
+        return {event: (stage.when, stage.order) for event, stage in self.thresholder.items() if stage.moved}
 
     def set_event_schedule(self, event: str, when: str = "after_thresholds", order: int | None = None) -> None:
         """Choose the slot in which the condition of an event is checked.
@@ -315,7 +340,8 @@ class NeuronGroup(Group):
         """
         if event not in self.events:
             raise ValueError(f"{self.name!r} has no event {event!r}; its events are {', '.join(map(repr, self.events)) or 'none'}")
-        self._schedules[event] = checked_slot(when), self.order if order is None else checked_order(order)
+        slot, place = checked_slot(when), self.order if order is None else checked_order(order)
+        self.thresholder[event].when, self.thresholder[event].order = slot, place
 
 
 def _events(name: str, threshold: str | None, events: Mapping[str, str] | None) -> dict[str, str]:

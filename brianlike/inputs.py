@@ -23,6 +23,10 @@ __all__ = ["InputGroup", "PoissonGroup", "SpikeGeneratorGroup"]
 _LOG = get_logger("brianlike.input.spikegeneratorgroup")
 
 
+class SpikeIndexError(IndexError, ValueError):
+    """There is no such neuron; in Brian this is a ValueError."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SpikeTable:
     """Spikes in the order of time, then neuron: `indices` (int32), `times` (seconds), repeated every `period` seconds if that is not 0."""
@@ -129,7 +133,7 @@ def _checked_spikes(indices: object, times: object, size: int, name: str) -> tup
         raise TypeError(f"indices of {name!r} must be whole numbers, not {neurons.dtype}")
     bad = neurons[(neurons < 0) | (neurons >= size)]
     if bad.size:
-        raise IndexError(f"{name!r} has neurons 0 to {size - 1}, but indices contains {bad[0]}")
+        raise SpikeIndexError(f"{name!r} has neurons 0 to {size - 1}, but indices contains {bad[0]}")
     if not np.all((moments >= 0) & np.isfinite(moments)):
         raise ValueError(f"times of {name!r} must be finite and not negative, but contain {moments[~((moments >= 0) & np.isfinite(moments))][0]:g} s")
     return neurons.astype(np.int32), moments
@@ -228,6 +232,7 @@ class SpikeGeneratorGroup(SpikeSource):
         order: int = 0,
         sorted: bool = False,
         name: str | None = None,
+        codeobj_class: object = None,
     ):
         size = checked_size(N)
         chosen = choose_name(name, "spikegeneratorgroup")
@@ -274,6 +279,7 @@ class PoissonGroup(Group):
     """
 
     threshold: str
+    events: dict[str, str]
     equations: Equations
     method: None
     reset: None
@@ -289,10 +295,12 @@ class PoissonGroup(Group):
         order: int = 0,
         namespace: Mapping[str, object] | None = None,
         name: str | None = None,
+        codeobj_class: object = None,
     ):
         size = checked_size(N)
         chosen = choose_name(name, "poissongroup")
         self.threshold, self.method, self.reset, self.refractory = "rand() < rates*dt", None, None, None
+        self.events = {"spike": self.threshold}
         self.equations = Equations(f"rates = {rates} : Hz" if isinstance(rates, str) else "rates : Hz")
         self.clock, self.name = choose_clock(dt, clock), chosen
         self._set_up(size, parse_group(chosen, str(self.equations), self.threshold))

@@ -11,7 +11,7 @@ from typing import Any
 
 from .logger import get_logger
 from .namespaces import caller_namespace, caller_values
-from .network import RUNNING, Network
+from .network import RUNNING, Network, require_different_names
 from .objects import Simulation, SimulationObject, live_objects
 from .progress import Report
 from .summaries import ProfilingSummary, SchedulingSummary, entries_of
@@ -56,7 +56,9 @@ class MagicNetwork(Network):
 
     def _gather(self, level: int) -> None:
         """Take the caller's objects, and what the last run of them left; a new set of objects begins at t = 0."""
-        self._take(self.collect(level))
+        found = self.collect(level)
+        require_different_names(found)
+        self._take(found)
 
     @contextlib.contextmanager
     def holding(self, objects: Sequence[SimulationObject]) -> Iterator[None]:

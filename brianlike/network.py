@@ -43,7 +43,7 @@ from .store import (
     state_of_objects,
     write_state,
 )
-from .summaries import SchedulingSummary, entries_of
+from .summaries import ScheduleEntry, SchedulingSummary, entries_of
 from .synapses import Synapses
 from .ticks import steps_before
 from .units import Quantity
@@ -65,6 +65,14 @@ class Observer(Protocol):
 
 
 OBSERVERS: list[Observer] = []
+
+
+def require_different_names(objects: Sequence[SimulationObject]) -> None:
+    """Raise ValueError unless all names differ."""
+    names = [item.name for item in objects]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two objects of a network cannot both be called {twice[0]!r}; give one of them another name=")
 
 
 class Network:
@@ -130,14 +138,13 @@ class Network:
         for item in _flat(objects):
             if item not in self.objects:
                 self.objects.append(item)
-        names = [item.name for item in self.objects]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two objects of a network cannot both be called {twice[0]!r}; give one of them another name=")
+        require_different_names(self.objects)
 
     def remove(self, *objects: object) -> None:
         """Take objects out."""
         for item in _flat(objects):
+            if item not in self.objects:
+                raise KeyError(f"{getattr(item, 'name', item)!r} is not in the network")
             self.objects.remove(item)
 
     def __iter__(self) -> Iterator[SimulationObject]:
@@ -157,6 +164,11 @@ class Network:
             if item.name == name:
                 return item
         raise KeyError(f"the network has no object {name!r}; it has {', '.join(sorted(o.name for o in self.objects))}")
+
+    @property
+    def sorted_objects(self) -> list[ScheduleEntry]:
+        """What a step does, in its order: each with `name`, `when`, `order`, `clock`, and the object that it is part of as `owner`."""
+        return entries_of(self.objects, self.schedule)
 
     def __repr__(self) -> str:
         return f"Network({', '.join(item.name for item in self.objects)})"

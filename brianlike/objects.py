@@ -48,8 +48,8 @@ class SimulationObject(ABC):
     clock : Clock
     active : bool
         Inactive objects do nothing in a run.
-    namespace : dict or None
-        Values of the constants that the object's texts use; None: those visible where `run` is called.
+    namespace : dict
+        Values of the constants that the object's texts use; for other names, those visible where `run` is called.
     add_to_magic_network : bool
         Whether `run` picks the object up from the variables of its caller.
     invalidates_magic_network : bool
@@ -61,7 +61,7 @@ class SimulationObject(ABC):
     order: int
     clock: Clock
     active: bool
-    namespace: dict[str, object] | None
+    namespace: dict[str, object]
     add_to_magic_network: bool
     invalidates_magic_network: bool = True
     _number: int
@@ -116,9 +116,9 @@ def checked_order(order: int) -> int:
     return whole
 
 
-def checked_namespace(namespace: Mapping[str, object] | None) -> dict[str, object] | None:
+def checked_namespace(namespace: Mapping[str, object] | None) -> dict[str, object]:
     if namespace is None:
-        return None
+        return {}
     if not isinstance(namespace, Mapping):
         raise TypeError(f"namespace must be a dict from names to values, not {type(namespace).__name__}")
     return dict(namespace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from .operations import NetworkOperation
 from .poisson_input import PoissonInput
 from .recorders import record_kernels
 from .simulate import Connection, Inputs
+from .stages import stages_of
 from .state import VariableOwner
 from .stateupdaters import compiler_methods, log_choice, with_written_step
 from .subgroups import Subgroup
@@ -216,7 +218,7 @@ def prepare(
         compiled[one.name] = compile_model(relative(models[one.name], _parts(one)), options, source, target)
     _check_one_sum(synapses)
     for name, one_compiled in compiled.items():
-        log_choice(name, getattr(present[name], "method", None), one_compiled.method)
+        log_choice(name, _given(present[name], "method"), one_compiled.method)
     parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
     parts |= {item.name: replace(parts[item.name], steps=()) for item in still}
     kernels = [*extra]
@@ -259,7 +261,7 @@ def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> t
         rows.append((id(item), item.active, item.when, item.order, item.clock.dt_))
         if isinstance(item, Group | Synapses):
             rows += [runner.place() for runner in runners(item)]
-            rows.append(tuple(getattr(item, "_schedules", {}).items()))
+            rows += [stage.place() for stage in stages_of(item)]
             rows.append(tuple((name, id(target)) for name, target in item._links.items()))
         if isinstance(item, Synapses):
             rows.append(item.layout())
@@ -321,7 +323,7 @@ def _active(item: SimulationObject, part: Part) -> Part:
     """The Part without the Steps of what is switched off."""
     if not item.active:
         return replace(part, steps=())
-    silent: set[str] = set()
+    silent = {stage.step for stage in stages_of(item) if not stage.active}
     if isinstance(item, Synapses):
         silent |= {name for name, pathway in item.pathways.items() if not pathway.active}
         silent |= {step for updater in summed_updaters(item) if not updater.active for step in updater.steps}
@@ -348,22 +350,29 @@ def _group_options(group: Group, inputs: Sequence[PoissonInput], detach: Detach)
     orders |= {item.name: item.order for item in inputs}
     ties |= {item.name: item.name for item in inputs}
     slots |= {"threshold": group.when} if isinstance(group, PoissonGroup) else {}
-    for event, (when, order) in getattr(group, "_schedules", {}).items():
-        step = "threshold" if event == "spike" else f"threshold_{event}"
-        slots[step], orders[step] = when, order
+    for stage in stages_of(group):
+        if stage.moved:
+            slots[stage.step], orders[stage.step] = stage.when, stage.order
     return Options(method=_methods(group), detach=detach, order=group.order, slots=slots, orders=orders, ties=ties)
+
+
+def _given(item: SimulationObject, name: str) -> Any:
+    """An argument of the constructor, whatever variables the object has; None if it takes no such argument."""
+    return item._given.get(name) if isinstance(item, VariableOwner) else None
 
 
 def _with_codes(item: Group | Synapses) -> Model:
     """The model of an object with the code that runs besides its equations, or in their place."""
     model = with_codes(item, item.model)
-    return with_written_step(model, item.method, item.equations, item.method_options) if isinstance(item, NeuronGroup | Synapses) else model
+    if not isinstance(item, NeuronGroup | Synapses):
+        return model
+    return with_written_step(model, _given(item, "method"), item.equations, _given(item, "method_options"))
 
 
 def _methods(item: Group | Synapses) -> tuple[str | Method, ...]:
     if not isinstance(item, NeuronGroup | Synapses):
         return DEFAULT_METHODS
-    return compiler_methods(item.method, item.equations, {v.name: v for v in item.model.variables})
+    return compiler_methods(_given(item, "method"), item.equations, {v.name: v for v in item.model.variables})
 
 
 def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
@@ -372,6 +381,8 @@ def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
     slots, orders, ties = places(synapses)
     slots |= {name: pathway.when for name, pathway in pathways.items()}
     orders |= {name: pathway.order for name, pathway in pathways.items()}
+    if synapses.state_updater.moved:
+        slots["update"], orders["update"] = synapses.state_updater.when, synapses.state_updater.order
     return Options(
         method=_methods(synapses),
         detach=detach,

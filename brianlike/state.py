@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from .importexport import chosen_format
 from .linked import LinkedVariable, Target, checked_target, index_name
 from .objects import SimulationObject, checked_namespace, checked_order, checked_slot
 from .preferences import prefs
+from .variabletable import Variables
 from .views import LAST_SPIKE as LAST_SPIKE
 from .views import VariableView as VariableView
 
@@ -61,6 +63,8 @@ class State:
     >>> state["v"], state.base("v").size
     (array([1., 2., 3.]), 16)
     """
+
+    owner: weakref.ref[VariableOwner] | None = None
 
     def __init__(self, variables: tuple[Variable, ...], size: int, float_dtype: object = None):
         self.size = size
@@ -104,6 +108,14 @@ class State:
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._views[name]
+
+    def __call__(self, name: str, use_units: bool = True, level: int = 0) -> VariableView:
+        """`owner.state('v')`, another way to write `owner.v`; without units `owner.v_`."""
+        owner = None if self.owner is None else self.owner()
+        variable = None if owner is None else owner.variable(name)
+        if owner is None or variable is None:
+            raise KeyError(f"there is no variable {name!r}")
+        return VariableView(owner, variable, units=use_units)
 
     def __setitem__(self, name: str, value: object) -> None:
         self._views[name][:] = value
@@ -183,6 +195,8 @@ class VariableOwner(SimulationObject, ABC):
     _sealed: bool
     _added: frozenset[str] = frozenset()
     _links: Mapping[str, Target] = MappingProxyType({})
+    _given: Mapping[str, Any] = MappingProxyType({})
+    """Arguments of the constructor that can be asked for like attributes, where no variable has their name."""
 
     @property
     def t_(self) -> float:
@@ -257,6 +271,11 @@ class VariableOwner(SimulationObject, ABC):
             return np.asarray(self.view(access.variable).read(indices))
         return self.state[access.variable][0] if variable.shared else self.state[access.variable][indices]
 
+    @property
+    def variables(self) -> Variables:
+        """What each variable is, by name (see `Variables`)."""
+        return Variables(self)
+
     def variable_names(self) -> list[str]:
         """The variables that can be read here, sorted; the machinery's own left out."""
         names = {*self.state.variables, *(v.name for v in self.model.variables)}
@@ -277,13 +296,17 @@ class VariableOwner(SimulationObject, ABC):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         if "state" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r} yet")
+        if name in self._given and self.variable(name) is None:
+            return self._given[name]
         return self.view(name)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name.startswith("_") or "_sealed" not in self.__dict__ or name in self._added:
             object.__setattr__(self, name, value)
+            if isinstance(value, State):
+                value.owner = weakref.ref(self)
             return
-        if name in self.__dict__ or hasattr(type(self), name):
+        if name in self.__dict__ or hasattr(type(self), name) or (name in self._given and self.variable(name) is None):
             _set_attribute(self, name, value)
             return
         view = self.view(name)

@@ -113,12 +113,12 @@ class Subgroup(VariableOwner):
         return self.source.model
 
     @property
-    def namespace(self) -> dict[str, object] | None:
+    def namespace(self) -> dict[str, object]:
         """The namespace of the whole group."""
         return self.source.namespace
 
     @namespace.setter
-    def namespace(self, value: dict[str, object] | None) -> None:
+    def namespace(self, value: dict[str, object]) -> None:
         self.source.namespace = value
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from .clocks import Clock
 from .objects import SimulationObject
+from .stages import Stage, stages_of
 from .synapses import Synapses
 from .units import Quantity
 
@@ -49,13 +49,14 @@ def _parts(item: SimulationObject) -> Iterator[ScheduleEntry]:
     if model is None:
         yield entry("", type(item).__name__, item.when)
         return
+    stages = {stage.step: stage for stage in stages_of(item)}
     if model.flows:
-        yield entry("stateupdater", "StateUpdater", "groups")
+        yield entry("stateupdater", "StateUpdater", *_place(stages.get("update"), "groups", item.order))
     for event in model.events:
-        when, order = _place(item, event.name)
-        yield entry(f"{event.name}_thresholder", "Thresholder", when, order)
+        step, slot = ("threshold", "thresholds") if event.name == "spike" else (f"threshold_{event.name}", "after_thresholds")
+        yield entry(f"{event.name}_thresholder", "Thresholder", *_place(stages.get(step), slot if item.when == "groups" else item.when, item.order))
         if event.reset:
-            yield entry(f"{event.name}_resetter", "Resetter", "resets")
+            yield entry(f"{event.name}_resetter", "Resetter", *_place(stages.get("reset"), "resets", item.order))
     if isinstance(item, Synapses):
         for pathway in item.pathways.values():
             yield entry(pathway.key, "SynapticPathway", pathway.when, pathway.order, pathway.active, pathway.source.clock)
@@ -65,13 +66,9 @@ def _parts(item: SimulationObject) -> Iterator[ScheduleEntry]:
         yield ScheduleEntry(code.name, type(code).__name__, item, code.when, code.order, code.clock, item.active and code.active)
 
 
-def _place(item: Any, event: str) -> tuple[str, int]:
-    """Slot and order of the condition of an event."""
-    if event in getattr(item, "event_schedule", {}):
-        return item.event_schedule[event]
-    if event != "spike":
-        return "after_thresholds", item.order
-    return item.when if item.when != "groups" else "thresholds", item.order
+def _place(stage: Stage | None, slot: str, order: int) -> tuple[str, int, bool]:
+    """Slot and order, and whether it is switched on."""
+    return (slot, order, True) if stage is None else (stage.when, stage.order, stage.active)
 
 
 class SchedulingSummary:

@@ -24,12 +24,13 @@ from .groups import Group, refuse_attributes
 from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import choose_name
+from .stages import Stage
 from .state import State, VariableOwner
 from .stateupdaters import checked_method, checked_options
 from .subgroups import Indices, Subgroup
 from .synapseindices import SynapticSubgroup, occurrences, synapse_indices
 from .units import Quantity
-from .views import ReachedView, VariableView
+from .views import Number, ReachedView, VariableView
 
 __all__ = ["Pathway", "Synapses"]
 
@@ -86,6 +87,22 @@ class Pathway:
     def source(self) -> Connectable:
         """The group whose spikes it receives."""
         return self.synapses.source if self.side is Index.PRE else self.synapses.target
+
+    @property
+    def target(self) -> Connectable:
+        """The group at the other end."""
+        return self.synapses.target if self.side is Index.PRE else self.synapses.source
+
+    @property
+    def prepost(self) -> str:
+        """`pre` or `post`: the side whose spikes it receives."""
+        return _SIDES[self.side][0]
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the group whose spikes it receives."""
+        clock: Clock = self.source.clock
+        return clock
 
     @property
     def delay(self) -> VariableView:
@@ -149,8 +166,7 @@ class Synapses(VariableOwner):
     source: Connectable
     target: Connectable
     equations: Equations
-    method: Any
-    method_options: dict[str, object]
+    state_updater: Stage
     pathways: dict[str, Pathway]
     summed_updaters: dict[str, SummedUpdater]
     contained_objects: list[object]
@@ -185,8 +201,8 @@ class Synapses(VariableOwner):
         self.multisynaptic_index, model = multisynaptic_index, _with_index("" if model is None else model, multisynaptic_index)
         self.source, self.target = _checked_group("source", source), _checked_group("target", source if target is None else target)
         chosen = choose_name(name, "synapses")
-        self.method, self.equations = checked_method(method), Equations(model)
-        self.method_options = checked_options(method_options, self.method)
+        method, self.equations = checked_method(method), Equations(model)
+        self._given = {"method": method, "method_options": checked_options(method_options, method)}
         codes = _codes("on_pre", on_pre, "pre"), _codes("on_post", on_post, "post")
         events = _events(on_event, [*codes[0], *codes[1]])
         for side, code in ((self.source, codes[0]), (self.target, codes[1])):
@@ -206,6 +222,7 @@ class Synapses(VariableOwner):
         self.summed_updaters = {str(s.target): self._updater(s) for s in self.model.summed}
         _say_clock_driven(self.equations)
         self._set_delays(delay)
+        self.state_updater = Stage(self, "stateupdater", "update", "groups")
         self._register(chosen, when="groups", order=order, clock=self.clock, namespace=namespace)
         self._sealed = True
 
@@ -414,7 +431,7 @@ class Synapses(VariableOwner):
     @property
     def N(self) -> int:
         """Number of synapses."""
-        return self.state.size
+        return Number(self.state.size)
 
     def __len__(self) -> int:
         return self.state.size

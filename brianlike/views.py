@@ -19,7 +19,7 @@ from ._unit_functions import describe, fits_any_unit
 from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import SimulationObject
-from .units import DimensionMismatchError, Quantity, asarray_si, get_dimensions
+from .units import DimensionMismatchError, Quantity, Unit, asarray_si, get_dimensions, get_unit
 
 if TYPE_CHECKING:
     from .state import VariableOwner
@@ -30,6 +30,15 @@ LAST_SPIKE = "_lastspike_step"
 _LOG = get_logger(__name__)
 CHUNK = 1 << 20  # elements that one evaluation of a text looks at: it needs many temporary arrays
 _READ_ONLY = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.INDEX)
+
+
+class Number(int):
+    """How many synapses or records there are. Scripts for Brian also write `S.N[:]` and `monitor.N[:]`."""
+
+    def __getitem__(self, item: object) -> int:
+        if item not in (slice(None), ...):
+            raise IndexError(f"this is one number, not a list: [{item!r}] does not exist")
+        return int(self)
 
 
 class VariableView:
@@ -87,6 +96,16 @@ class VariableView:
         return self._variable.dimensions if self._units else DIMENSIONLESS
 
     dim = dimensions
+
+    @property
+    def unit(self) -> Unit:
+        """The SI unit of the values as this view shows them."""
+        return get_unit(self.dimensions)
+
+    @property
+    def group_name(self) -> str:
+        """The name of the object whose variable this is."""
+        return self._owner.name
 
     @property
     def writable(self) -> bool:
@@ -329,6 +348,8 @@ def _from_value(value: object, view: VariableView) -> np.ndarray:
 def _fit(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     """The values in the type of a variable. Integers drop fractions, as in Brian, and the log says so once."""
     if dtype == np.bool_:
+        if values.dtype != np.bool_ and values.dtype.kind in "iuf" and np.all((values == 0) | (values == 1)):
+            return values.astype(np.bool_)
         if values.dtype != np.bool_:
             raise TypeError(f"{name} is boolean: it takes True, False or a condition, not {describe(values, DIMENSIONLESS)}")
         return values

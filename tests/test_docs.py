@@ -189,8 +189,8 @@ def test_docstring_examples(name):
 LAYERS = """
 _unit_text _unit_functions _quantity units unit_safe all_units unit_constants lazy plot_units pylab_names numpy_ preference_table
 preferences logger comparing
-clocks ticks objects seeding randomness namespaces functions binomial default_functions build expressions codestrings equations
-stateupdaters views linked importexport state connect codes subgroups groups inputs poisson_input operations connecting synapseindices
+clocks ticks objects stages seeding randomness namespaces functions binomial default_functions build expressions codestrings equations
+stateupdaters views variabletable linked importexport state connect codes subgroups groups inputs poisson_input operations connecting synapseindices
 timed_arrays synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
 simulate recorders prepare calls engines drive progress store summaries
 network magic explain times devices compatibility later only aliases

@@ -247,7 +247,7 @@ WRONG = {
     "G.v[np.array([True])]": (IndexError, "a boolean index of 'cells' must have shape (4,), not (1,)"),
     "G.k = 2**31": (ValueError, "cells.k takes whole numbers from -2147483648 to 2147483647, not 2147483648"),
     "G.k = np.nan": (ValueError, "cells.k takes whole numbers from -2147483648 to 2147483647, not nan"),
-    "G.flag = 1": (TypeError, "cells.flag is boolean: it takes True, False or a condition, not 1"),
+    "G.flag = 2": (TypeError, "cells.flag is boolean: it takes True, False or a condition, not 2"),
     "G.common[1]": (IndexError, "'common' is shared: it has one value, cells.common[:]"),
     "G.common = 'i*nA'": (EquationError, "`common` is shared, but `i` differs from element to element"),
     "G.i = 3": (TypeError, "'i' of 'cells' cannot be changed"),

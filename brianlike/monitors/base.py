@@ -17,6 +17,7 @@ from ..objects import SimulationObject
 from ..subgroups import Subgroup
 from ..synapses import Synapses
 from ..units import Quantity
+from ..views import Number as Number
 
 Source = Group | Subgroup | Synapses
 _SECOND = UNITS["second"]
@@ -48,15 +49,6 @@ class Column:
 
     def replace(self, values: np.ndarray) -> None:
         self._chunks = [np.array(values, dtype=self._empty.dtype, copy=True)]
-
-
-class Number(int):
-    """A number of records. Scripts for Brian also write `monitor.N[:]`."""
-
-    def __getitem__(self, item: object) -> int:
-        if item not in (slice(None), ...):
-            raise IndexError(f"this is one number, not a list: [{item!r}] does not exist")
-        return int(self)
 
 
 class Monitor(SimulationObject, ABC):
