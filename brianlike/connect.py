@@ -120,25 +120,37 @@ def by_condition(
 def _scan(total: int, n_post: int, condition: PairFunction | None, p: PairFunction, rng: np.random.Generator | None, chunk: int):
     """The chosen pairs, as numbers `i*n_post + j`, one array for each run of `chunk` candidates."""
     for start in range(0, total, chunk):
-        flat = np.arange(start, min(start + chunk, total), dtype=np.int64)
-        i, j = np.divmod(flat, n_post)
+        i, j = _pairs_from(start, min(start + chunk, total), n_post)
         if condition is not None:
-            chosen = np.broadcast_to(_checked_condition(condition(i, j)), flat.shape)
-            flat, i, j = flat[chosen], i[chosen], j[chosen]
-        if flat.size:
-            probability = np.broadcast_to(_no_nan(p(i, j)), flat.shape)
-            flat = flat[_generator(rng).random(flat.size) < probability]
-        yield flat
+            chosen = np.broadcast_to(_checked_condition(condition(i, j)), i.shape)
+            i, j = i[chosen], j[chosen]
+        if i.size:
+            probability = np.broadcast_to(_no_nan(p(i, j)), i.shape)
+            chosen = np.flatnonzero(_generator(rng).random(i.size) < probability)
+            i, j = i[chosen], j[chosen]
+        yield i.astype(np.int64) * n_post + j
+
+
+def _pairs_from(start: int, stop: int, n_post: int) -> Pairs:
+    """The candidates `start` to `stop`, counted row by row; without a division for each."""
+    first, last = start // n_post, -(-stop // n_post)
+    cut = slice(start - first * n_post, stop - first * n_post)
+    i = np.repeat(np.arange(first, last, dtype=np.int32), n_post)[cut]
+    return i, np.tile(np.arange(n_post, dtype=np.int32), last - first)[cut]
 
 
 def _bernoulli(total: int, p: float, rng: np.random.Generator | None, chunk: int):
-    """The successes of `total` independent trials, by jumping from one to the next: the gaps have a geometric law."""
+    """The successes of `total` independent trials; where they are rare, by jumping from one to the next: the gaps have a geometric law."""
     if p == 0:
         return
     if p == 1:
         yield from (np.arange(start, min(start + chunk, total), dtype=np.int64) for start in range(0, total, chunk))
         return
     rng, last = _generator(rng), -1
+    if p > 0.05:  # a comparison for every trial then costs less than a jump for every success
+        for start in range(0, total, chunk):
+            yield start + np.flatnonzero(rng.random(min(chunk, total - start)) < p)
+        return
     while last < total - 1:
         left = total - 1 - last
         count = min(chunk, int(p * left + 6 * math.sqrt(p * left)) + 16, 2**62 // (left + 1))
