@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from codegen.errors import EquationError
 from codegen.ir import Model, Role
 from codegen.parse import parse_group
 
@@ -44,7 +43,7 @@ class Group(VariableOwner):
         self._size = size
         self.start, self.stop = 0, size
         self.contained_objects = []
-        refuse_attributes(self, model)
+        say_hidden(self, model)
         self.model = model
         self.state = State(model.variables, size, dtype)
         self._fired = np.zeros(0, dtype=np.int32)
@@ -384,13 +383,13 @@ def _pause(refractory: object) -> str | float | None:
     return seconds(refractory, "refractory")
 
 
-def refuse_attributes(owner: VariableOwner, model: Model) -> None:
-    """Refuse variables that `owner.name` could never reach."""
+def say_hidden(owner: VariableOwner, model: Model) -> None:
+    """Say which variables Python cannot reach as `owner.name`, because every such object has an attribute of that name; equations can use them."""
     taken = {name for name in (*dir(type(owner)), *_annotated(type(owner)), *owner.__dict__) if not name.startswith("_")}
     for variable in model.variables:
         if variable.name in taken and variable.role not in (Role.INDEX, Role.CLOCK):
-            message = f"`{variable.name}` cannot name a variable: every {type(owner).__name__} has an attribute of that name"
-            raise EquationError(message, variable.span, "Choose another name.")
+            text = f"every {type(owner).__name__} has an attribute {variable.name!r}, which hides the variable of that name from Python"
+            _LOG.warn(f"{text}; read and set it as group.view({variable.name!r})[:]", "hidden_variable", once=True)
 
 
 def _annotated(kind: type) -> set[str]:

@@ -306,7 +306,9 @@ class VariableOwner(SimulationObject, ABC):
             if isinstance(value, State):
                 value.owner = weakref.ref(self)
             return
-        if name in self.__dict__ or hasattr(type(self), name) or (name in self._given and self.variable(name) is None):
+        taken = name in self.__dict__ or hasattr(type(self), name)
+        hidden = name not in _CHECKS and self.variable(name) is not None  # an attribute that cannot be set hides a variable that can
+        if (taken and not hidden) or (name in self._given and self.variable(name) is None):
             _set_attribute(self, name, value)
             return
         view = self.view(name)

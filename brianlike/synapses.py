@@ -20,7 +20,7 @@ from .clocks import Clock, choose_clock, seconds
 from .codes import CodeRunner, SummedUpdater, run_regularly
 from .connecting import Request, requested_pairs
 from .equations import Equations
-from .groups import Group, refuse_attributes
+from .groups import Group, say_hidden
 from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import choose_name
@@ -209,7 +209,7 @@ class Synapses(VariableOwner):
             _check_events(side, {key: events[key] for key in code})
         self.model = parse_synapses(chosen, str(self.equations), *codes, self.source.model.variables, self.target.model.variables, events)
         self.clock, self.name, self.connected, self.contained_objects = choose_clock(dt, clock), chosen, False, []
-        refuse_attributes(self, self.model)
+        say_hidden(self, self.model)
         self.state = State(tuple(v for v in self.model.variables if v.name not in _COUNTS), 0, dtype)
         self.state["N_pre"], self.state["N_post"] = self.source.N, self.target.N
         sides = {key: side for side, code in zip((Index.PRE, Index.POST), codes, strict=True) for key in code}

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from brianlike.equations import Equations
 from brianlike.groups import NeuronGroup
 from brianlike.inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
+from brianlike.logger import catch_logs
+from brianlike.network import Network
 from brianlike.units import DimensionMismatchError, Hz, kHz, ms, second
 from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError
 from codegen.ir import Model
@@ -51,7 +53,6 @@ WRONG: dict[str, tuple[type[Exception], str]] = {
     "NeuronGroup(1, 'dv/dt = -v/tau')": (EquationError, "the equation of `v` has no unit"),
     "NeuronGroup(1, 'v : mV')": (UnitError, "`mV` cannot be the unit of an equation"),
     "NeuronGroup(1, 'v : vlot')": (UnknownNameError, "`vlot` is not a unit"),
-    "NeuronGroup(1, 'name : 1')": (EquationError, "`name` cannot name a variable: every NeuronGroup has an attribute of that name\n  name : 1\n  ^^^^\n"),
     "NeuronGroup(1, 'i : 1')": (EquationError, "`i` is reserved"),
     "NeuronGroup(1, LIF, reset='v = 0*mV')": (EquationError, "a reset without a threshold would never happen"),
     "NeuronGroup(1, LIF, threshold=3)": (TypeError, "threshold must be text, not 3"),
@@ -149,3 +150,16 @@ def test_input_groups_are_silent_until_told() -> None:
     inputs.set_spikes([4, 3], [0.2, 0.1] * ms)
     offsets, indices = inputs.events_by_step(0, 4, 1e-4)
     assert list(offsets) == [0, 0, 1, 2, 2] and list(indices) == [3, 4] and repr(inputs) == "InputGroup(5, name='x')"
+
+
+def test_a_variable_may_be_called_like_an_attribute() -> None:
+    G = NeuronGroup(2, "dv/dt = (threshold - v)/(10*ms) : 1 \n threshold : 1 \n state : 1", threshold="v > threshold", reset="v = 0", method="euler")
+    with catch_logs() as logs:  # said once in a process
+        NeuronGroup(1, "contained_objects : 1")
+    assert logs[0][1].endswith("hidden_variable") and "group.view('contained_objects')[:]" in logs[0][2]
+    G.threshold = [1, 2]
+    G.state = 5
+    assert G.view("threshold")[:].tolist() == [1, 2] and G.view("state")[:].tolist() == [5, 5] and G.threshold[:].tolist() == [1, 2]
+    G.run_regularly("state = threshold")
+    Network(G).run(0.1 * ms)
+    assert G.view("state")[:].tolist() == [1, 2]

@@ -250,7 +250,7 @@ WRONG = {
     "G.flag = 2": (TypeError, "cells.flag is boolean: it takes True, False or a condition, not 2"),
     "G.common[1]": (IndexError, "'common' is shared: it has one value, cells.common[:]"),
     "G.common = 'i*nA'": (EquationError, "`common` is shared, but `i` differs from element to element"),
-    "G.i = 3": (TypeError, "'i' of 'cells' cannot be changed"),
+    "G.i = 3": (TypeError, "'i' of 'cells' is read-only"),
     "G.i[0] = 3": (TypeError, "'i' of 'cells' is read-only"),
     "G.threshold = 'v > 1*mV'": (TypeError, "'threshold' of 'cells' cannot be changed"),
     "G.gian": (AttributeError, "'cells' has no variable or attribute 'gian'; did you mean 'gain'?"),
