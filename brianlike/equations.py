@@ -112,7 +112,7 @@ class Equations(Mapping[str, SingleEquation]):
 
     Parameters
     ----------
-    text : str or list of SingleEquation
+    eqns : str or list of SingleEquation
         One equation a line: `dx/dt = ... : unit (flags)`, `x = ... : unit (flags)` or `x : unit (flags)`.
     **substitutions
         A string renames an identifier wherever it occurs (for one that is no variable, it may also be an expression, put there without brackets as in
@@ -147,8 +147,8 @@ class Equations(Mapping[str, SingleEquation]):
     __slots__ = ("_text", "_lines", "_equations")
     _checks: list[Callable[[str], None]] = []
 
-    def __init__(self, text: str | Equations | Iterable[SingleEquation] = "", **substitutions: object):
-        written = str(text) if isinstance(text, (str, Equations)) else _joined(text)
+    def __init__(self, eqns: str | Equations | Iterable[SingleEquation] = "", **substitutions: object):
+        written = str(eqns) if isinstance(eqns, (str, Equations)) else _joined(eqns)
         if substitutions:
             _check_substitutions([line.name for line in parse_equations(written)], substitutions)
         self._text = _substitute(written, {name: _replacement(name, value) for name, value in substitutions.items()})

@@ -331,6 +331,7 @@ def _refuse_elements(text: str, owner: VariableOwner, variable: str) -> None:
 def _from_value(value: object, view: VariableView) -> np.ndarray:
     """Numbers or quantities as an SI array, if their dimensions are those of the view."""
     name = f"{view._owner.name}.{view.name}"
+    value = np.asarray(value) if isinstance(value, range) else value
     try:
         dims = get_dimensions(value)
         numbers = np.asarray(value) if dims.is_dimensionless else asarray_si(value)  # booleans stay booleans

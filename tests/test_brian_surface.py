@@ -44,6 +44,10 @@ r : 1""", on_pre='v_post += q', on_post='r += 1', name='syn')
 S.connect(i=[0, 0, 1, 2], j=[1, 2, 2, 0])
 S.q = '(i+j)*mV'
 '''
+MORE = """
+import numpy as np
+ext = 3
+"""
 NAMES: dict[str, Any] = {}
 exec("from brianlike import *", NAMES)
 
@@ -106,6 +110,12 @@ def test_quantities(line: str, fact: list[Any]) -> None:
 @pytest.mark.parametrize(("line", "fact"), [pytest.param(*row, id=row[0].replace("\n", " ")) for row in FACTS["objects"]])
 def test_objects(line: str, fact: list[Any]) -> None:
     found = outcome(OBJECTS, line)
+    assert agrees(found, fact), f"{line}: {found!r}, not {fact}"
+
+
+@pytest.mark.parametrize(("line", "fact"), [pytest.param(*row, id=row[0].replace("\n", " ")) for row in FACTS["more"]])
+def test_more_lines(line: str, fact: list[Any]) -> None:
+    found = outcome(MORE + OBJECTS, line)
     assert agrees(found, fact), f"{line}: {found!r}, not {fact}"
 
 

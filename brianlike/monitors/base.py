@@ -95,7 +95,7 @@ class Monitor(SimulationObject, ABC):
         read_only_variables: bool = True,
         level: int = 0,
     ) -> dict[str, Any]:
-        """Copies of what has been recorded, by name.
+        """Copies of what has been recorded, by name; as in Brian, records of several elements have the shape (times, elements) here.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class Monitor(SimulationObject, ABC):
         unknown = [name for name in names if name not in self._names()]
         if unknown:
             raise KeyError(f"{self.name!r} records {', '.join(self._names())}, not {unknown[0]!r}")
-        return {name: np.copy(self._plain(name)) if not units else _copied(getattr(self, name)) for name in names}
+        return {name: _by_time(np.copy(self._plain(name)) if not units else _copied(getattr(self, name))) for name in names}
 
     def _plain(self, name: str) -> Any:
         return getattr(self, name if name in ("i", "N", "count") else f"{name}_")
@@ -127,6 +127,10 @@ class Monitor(SimulationObject, ABC):
     @abstractmethod
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Go back to a snapshot."""
+
+
+def _by_time(value: Any) -> Any:
+    return value.T if np.ndim(value) == 2 else value
 
 
 def _copied(value: Any) -> Any:
