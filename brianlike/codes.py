@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ from codegen.ir import Code, Model, Statement
 from codegen.parse import parse_statements
 
 from .clocks import Clock, choose_clock
-from .objects import SimulationObject, choose_name
+from .objects import SimulationObject, Weak, choose_name
 from .state import VariableOwner
 
 __all__ = ["CodeRunner"]
@@ -53,7 +52,7 @@ class CodeRunner(SimulationObject):
         if not isinstance(code, str):
             raise TypeError(f"the code of {group.name!r} must be text, not {type(code).__name__}")
         statements = parse_statements(code)
-        self._group, self.code, self.event = weakref.ref(group), code, event
+        self._group, self.code, self.event = Weak(group), code, event
         self._register(choose_name(name, "coderunner"), when=when, order=order, clock=clock)
         self.add_to_magic_network = False  # its group brings it along
         self._parsed = Code(self.name, relative(statements, group), self.when, self.order, event, place_of(group))

@@ -41,6 +41,15 @@ class _Run:
     duration: object
     names: dict[str, object]
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process can use the numbers among the names that were visible, not the modules.
+        numbers = {name: value for name, value in self.names.items() if isinstance(value, bool | int | float | np.ndarray | np.generic)}
+        return {**{name: getattr(self, name) for name in self.__slots__}, "names": numbers}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
 
 @dataclass(slots=True)
 class _History:

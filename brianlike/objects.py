@@ -18,6 +18,24 @@ _LIVE: weakref.WeakSet[SimulationObject] = weakref.WeakSet()
 _NUMBERS = count()
 
 
+class Weak:
+    """A weak reference that goes to another process with what it refers to."""
+
+    __slots__ = ("_reference",)
+
+    def __init__(self, target: object) -> None:
+        self._reference = weakref.ref(target)
+
+    def __call__(self) -> Any:
+        return self._reference()
+
+    def __getstate__(self) -> object:
+        return self()
+
+    def __setstate__(self, target: object) -> None:
+        self._reference = weakref.ref(target)
+
+
 class Simulation:
     """What objects that have run together share. It ends with them: nothing else refers to it for long.
 

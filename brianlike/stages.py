@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING
 
 from .clocks import Clock
-from .objects import checked_order, checked_slot
+from .objects import Weak, checked_order, checked_slot
 
 if TYPE_CHECKING:
     from .state import VariableOwner
@@ -39,7 +38,7 @@ class Stage:
     """
 
     def __init__(self, group: VariableOwner, name: str, step: str, when: str):
-        self._group = weakref.ref(group)
+        self._group = Weak(group)
         self.name, self.step, self.active = f"{group.name}_{name}", step, True
         self._default, self._when, self._order = when, None, None
 

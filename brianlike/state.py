@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from codegen.ir import Model, Role, Variable
 
 from .importexport import chosen_format
 from .linked import LinkedVariable, Target, checked_target, index_name
-from .objects import SimulationObject, checked_namespace, checked_order, checked_slot
+from .objects import SimulationObject, Weak, checked_namespace, checked_order, checked_slot
 from .preferences import prefs
 from .variabletable import Variables
 from .views import LAST_SPIKE as LAST_SPIKE
@@ -64,7 +63,7 @@ class State:
     (array([1., 2., 3.]), 16)
     """
 
-    owner: weakref.ref[VariableOwner] | None = None
+    owner: Weak | None = None
 
     def __init__(self, variables: tuple[Variable, ...], size: int, float_dtype: object = None):
         self.size = size
@@ -304,7 +303,7 @@ class VariableOwner(SimulationObject, ABC):
         if name.startswith("_") or "_sealed" not in self.__dict__ or name in self._added:
             object.__setattr__(self, name, value)
             if isinstance(value, State):
-                value.owner = weakref.ref(self)
+                value.owner = Weak(self)
             return
         taken = name in self.__dict__ or hasattr(type(self), name)
         hidden = name not in _CHECKS and self.variable(name) is not None  # an attribute that cannot be set hides a variable that can

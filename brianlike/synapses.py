@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import weakref
 from collections.abc import Mapping
 from typing import Any, Union
 
@@ -23,7 +22,7 @@ from .equations import Equations
 from .groups import Group, say_hidden
 from .logger import get_logger
 from .namespaces import caller_namespace
-from .objects import choose_name
+from .objects import Weak, choose_name
 from .stages import Stage
 from .state import State, VariableOwner
 from .stateupdaters import checked_method, checked_options
@@ -63,17 +62,10 @@ class Pathway:
     __slots__ = ("_synapses", "key", "name", "side", "code", "event", "when", "order", "active")
 
     def __init__(self, synapses: Synapses, key: str, side: Index, code: str, event: str = "spike"):
-        self._synapses = weakref.ref(synapses)
+        self._synapses = Weak(synapses)
         self.key, self.side, self.code, self.event = key, side, code, event
         self.name = f"{synapses.name}_{key}"
         self.when, self.order, self.active = "synapses", _SIDES[side][1], True
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**{name: getattr(self, name) for name in self.__slots__ if name != "_synapses"}, "_synapses": self.synapses}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, weakref.ref(value) if name == "_synapses" else value)
 
     @property
     def synapses(self) -> Synapses:

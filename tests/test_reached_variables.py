@@ -49,6 +49,7 @@ def test_a_network_goes_to_another_process_and_on() -> None:
     links.connect()
     links.w = 0.5
     M = SpikeMonitor(G, name="spikes")
+    G.run_regularly("v = v + 0")
     net = Network(P, G, links, M)
     net.run(10 * ms)
     other = pickle.loads(pickle.dumps(net))
