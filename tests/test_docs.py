@@ -219,6 +219,12 @@ DOORS = {
 COMPILER_MAY_IMPORT = {"sympy", "codegen", *sys.stdlib_module_names} - {"os", "sys", "io", "time", "pathlib", "subprocess", "random", "datetime", "importlib"}
 
 
+def test_the_design_notes_name_every_module():
+    text = (ROOT / "docs" / "design-notes.md").read_text(encoding="utf-8")
+    layout = text[text.index("### File layout") : text.index("## The simulator")]
+    assert not {path.name for path in sources() if path.name != "__init__.py"} - set(re.findall(r"\w+\.py\b", layout))
+
+
 def sources():
     return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
