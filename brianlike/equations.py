@@ -11,7 +11,8 @@ import numpy as np
 from codegen.dims import Dimensions, unit_name
 from codegen.expr import DType, Expr, Name, names, show, substitute
 from codegen.grammar import blank_comments, parse_expression
-from codegen.parse import Equation, check_names, parse_equations
+from codegen.models import check_names
+from codegen.parse import Equation, parse_equations
 
 from .codestrings import Expression
 from .expressions import resolve_model

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codegen.ir import Model, Role
-from codegen.parse import parse_group
+from codegen.models import parse_group
 
 from .clocks import Clock, choose_clock, seconds
 from .codes import CodeRunner, run_regularly

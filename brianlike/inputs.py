@@ -9,7 +9,7 @@ import numpy as np
 
 from codegen.dims import UNITS
 from codegen.ir import Model
-from codegen.parse import parse_group
+from codegen.models import parse_group
 
 from .clocks import Clock, choose_clock, seconds, seconds_array
 from .equations import Equations

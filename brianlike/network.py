@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FrameType
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from codegen.dims import UNITS
-from codegen.errors import UnsupportedError
 from codegen.ir import Role
 
-from .build import CompilerUnavailable
+from .choosing import make_engine
 from .clocks import seconds
-from .engines import Engine, NumpySimulation
+from .engines import Engine
 from .groups import Group
+from .interrupts import ctrl_c
 from .logger import get_logger
 from .monitors import Monitor
 from .namespaces import caller_namespace
@@ -45,7 +42,7 @@ from .store import (
 )
 from .summaries import ScheduleEntry, SchedulingSummary, entries_of
 from .synapses import Synapses
-from .ticks import steps_before
+from .ticks import recounted, steps_before
 from .units import Quantity
 
 __all__ = ["Network"]
@@ -241,7 +238,7 @@ class Network:
         progress = progress_of(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, last - first, ticks.length)
         RUNNING.append(self)
         try:
-            with _ctrl_c(self.stop):
+            with ctrl_c(self.stop):
                 self._advance(engine, first, last, progress, bool(profile))
         finally:
             RUNNING.remove(self)
@@ -290,7 +287,7 @@ class Network:
             for name, events in ({} if past is None else past).items():
                 if name.partition(".")[0] in lengths:
                     old, new = lengths[name.partition(".")[0]]
-                    past = {**(past or {}), name: _recounted(events, steps_before(self._t, old), steps_before(self._t, new), old / new)}
+                    past = {**(past or {}), name: recounted(events, steps_before(self._t, old), steps_before(self._t, new), old / new)}
             self._waiting, self._engine = past, None
         self._clocks = {item.name: item.clock.dt_ for item in self.objects}
 
@@ -473,55 +470,6 @@ class Network:
     def explain(self) -> str:
         """The compiled network as text: the Program that a run executes."""
         return str(prepare(self.objects, self.schedule, caller_namespace()).program)
-
-
-@contextlib.contextmanager
-def _ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C call `stop`, and take effect at the end, when no step is half done; a second one takes effect at once."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
-    caught: list[FrameType | None] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if caught:
-            before(number, frame)
-        caught.append(frame)
-        stop()
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if caught:
-        before(signal.SIGINT, caught[0])
-
-
-def _recounted(events: np.ndarray, step: int, new_step: int, ratio: float) -> np.ndarray:
-    """Events of the steps before `step` (latest last), sorted into steps `1/ratio` times as long, before `new_step`; two of one neuron there become one."""
-    age, neuron = np.nonzero(events[::-1])
-    back = np.maximum(new_step - np.floor((step - 1 - age) * ratio + 0.5).astype(np.int64), 1)
-    new = np.zeros((int(back.max(initial=0)), events.shape[1]), bool)
-    new[-back, neuron] = True
-    return new
-
-
-def make_engine(prepared: Prepared) -> Engine:
-    """The engine that `prefs.codegen.target` asks for; without a compiler, or for what cannot be compiled, numpy with one line in the log."""
-    target = prefs["codegen.target"]
-    if target == "numpy":
-        return NumpySimulation(prepared)
-    try:
-        from .drive import CythonSimulation
-
-        return CythonSimulation(prepared)
-    except (CompilerUnavailable, ImportError, UnsupportedError) as error:
-        if target == "cython":
-            raise
-        _LOG.warn(f"Simulations run on numpy, which is slower: {' '.join(str(error).splitlines())}", "codegen_fallback", once=True)
-        return NumpySimulation(prepared)
 
 
 def _flat(objects: object) -> Iterator[SimulationObject]:

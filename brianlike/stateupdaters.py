@@ -15,7 +15,8 @@ from codegen.expr import show
 from codegen.fresh import Fresh
 from codegen.integrate import DEFAULT_METHODS, Method, integrate
 from codegen.ir import Code, Draw, Let, Line, Model, Role, Variable
-from codegen.parse import parse_group, parse_statements
+from codegen.models import parse_group
+from codegen.parse import parse_statements
 from codegen.resolve import resolve, unresolved
 
 from .equations import Equations

@@ -12,7 +12,8 @@ from codegen.dims import UNITS
 from codegen.errors import EquationError
 from codegen.expr import Access, Index
 from codegen.ir import Role, Summed, Variable
-from codegen.parse import parse_equations, parse_synapses
+from codegen.models import parse_synapses
+from codegen.parse import parse_equations
 
 from . import connect as rules
 from .clocks import Clock, choose_clock, seconds
@@ -22,7 +23,8 @@ from .equations import Equations
 from .groups import Group, say_hidden
 from .logger import get_logger
 from .namespaces import caller_namespace
-from .objects import Weak, choose_name
+from .objects import choose_name
+from .pathways import Pathway
 from .stages import Stage
 from .state import State, VariableOwner
 from .stateupdaters import checked_method, checked_options
@@ -31,84 +33,12 @@ from .synapseindices import SynapticSubgroup, occurrences, synapse_indices
 from .units import Quantity
 from .views import Number, ReachedView, VariableView
 
-__all__ = ["Pathway", "Synapses"]
+__all__ = ["Synapses"]
 
 Connectable = Union[Group, Subgroup, "Synapses"]
 _COUNTS = {"N_incoming": "j", "N_outgoing": "i"}
 """The variables that count the synapses of a neuron, and where its number stands."""
 _LOG = get_logger(__name__)
-_SIDES = {Index.PRE: ("pre", -1), Index.POST: ("post", 1)}
-
-
-class Pathway:
-    """What happens for each synapse of a neuron that spiked, after a delay: `S.pre`, `S.post`, or a name of the user's.
-
-    Attributes
-    ----------
-    name : str
-        Its name in the schedule, such as `synapses_pre`.
-    key : str
-        Its name within the Synapses object.
-    side : Index
-        Whose spikes it receives: PRE or POST.
-    code : str
-    event : str
-        The event that it waits for: `spike`, or one of the group's own.
-    when, order : str, int
-        Its slot of the schedule, and its place there; those of `on_pre` come before those of `on_post`.
-    active : bool
-    """
-
-    __slots__ = ("_synapses", "key", "name", "side", "code", "event", "when", "order", "active")
-
-    def __init__(self, synapses: Synapses, key: str, side: Index, code: str, event: str = "spike"):
-        self._synapses = Weak(synapses)
-        self.key, self.side, self.code, self.event = key, side, code, event
-        self.name = f"{synapses.name}_{key}"
-        self.when, self.order, self.active = "synapses", _SIDES[side][1], True
-
-    @property
-    def synapses(self) -> Synapses:
-        """The object it belongs to."""
-        owner = self._synapses()
-        if owner is None:
-            raise ReferenceError(f"the Synapses object of pathway {self.name!r} exists no more")
-        return owner
-
-    @property
-    def source(self) -> Connectable:
-        """The group whose spikes it receives."""
-        return self.synapses.source if self.side is Index.PRE else self.synapses.target
-
-    @property
-    def target(self) -> Connectable:
-        """The group at the other end."""
-        return self.synapses.target if self.side is Index.PRE else self.synapses.source
-
-    @property
-    def prepost(self) -> str:
-        """`pre` or `post`: the side whose spikes it receives."""
-        return _SIDES[self.side][0]
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of the group whose spikes it receives."""
-        clock: Clock = self.source.clock
-        return clock
-
-    @property
-    def delay(self) -> VariableView:
-        """Time from the spike to its effect (s): one value for each synapse, or one for all if given to the constructor."""
-        return self.synapses._delay_view(self.key)
-
-    @delay.setter
-    def delay(self, value: object) -> None:
-        view = self.delay
-        if not (isinstance(value, VariableView) and value.is_same(view)):
-            view.set_item(slice(None), value)
-
-    def __repr__(self) -> str:
-        return f"<pathway {self.name!r} on {_SIDES[self.side][0]}: {self.code!r}>"
 
 
 class Synapses(VariableOwner):

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from .clocks import Clock
 
 TOGETHER = 1e-4
@@ -114,3 +116,12 @@ def steps_before(t: float, dt: float) -> int:
     """The steps of `dt` seconds that begin before time `t`: the nearest whole number, or the next one if that is not close enough."""
     nearest = round(t / dt)
     return nearest if abs(nearest * dt - t) <= TOGETHER * dt else math.ceil(t / dt)
+
+
+def recounted(events: np.ndarray, step: int, new_step: int, ratio: float) -> np.ndarray:
+    """Events of the steps before `step` (latest last), sorted into steps `1/ratio` times as long, before `new_step`; two of one neuron there become one."""
+    age, neuron = np.nonzero(events[::-1])
+    back = np.maximum(new_step - np.floor((step - 1 - age) * ratio + 0.5).astype(np.int64), 1)
+    new = np.zeros((int(back.max(initial=0)), events.shape[1]), bool)
+    new[-back, neuron] = True
+    return new

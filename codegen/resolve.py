@@ -15,7 +15,7 @@ from .expr import Access, Call, DType, Expr, Index, Name, accesses, names, trans
 from .functions import CONSTANTS, FUNCTIONS, USER_FUNCTIONS, FunctionSpec, is_noise
 from .grammar import suggest
 from .ir import Code, Model, Refractory, Role, Statement, Variable
-from .parse import RESERVED_IN_SYNAPSES
+from .models import RESERVED_IN_SYNAPSES
 
 Table = Mapping[str, Variable]
 

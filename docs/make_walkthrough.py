@@ -107,7 +107,7 @@ until `run` is called.
 
 ## 2. Model: what was described
 
-`parse_group` and `parse_synapses` in `codegen/parse.py` read the text with Python's `ast` module through a whitelist of nodes (`codegen/grammar.py`);
+`parse_group` and `parse_synapses` in `codegen/models.py` read the text with Python's `ast` module through a whitelist of nodes (`codegen/grammar.py`);
 no text is ever executed. `resolve_model` in `brianlike/expressions.py` then gives every name a meaning (`codegen/resolve.py`) and checks the units on
 the tree (`codegen/check.py`). Every node knows where it stands in the text, which is why an error can point at it:
 

@@ -13,7 +13,7 @@ from codegen.errors import UnsupportedError
 from codegen.expr import Binary, Call, Cast, Compare, DType, Index, Logical, Name, Negate, Not, Number, Truth, Where
 from codegen.functions import FUNCTIONS
 from codegen.ir import Array, Deliver, Draw, Fire, Let, Load, Map, Program, Propagator, Record, Role, Select, Store, Table
-from codegen.parse import parse_group, parse_synapses
+from codegen.models import parse_group, parse_synapses
 from codegen.pipeline import Options, compile_model, compile_program
 from codegen.resolve import resolve, unit_external
 from codegen.surrogate import SURROGATES, ATan, Boxcar, SuperSpike, Surrogate, TrueGradient

@@ -17,7 +17,7 @@ import pytest
 
 import brianlike
 from brianlike.monitors import EventMonitor, PopulationRateMonitor, SpikeMonitor, StateMonitor
-from brianlike.synapses import Pathway
+from brianlike.pathways import Pathway
 from brianlike.units import asarray_si, get_dimensions
 from codegen.dims import Dimensions
 

@@ -17,8 +17,9 @@ from codegen.check import (
 from codegen.dims import DIMENSIONLESS, UNITS
 from codegen.errors import DataTypeError, EquationError, UnitError, UnknownNameError
 from codegen.expr import Access, Binary, DType, Index, Name, Number, accesses, walk
+from codegen.grammar import parse_expression
 from codegen.ir import Array, Deliver, Let, Load, Map, Model, Program, Record, Result, Role, Step, Store, Variable
-from codegen.parse import parse_expression, parse_group, parse_synapses
+from codegen.models import parse_group, parse_synapses
 from codegen.resolve import unit_external, unit_value
 from codegen.verify import verify_program, verify_step
 

@@ -191,8 +191,8 @@ _unit_text _unit_functions _quantity units unit_safe all_units unit_constants la
 preferences logger comparing
 clocks ticks objects stages seeding randomness namespaces functions binomial default_functions build expressions codestrings equations
 stateupdaters views variabletable linked importexport state connect codes subgroups groups inputs poisson_input operations connecting synapseindices
-timed_arrays synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
-simulate recorders prepare calls engines drive progress store summaries
+timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
+simulate recorders prepare calls engines drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
 plots datasets
 nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron nn demo __main__
@@ -200,7 +200,7 @@ nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron 
 """The modules of `brianlike`: each may import, at its top, those before it."""
 
 COMPILER = """
-errors dims expr ir dataflow functions tables codes grammar generator parse resolve check verify algebra linear desugar link fresh explicit
+errors dims expr ir dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
 integrate propagate lower optimize
 surrogate eventdriven derivative adjoint force fuse pipeline emit emit.base emit.prelude emit.python emit.cython emit.torch
 """.split()

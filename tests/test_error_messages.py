@@ -16,7 +16,8 @@ from codegen.errors import ModelError
 from codegen.expr import DType
 from codegen.ir import Role, Variable
 from codegen.lower import lower
-from codegen.parse import parse_equations, parse_expression, parse_group, parse_statements, parse_synapses, parse_unit
+from codegen.models import parse_group, parse_synapses
+from codegen.parse import parse_equations, parse_expression, parse_statements, parse_unit
 
 GOLDEN = Path(__file__).parent / "golden" / "errors.txt"
 

@@ -17,7 +17,8 @@ from codegen.errors import EquationError, ModelError
 from codegen.expr import Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Name, Negate, Not, Number, Truth, children, show, walk
 from codegen.functions import CONSTANTS, FUNCTIONS, USER_FUNCTIONS
 from codegen.ir import Role, Variable
-from codegen.parse import Equation, parse_equations, parse_expression, parse_group, parse_statements, parse_synapses, parse_unit
+from codegen.models import parse_group, parse_synapses
+from codegen.parse import Equation, parse_equations, parse_expression, parse_statements, parse_unit
 
 V, W, X = Name("v"), Name("w"), Name("x")
 
@@ -324,7 +325,8 @@ def test_long_texts_are_read_or_refused_soon(text: str) -> None:
 AUDIT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from codegen.parse import parse_equations, parse_expression, parse_group, parse_statements, parse_unit
+from codegen.models import parse_group
+from codegen.parse import parse_equations, parse_expression, parse_statements, parse_unit
 from codegen.errors import ModelError
 import encodings.utf_8, encodings.ascii, traceback
 corpus = open(sys.argv[2], encoding="utf-8").read().split("\\x1e")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..choosing import make_engine
 from ..engines import Engine
 from ..groups import Group
-from ..network import make_engine
 from ..synapses import Synapses
 from .recording import Recorder, parts
 
