@@ -132,6 +132,8 @@ class Quantity(np.ndarray):
         return _run_ufunc(ufunc, method, bare, keywords, result_dims)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, arguments: Any, keywords: Any) -> Any:
+        if function is np.histogram2d:
+            return _histogram2d(*arguments, **keywords)
         call = Call(function, tuple(split(value) for value in arguments), {name: split(value) for name, value in keywords.items()})
         result, dims = apply(call)
         return wrapped(result, dims)
@@ -512,12 +514,33 @@ def _ufunc_operand(value: Any) -> Operand | None:
     """The operand of an operator, or None to leave the operation to the other side."""
     if isinstance(value, Fraction):
         value = float(value)
+    if isinstance(value, range):
+        value = list(value)
     operand = split(value)
     if not _is_quantitative(value):
         return None
     if isinstance(value, (list, tuple, np.ndarray)) and np.asarray(operand.bare).dtype.kind not in "biufc":
         raise TypeError(f"a quantity cannot be combined with {describe(value, DIMENSIONLESS)}")
     return operand
+
+
+def _histogram2d(x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> tuple[Any, Any, Any]:
+    """np.histogram2d, in which each axis has a unit of its own; its edges come back with that unit."""
+    axes = [split(axis) for axis in (x, y)]
+
+    def bare(values: Any, kind: str) -> Any:
+        """One entry for each axis, in the units of that axis."""
+        if values is None or not isinstance(values, (list, tuple)) or len(values) != 2:
+            return values
+        parts = [split(part) for part in values]
+        for axis, part in zip(axes, parts, strict=True):
+            if np.ndim(part.bare) and not fits(part.given, part.dimensions, axis.dimensions):
+                raise mismatch(f"{kind} of np.histogram2d", (axis.given, part.given), (axis.dimensions, part.dimensions))
+        return [part.bare for part in parts]
+
+    density_unit = DIMENSIONLESS / (axes[0].dimensions * axes[1].dimensions) if density else DIMENSIONLESS
+    counts, *edges = np.histogram2d(axes[0].bare, axes[1].bare, bare(bins, "bins"), bare(range, "range"), density, weights)
+    return wrapped(counts, density_unit), wrapped(edges[0], axes[0].dimensions), wrapped(edges[1], axes[1].dimensions)
 
 
 _NAMING = {np.multiply: "*", np.divide: "/"}

@@ -23,7 +23,7 @@ ALIASES: dict[str, str] = {
     "core.magic": "magic only",
     "core.names": "compatibility",
     "core.namespace": "namespaces compatibility only",
-    "core.network": "network only times",
+    "core.network": "network progress only times",
     "core.operations": "operations",
     "core.preferences": "preferences",
     "core.spikesource": "compatibility",

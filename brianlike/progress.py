@@ -9,7 +9,7 @@ from typing import TextIO
 
 from .units import Quantity
 
-__all__ = ["Progress", "Report", "progress_of"]
+__all__ = ["Progress", "Report", "TextReport", "progress_of"]
 
 Report = str | Callable[[Quantity, float, Quantity, Quantity], None] | None
 
@@ -56,10 +56,26 @@ class _Periodic(Progress):
             self._function(elapsed, done / max(1, self._steps), self._start, self._duration)
 
 
-def _written_to(stream: TextIO) -> Callable[..., None]:
-    """A report in words."""
+class TextReport:
+    """A report in words, written to a file: `run(..., report=TextReport(sys.stderr))`.
 
-    def report(elapsed: Quantity, completed: float, start: Quantity, duration: Quantity) -> None:
+    Parameters
+    ----------
+    stream : file
+        Open for writing text.
+
+    Examples
+    --------
+    >>> from brianlike.units import ms
+    >>> report = TextReport(sys.stdout)
+    >>> report(2000*ms, 0.5, 0*ms, 100*ms)
+    50. ms simulated (50%) in 2.0 s, about 2.0 s to go
+    """
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def __call__(self, elapsed: Quantity, completed: float, start: Quantity, duration: Quantity) -> None:
         waited = float(elapsed)
         if completed == 0.0:
             text = f"Simulating {duration} from t = {start}"
@@ -67,10 +83,8 @@ def _written_to(stream: TextIO) -> Callable[..., None]:
             text = f"{completed * duration} simulated ({completed:.0%}) in {_words(waited)}, about {_words(waited * (1 / completed - 1))} to go"
         else:
             text = f"{duration} simulated (100%) in {_words(waited)}"
-        stream.write(text + "\n")
-        stream.flush()
-
-    return report
+        self.stream.write(text + "\n")
+        self.stream.flush()
 
 
 def _words(seconds: float) -> str:
@@ -95,9 +109,9 @@ def progress_of(report: Report, period: float, start: Quantity, steps: int, dt: 
         case "tqdm":
             return _Bar(steps, dt)
         case "text" | "stdout":
-            return _Periodic(_written_to(sys.stdout), period, start, steps, dt)
+            return _Periodic(TextReport(sys.stdout), period, start, steps, dt)
         case "stderr":
-            return _Periodic(_written_to(sys.stderr), period, start, steps, dt)
+            return _Periodic(TextReport(sys.stderr), period, start, steps, dt)
         case str():
             raise ValueError(f"report must be 'text', 'stdout', 'stderr', 'tqdm', a function or None, not {report!r}")
     if callable(report):

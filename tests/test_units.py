@@ -641,3 +641,11 @@ def test_examples_run(module: object) -> None:
 def test_import_is_light() -> None:
     code = "import sys, brianlike.units; print(sorted({'sympy', 'scipy', 'matplotlib', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_ranges_and_histograms_with_a_unit_for_each_axis() -> None:
+    assert np.all(range(3) * ms == [0, 1, 2] * ms) and np.all(ms * range(3) == [0, 1, 2] * ms)
+    counts, times, neurons = np.histogram2d([0.5, 1.5, 1.6] * ms, [0, 1, 1], bins=[[0, 1, 2] * ms, range(3)])
+    assert counts.tolist() == [[1, 0], [0, 2]] and np.all(times == [0, 1, 2] * ms) and neurons.tolist() == [0, 1, 2]
+    with pytest.raises(DimensionMismatchError, match="bins of np.histogram2d"):
+        np.histogram2d([0.5, 1.5] * ms, [0, 1], bins=[[0, 1, 2] * mV, range(3)])
