@@ -17,8 +17,8 @@ from codegen.expr import Access, DType, Expr, Index, Name, accesses, names, subs
 from codegen.functions import is_noise, write_out
 from codegen.grammar import parse_expression
 from codegen.ir import Draw, Load, Map, Model, Role, Store, Subexpression, Variable
+from codegen.lines import rewrite_line
 from codegen.lower import lower_expression
-from codegen.optimize import rewrite_line
 from codegen.resolve import resolve, unit_external, unit_value, unresolved
 
 from .build import build_python

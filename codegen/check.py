@@ -384,7 +384,8 @@ def _check_flows(model: Model) -> None:
             hint = f"Make the right side {_named(unit / _SECOND)}, or correct the unit of `{name}`."
             hint = "Divide by a time constant, such as `(...)/tau`." if found == unit else hint
             raise UnitError(message, flow.drift.span, hint)
-        _refuse_random(flow.drift, "in a differential equation, which may be evaluated several times a step", "Use a parameter that is set once a step.")
+    for flow in model.event_driven:
+        _refuse_random(flow.drift, "in an event-driven equation, which has no steps", "Use a parameter that is set in the code of a pathway.")
 
 
 def _check_summed(summed: Summed, model: Model) -> None:

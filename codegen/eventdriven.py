@@ -11,7 +11,7 @@ from .fresh import Fresh
 from .functions import DT, T
 from .integrate import integrate
 from .ir import Flow, Let, Line, Result, Step, defined, expressions
-from .optimize import rewrite_line
+from .lines import rewrite_line
 
 LAST_UPDATE = Access("lastupdate")
 

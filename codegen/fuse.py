@@ -27,7 +27,8 @@ from .ir import (
     Variable,
     defined,
 )
-from .optimize import optimize, rewrite_line
+from .lines import rewrite_line
+from .optimize import optimize
 
 DEFAULT_SCHEDULE = ("start", "groups", "thresholds", "synapses", "resets", "end")
 

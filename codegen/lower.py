@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .desugar import change_flow
 from .errors import UnsupportedError
 from .expr import (
     ZERO,
@@ -32,6 +31,7 @@ from .fresh import Fresh
 from .functions import dtype_of, spec_of
 from .integrate import Method, integrate
 from .ir import Code, Draw, Event, Fire, Let, Line, Model, Pathway, Result, Role, Select, Statement, Step, Variable
+from .lines import rewrite_line
 
 Methods = str | Method | Sequence[str | Method]
 Detach = bool | frozenset[str] | None
@@ -141,12 +141,13 @@ def _update(model: Model, method: Methods) -> tuple[Step, str | None]:
     body = _Body(model)
     for statement in model.before:
         _assign(body, statement)
-    flows = [change_flow(f, body.read) for f in model.flows]
     chosen = None
-    if flows:
-        lines, new, chosen = integrate(flows, method, body.fresh)
-        body.lines += lines
-        for flow in flows:
+    if model.flows:
+        lines, new, chosen = integrate(model.flows, method, body.fresh)
+        for line in lines:
+            # Read line by line: a random function draws anew wherever the method evaluates it.
+            body.lines.append(rewrite_line(line, body.read))
+        for flow in model.flows:
             body.written[Access(flow.variable)] = new[flow.variable]
     return Step("update", "groups", 0, tuple(body.lines), body.results()), chosen
 

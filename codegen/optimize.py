@@ -7,35 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .dataflow import constant_in_run
 from .expr import Access, Binary, Call, Cast, DType, Element, Expr, Index, Name, Negate, Number, Truth, children, rebuild, transform, walk
 from .functions import calls_python, dtype_of, lasting
 from .ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, defined, expressions
+from .lines import rewrite_line
 
 Body = Map | Deliver
-
-
-# ------------------------------------------------------------------------------------------------------------------------------------ lines of a body
-def rewrite_line(line: Line, change: Callable[[Expr], Expr]) -> Line:
-    """The same line with `change` applied to every expression it evaluates."""
-    match line:
-        case Let():
-            return replace(line, value=change(line.value))
-        case Fire():
-            margin, gate = (None if e is None else change(e) for e in (line.margin, line.gate))
-            return replace(line, condition=change(line.condition), margin=margin, gate=gate)
-        case Select():
-            return replace(line, event=change(line.event), then=change(line.then), otherwise=change(line.otherwise))
-        case Force():
-            return replace(line, fired=change(line.fired), value=change(line.value), mask=change(line.mask))
-        case Draw():
-            return replace(line, arguments=tuple(map(change, line.arguments)))
-        case Propagator():
-            return replace(line, matrix=tuple(tuple(change(e) for e in row) for row in line.matrix), dt=change(line.dt))
-    return line
 
 
 def optimize(kernel: Body) -> Body:

@@ -200,7 +200,7 @@ nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron 
 """The modules of `brianlike`: each may import, at its top, those before it."""
 
 COMPILER = """
-errors dims expr ir dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
+errors dims expr ir lines dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
 integrate propagate lower optimize
 surrogate eventdriven derivative adjoint force fuse pipeline emit emit.base emit.prelude emit.python emit.cython emit.torch
 """.split()

@@ -275,7 +275,6 @@ BAD: dict[Callable[[str], object], tuple[str, ...]] = {
         "dx/dt = -x/tau_m + 1 : volt",
         "dx/dt = exp(v)/tau_m : 1",
         "dx/dt = active/tau_m : 1",
-        "dx/dt = rand()/tau_m : 1",
         "x = v : amp",
         "x = 0 : volt",
         "x = v > v_th : 1",

@@ -451,3 +451,23 @@ def test_what_cannot_be_a_method():
         Network(NeuronGroup(1, "dv/dt = -v/ms : 1", method=("exact", lambda *_: "v = v"))).run(1 * ms)
     with pytest.raises(TypeError, match="returns the code of a step as text, not 3"):
         Network(NeuronGroup(1, "dv/dt = -v/ms : 1", method=lambda *_: 3)).run(1 * ms)
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4", "exponential_euler", None])
+def test_random_functions_in_equations_draw_anew_wherever_the_method_evaluates_them(method: str | None) -> None:
+    steps, n, ends = 10, 4000, []
+    for target in ("numpy", "cython"):
+        prefs.codegen.target = target
+        seed(11)
+        G = NeuronGroup(n, "dx/dt = randn()/dt : 1", method=method) if method else NeuronGroup(n, "dx/dt = randn()/dt : 1")
+        Network(G).run(steps * 0.1 * ms)
+        ends.append(G.x[:])
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-10, atol=1e-10)
+    # rk4 has four draws a step, with the weights 1/6, 1/3, 1/3, 1/6.
+    variance = steps * (2 / 36 + 2 / 9 if method == "rk4" else 1)
+    assert abs(ends[0].var() / variance - 1) < 6 * np.sqrt(2 / n) and abs(ends[0].mean()) < 6 * np.sqrt(variance / n)
+
+
+def test_exact_refuses_random_functions() -> None:
+    with pytest.raises(IntegrationError, match=r"reads `randn\(\)`, which changes during a step"):
+        Network(NeuronGroup(1, "dx/dt = randn()/ms : 1", method="exact")).run(0.1 * ms)
