@@ -48,4 +48,5 @@ def _units() -> dict[str, Unit]:
 
 
 globals().update(_units())
+all_units = [globals()[name] for name in sorted(_units())]
 __all__ = sorted(_units())

@@ -9,7 +9,7 @@ from typing import NoReturn
 from codegen.dims import UNITS
 from codegen.functions import CONSTANTS
 
-from . import units
+from . import all_units, units
 from .build import cache_folder, empty_cache
 from .clocks import defaultclock
 from .groups import Group as NeuronsOfAnyKind
@@ -21,8 +21,11 @@ BrianObject = Nameable = Trackable = SimulationObject
 Group = VariableOwner
 SpikeSource = NeuronsOfAnyKind
 
-DEFAULT_UNITS = {name: getattr(units, name, None) or units.Unit.create(dims, name) for name, dims in UNITS.items()}
-"""The units that equations may name."""
+DEFAULT_UNITS = {
+    **{name: unit for module in (all_units, units) for name, unit in vars(module).items() if isinstance(unit, units.Unit)},
+    **{name: getattr(units, name, None) or units.Unit.create(dims, name) for name, dims in UNITS.items()},
+}
+"""The units that texts may name."""
 DEFAULT_CONSTANTS = dict(CONSTANTS)
 """The constants that equations may name."""
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.dims import Dimensions, unit_name
+from codegen.errors import EquationError
 from codegen.expr import DType, Expr, Name, names, show, substitute
 from codegen.grammar import blank_comments, parse_expression
 from codegen.models import check_names
@@ -401,7 +402,7 @@ def _check_substitutions(variables: list[str], substitutions: Mapping[str, objec
         if not isinstance(new, str):
             raise ValueError(f"`{name}` is a variable of the equations and can be renamed, but not replaced by the value {new!r}")
         if not new.isidentifier():
-            raise ValueError(f"`{name}` is a variable of the equations and can be renamed, but {new!r} is not a name")
+            raise EquationError(f"`{name}` is a variable of the equations and can be renamed, but {new!r} is not a name")
 
 
 def _replacement(name: str, value: object) -> str:

@@ -406,6 +406,9 @@ def declare_types(**types: str) -> Callable[[Any], Any]:
         function._arg_types = [types.get(name, "any") for name in names]
         function._return_type = types.get("result", "float")
         unknown = types.keys() - {"result", *names}
+        strange = [given for given in types.values() if given not in _TYPES and given not in _CONDITIONS]
+        if strange:
+            raise ValueError(f"{strange[0]!r} is not a type; the types are {', '.join(dict.fromkeys((*_CONDITIONS, *_TYPES)))}")
         if unknown:
             raise ValueError(f"{original.__name__}() has no argument {sorted(unknown)[0]!r} whose type could be declared")
         return function

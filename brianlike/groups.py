@@ -185,7 +185,7 @@ class NeuronGroup(Group):
     namespace : dict, optional
         Values of the constants in all texts of the group. Left out, they are looked up where `run` is called.
     dtype : dtype, optional
-        float64 or float32; `prefs.core.default_float_dtype` if left out.
+        float64 or float32; `prefs.core.default_float_dtype` if left out. A dict from variables to types is checked, but changes nothing.
     dt : Quantity, optional
         Step of a clock of the group's own (s).
     clock : Clock, optional
@@ -273,6 +273,9 @@ class NeuronGroup(Group):
         given = [f"{key}={value!r}" for key in ("threshold", "reset", "refractory", "method") if (value := self._given.get(key, self.refractory)) is not None]
         return f"NeuronGroup({', '.join([str(self._size), repr(str(self.equations)), *given, f'name={self.name!r}'])})"
 
+    def _repr_html_(self) -> str:
+        return f"{type(self).__name__} '{self.name}', {self._size} neurons:<br>{self.equations._repr_html_()}"
+
     def run_on_event(self, event: str, code: str, when: str = "after_resets", order: int | None = None) -> CodeRunner:
         """Run statements for the neurons in which an event happens.
 
@@ -357,10 +360,12 @@ def _events(name: str, threshold: str | None, events: Mapping[str, str] | None) 
 
 def checked_size(number: object, what: str = "N") -> int:
     """A number of neurons."""
-    if isinstance(number, (bool, np.bool_)) or not isinstance(number, (int, float, np.integer, np.floating)) or int(number) != number:
+    if isinstance(number, (bool, np.bool_)) or not isinstance(number, (int, float, np.integer, np.floating)) or not np.isfinite(number):
         raise TypeError(f"{what} must be a whole number of neurons, not {number!r}")
     if not 1 <= number < 2**31:
         raise ValueError(f"{what} must be from 1 to 2**31 - 1, not {number!r}")
+    if int(number) != number:  # often a fraction of another number, such as 0.29*100
+        _LOG.warn(f"{number!r} is not a whole number of neurons: {int(number)} is used", "size")
     return int(number)
 
 

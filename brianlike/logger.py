@@ -172,18 +172,19 @@ def get_logger(module_name: str = _ROOT) -> BrianLogger:
 
 
 @contextmanager
-def catch_logs(log_level: int = logging.WARNING) -> Iterator[list[tuple[str, str, str]]]:
+def catch_logs(log_level: int | str = logging.WARNING) -> Iterator[list[tuple[str, str, str]]]:
     """Collect messages instead of showing them: a list of (level, name, message).
 
     Parameters
     ----------
-    log_level : int
-        The lowest level that is collected; nothing is shown meanwhile.
+    log_level : int or str
+        The lowest level that is collected, or its name; nothing is shown meanwhile.
     """
+    lowest = LEVELS[log_level.upper()] if isinstance(log_level, str) else log_level
     caught: list[tuple[str, str, str]] = []
     handlers, level, propagate, said = _LIBRARY.handlers[:], _LIBRARY.level, _LIBRARY.propagate, _SAID.copy()
-    _LIBRARY.handlers[:] = [_Catch(caught, log_level)]
-    _LIBRARY.setLevel(min(log_level, logging.INFO))
+    _LIBRARY.handlers[:] = [_Catch(caught, lowest)]
+    _LIBRARY.setLevel(min(lowest, logging.INFO))
     _LIBRARY.propagate = False
     _SAID.clear()
     try:

@@ -67,7 +67,8 @@ class State:
 
     def __init__(self, variables: tuple[Variable, ...], size: int, float_dtype: object = None):
         self.size = size
-        self.float_dtype = _dtype(prefs["core.default_float_dtype"] if float_dtype is None else float_dtype)
+        default = prefs["core.default_float_dtype"]
+        self.float_dtype = _dtype(default if float_dtype is None or _types_fit(float_dtype, variables, np.dtype(default)) else float_dtype)
         if self.float_dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
             raise TypeError(f"the variables of equations can be float64 or float32, not {self.float_dtype}")
         self.locked = False
@@ -172,6 +173,21 @@ class State:
             values = np.asarray(snapshot[name] if name in snapshot else _FILL.get(name, 0))
             if not np.array_equal(view, np.broadcast_to(values, view.shape)):
                 self[name] = values
+
+
+def _types_fit(given: object, variables: tuple[Variable, ...], default: np.dtype[Any]) -> bool:
+    """Whether these are types for single variables, all of which can be had; an error names one that cannot."""
+    if not isinstance(given, Mapping):
+        return False
+    declared = {variable.name: variable.dtype for variable in variables}
+    kinds = {DType.FLOAT: "f", DType.BOOL: "b", DType.INT32: "iu", DType.INT64: "iu"}
+    for name, wanted in given.items():
+        dtype = np.dtype(wanted)
+        if name not in declared or (dtype.kind in kinds[declared[name]] and (dtype.kind != "f" or dtype == default)):
+            continue
+        hint = "all variables of a network have the float type of prefs.core.default_float_dtype" if dtype.kind == "f" else "its equation declares another kind"
+        raise TypeError(f"{name!r} cannot have the type {dtype}: {hint}")
+    return True
 
 
 def _dtype(given: Any) -> np.dtype[Any]:
@@ -362,11 +378,16 @@ class VariableOwner(SimulationObject, ABC):
 
         Raises
         ------
+        KeyError
+            If there is no such variable.
         NotImplementedError
             For an unknown format, and for units where the format has none.
         """
         chosen = chosen_format(format)
         names = self._state_names(subexpressions, read_only_variables) if vars is None else list(vars)
+        for name in names if vars is not None else ():
+            if name not in CLOCK_NAMES and not hasattr(self, name):
+                raise KeyError(self._unknown(name))
         return chosen.export_data(self, names, units=units, level=level)
 
     def _state_names(self, subexpressions: bool, read_only: bool) -> list[str]:

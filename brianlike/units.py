@@ -53,13 +53,15 @@ def have_same_dimensions(obj1: Any, obj2: Any) -> bool:
     return get_dimensions(obj1) == get_dimensions(obj2)
 
 
-def fail_for_dimension_mismatch(left: Any, right: Any = 1, message: str = "units must agree") -> Dimensions:
-    """The common dimensions of two values, or a `DimensionMismatchError` naming both; 0, inf and nan fit any unit.
+def fail_for_dimension_mismatch(left: Any, right: Any = 1, message: str = "units must agree") -> tuple[Dimensions, Dimensions]:
+    """The dimensions of two values, or a `DimensionMismatchError` naming both if they differ; 0, inf and nan fit any unit.
 
-    >>> str(fail_for_dimension_mismatch(1*mV, 0))
-    'volt'
+    >>> [str(dimensions) for dimensions in fail_for_dimension_mismatch(1*mV, 0)]
+    ['volt', '1']
     """
-    return common_dimensions(message, (left, right), (get_dimensions(left), get_dimensions(right)))
+    dimensions = get_dimensions(left), get_dimensions(right)
+    common_dimensions(message, (left, right), dimensions)
+    return dimensions
 
 
 def get_unit(d: Any) -> Unit:

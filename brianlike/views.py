@@ -130,6 +130,12 @@ class VariableView:
         values = owner.state[variable.name][indices]
         return values.copy() if isinstance(indices, slice) else values
 
+    @property
+    def _is_one(self) -> bool:
+        """Whether all elements share one value: that of a shared variable, or of a group of one neuron, that this one is linked to."""
+        target = self._owner._whole._links.get(self._variable.name) if self._variable.role is Role.LINKED else None
+        return target is not None and target.single
+
     def get_item(self, item: object, level: int = 0, namespace: Mapping[str, object] | None = None) -> Any:
         """`view[item]`, with the names of strings looked up in `namespace`, or `level` frames above the caller."""
         names = caller_namespace(level) if namespace is None and level else namespace
@@ -137,7 +143,8 @@ class VariableView:
             _require_whole(item, self)
             values = self.read(0, names)
         else:
-            values = self.read(self._owner.element_indices(item, names), names)
+            whole = (isinstance(item, slice) and item == slice(None)) or item is Ellipsis
+            values = self.read(0 if whole and self._is_one else self._owner.element_indices(item, names), names)
         if self.dimensions.is_dimensionless:
             return values
         return Quantity(values, self.dimensions)
@@ -148,7 +155,7 @@ class VariableView:
         return self.get_item(item)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        values = np.asarray(self[:])
+        values: np.ndarray = np.asanyarray(self[:])  # `np.asarray` drops the unit by itself, `np.asanyarray` keeps it
         return values if dtype is None else values.astype(dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
@@ -400,6 +407,8 @@ def element_indices(item: object, size: int, owner: VariableOwner, namespace: Ma
         return item if isinstance(item, slice) else slice(None)
     if isinstance(item, SimulationObject):
         return owner._range_of(item)
+    if isinstance(item, tuple) and len(item) > 1:
+        raise IndexError(f"variables of {owner.name!r} have one index, not {len(item)}; elements are given as a list: [[0, 5]]")
     array = np.asarray(item)
     if array.dtype == np.bool_:
         if array.shape != (size,):

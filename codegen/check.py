@@ -358,10 +358,10 @@ def _check_subexpressions(model: Model) -> None:
         variable = model.variable(s.variable)
         found = expression_type(s.value, model)
         _check_assignable(variable.name, (variable.dimensions, variable.dtype), s.value, found)
-        if variable.dtype in (DType.INT32, DType.INT64) and found[1] is DType.FLOAT:
-            message = f"`{variable.name}` is an integer, but gets a number that need not be whole"
-            raise DataTypeError(message, s.value.span, "Write `int(...)` around the value.")
-        _refuse_random(s.value, "in a subexpression, which would draw anew wherever it is used", "Add the flag `(constant over dt)`: one number for each step.")
+        for node in walk(s.value):
+            if isinstance(node, Call) and not spec_of(node).stateless:
+                message = f"`{text_of(node)}` cannot be used in a subexpression, which would draw anew wherever it is used"
+                raise EquationError(message, node.span, "Add the flag `(constant over dt)`: one number for each step.")
         if variable.shared:
             _check_shared(s, model)
 
@@ -413,7 +413,7 @@ def _check_refractory(refractory: Refractory, model: Model) -> None:
         raise AssertionError(f"resolve() has not seen that {show(value)} is a condition")
     if found != _SECOND:
         hint = f"Write `{text_of(value)}*ms`." if found.is_dimensionless and literal(value) is not None else "Give a time, such as `5*ms`, or a condition."
-        raise UnitError(f"the refractory period `{text_of(value)}` is {_named(found)}", value.span, hint)
+        raise DataTypeError(f"the refractory period `{text_of(value)}` is {_named(found)}", value.span, hint)
 
 
 def _check_code(code: tuple[Statement, ...], model: Model) -> None:

@@ -8,8 +8,28 @@ from dataclasses import replace
 from . import codes
 from .dims import DIMENSIONLESS
 from .errors import EquationError
-from .expr import ZERO, Access, Binary, Call, Cast, Compare, DType, Expr, Index, Logical, Not, Number, Truth, Where, accesses, is_zero, substitute, transform
-from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS, is_noise, write_out
+from .expr import (
+    ZERO,
+    Access,
+    Binary,
+    Call,
+    Cast,
+    Compare,
+    DType,
+    Expr,
+    Index,
+    Logical,
+    Not,
+    Number,
+    Truth,
+    Where,
+    accesses,
+    is_zero,
+    names,
+    substitute,
+    transform,
+)
+from .functions import CLOCK_NAMES, DT, T_IN_TIMESTEPS, dtype_of, is_noise, write_out
 from .ir import Code, Event, Flow, Model, Pathway, Role, Statement, Variable
 
 LAST_SPIKE = Access("_lastspike_step")
@@ -28,11 +48,25 @@ def desugar(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[s
 
 
 def subexpressions(model: Model) -> dict[str, Expr]:
-    """The model's subexpressions, each written in terms of stored variables and of functions that the language has."""
+    """The model's subexpressions, each written in terms of stored variables and of functions that the language has.
+
+    Integers drop fractions, as they do in assignments: `k = i % n : integer` holds for the number n of a namespace, which is a float.
+    """
     flat: dict[str, Expr] = {}
     for subexpression in model.subexpressions:  # parse orders them by dependency
-        flat[subexpression.variable] = substitute(write_out(subexpression.value), {_access(model, name): value for name, value in flat.items()})
+        value = substitute(write_out(subexpression.value), {_access(model, name): value for name, value in flat.items()})
+        declared = model.variable(subexpression.variable).dtype
+        flat[subexpression.variable] = Cast(declared, value) if declared in _WHOLE and _is_float(value, model) else value
     return flat
+
+
+_WHOLE = (DType.INT32, DType.INT64)
+
+
+def _is_float(value: Expr, model: Model) -> bool:
+    # Constants of the namespace that are still unresolved are floats.
+    known = {name: DType.FLOAT for name in names(value)}
+    return dtype_of(value, known, lambda access: model.variable(access).dtype) is DType.FLOAT
 
 
 def summed(model: Model) -> Model:

@@ -244,7 +244,7 @@ def _refuse_multiplicative(name: str, flows: Sequence[Flow]) -> None:
     states = {Access(flow.variable) for flow in flows}
     for flow in flows:
         for noise, factor in flow.noise.items():
-            for node in walk(factor):
+            for node in _within_step(factor):
                 if node in states or node == T:
                     message = f"`{name}` needs additive noise, and the factor of `{noise}` in d{flow.variable}/dt reads `{show(node)}`"
                     raise IntegrationError(message, getattr(node, "span", None) or flow.span, "Use method='heun' or 'milstein' (Stratonovich).")

@@ -279,7 +279,6 @@ BAD: dict[Callable[[str], object], tuple[str, ...]] = {
         "x = 0 : volt",
         "x = v > v_th : 1",
         "x = v/v_th : boolean",
-        "x = v/v_th : integer",
         "x = rand() : 1",
         "x = v : volt (shared)",
         "x = v + zzzzzz : volt",

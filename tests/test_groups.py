@@ -11,8 +11,9 @@ from brianlike.equations import Equations
 from brianlike.groups import NeuronGroup
 from brianlike.inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from brianlike.logger import catch_logs
+from brianlike.monitors import StateMonitor
 from brianlike.network import Network
-from brianlike.units import DimensionMismatchError, Hz, kHz, ms, second
+from brianlike.units import DimensionMismatchError, Hz, kHz, ms, second, volt
 from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError
 from codegen.ir import Model
 
@@ -46,7 +47,10 @@ def test_the_time_before_the_first_spike_does_not_depend_on_dt() -> None:
 WRONG: dict[str, tuple[type[Exception], str]] = {
     "NeuronGroup(0, LIF)": (ValueError, "N must be from 1 to 2**31 - 1, not 0"),
     "NeuronGroup(2**31, LIF)": (ValueError, "N must be from 1 to 2**31 - 1, not 2147483648"),
-    "NeuronGroup(1.5, LIF)": (TypeError, "N must be a whole number of neurons, not 1.5"),
+    "NeuronGroup(np.inf, LIF)": (TypeError, "N must be a whole number of neurons, not inf"),
+    "NeuronGroup(1, 'v : 1', dtype={'v': int})": (TypeError, "'v' cannot have the type int64: its equation declares another kind"),
+    "NeuronGroup(1, 'v : 1').get_states(['w'])": (KeyError, "\"'neurongroup' has no variable"),
+    "NeuronGroup(3, 'v : 1').v[0, 1]": (IndexError, "variables of 'neurongroup' have one index, not 2"),
     "NeuronGroup(True, LIF)": (TypeError, "N must be a whole number of neurons, not True"),
     "NeuronGroup(LIF, 3)": (TypeError, "N must be a whole number of neurons"),
     "NeuronGroup(1, 3)": (TypeError, "equations are given as text, not int"),
@@ -94,6 +98,44 @@ def test_wrong_arguments_are_refused(code: str) -> None:
     with pytest.raises(error) as caught:
         exec(code, dict(globals()))
     assert str(caught.value).startswith(text)
+
+
+def test_what_scripts_give_is_taken_as_brian_takes_it() -> None:
+    with catch_logs() as caught:
+        assert len(NeuronGroup(0.29 * 100, "v : 1")) == 28 and len(NeuronGroup(0.8 * 1000, "v : 1")) == 800
+    assert [name for _, name, _ in caught] == ["brianlike.groups.neurongroup.size"]
+    G = NeuronGroup(3, "v : volt\nn : integer\nf : Hz (shared)", dtype={"v": np.float64, "n": np.int64, "other": "float32"})
+    assert np.asanyarray(G.v).dim == volt.dim and np.asanyarray(G.f).dim == Hz.dim
+    assert type(np.asarray(G.v)) is np.ndarray and "volt" not in repr(np.asarray(G.v))
+    assert G.name in G._repr_html_()
+
+
+def test_integer_subexpressions_drop_fractions() -> None:
+    n = 2  # noqa: F841
+    G = NeuronGroup(
+        4,
+        """k = i % n : integer
+                          c = clip(i, -0.5, 1.5) : integer
+                          dx/dt = c*Hz : 1""",
+        method="euler",
+    )
+    monitor = StateMonitor(G, ["k", "c"], record=True)
+    Network(G, monitor).run(0.1 * ms)
+    assert list(G.k) == list(monitor.k[:, 0]) == [0, 1, 0, 1] and list(G.c) == list(monitor.c[:, 0]) == [0, 1, 1, 1]
+    assert np.allclose(G.x, np.array([0, 1, 1, 1]) * 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "error"),
+    [
+        ("v : 1", {"refractory": "3*Hz"}, TypeError),
+        ("v : 1", {"refractory": "3"}, TypeError),
+        ("y = rand() : 1\nv : 1", {}, SyntaxError),
+    ],
+)
+def test_runs_raise_what_scripts_catch(model: str, arguments: dict[str, str], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Network(NeuronGroup(1, model, **arguments)).run(0 * ms)
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------------ inputs

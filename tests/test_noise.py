@@ -471,3 +471,13 @@ def test_random_functions_in_equations_draw_anew_wherever_the_method_evaluates_t
 def test_exact_refuses_random_functions() -> None:
     with pytest.raises(IntegrationError, match=r"reads `randn\(\)`, which changes during a step"):
         Network(NeuronGroup(1, "dx/dt = randn()/ms : 1", method="exact")).run(0.1 * ms)
+
+
+def test_the_factor_of_additive_noise_may_come_from_a_table() -> None:
+    table = TimedArray([0, 1], dt=1 * ms)
+    G = NeuronGroup(1, "dv/dt = table(t)*xi*(5*ms)**-0.5 : 1", method="euler", namespace={"table": table}, dt=0.1 * ms)
+    net = Network(G)
+    net.run(1 * ms)
+    assert G.v[0] == 0
+    net.run(0.1 * ms)
+    assert G.v[0] != 0
