@@ -13,7 +13,7 @@ import numpy as np
 
 from codegen.check import text_of
 from codegen.dims import DIMENSIONLESS, Dimensions
-from codegen.errors import DataTypeError, EquationError, Span
+from codegen.errors import DataTypeError, ElementError, EquationError, Span
 from codegen.expr import Access, Call, DType, Expr, Index, Name, walk
 from codegen.expr import names as names_in
 from codegen.functions import FUNCTIONS
@@ -261,7 +261,7 @@ class _Loop:
         if bad.size:
             neuron = f"{'i' if self.target is Index.POST else 'j'} = {rows[bad[0]]}"
             message = f"`{text_of(expr)}` draws {wanted[bad[0]]} of {sizes[bad[0]]} numbers for {neuron}"
-            raise IndexError(_marked(message, expr, "Draw fewer, or give skip_if_invalid=True."))
+            raise ElementError(message, expr.span, "Draw fewer, or give skip_if_invalid=True.")
         return np.clip(wanted, 0, sizes)
 
     def _require(self, valid: np.ndarray, outer: np.ndarray, result: np.ndarray) -> None:
@@ -272,7 +272,7 @@ class _Loop:
         bad = int(np.flatnonzero(~valid)[0])
         message = f"`{text_of(self.generator.element)}` gives {one} = {result[bad]} for {other} = {outer[bad]}"
         message += f", but the {side} {group.name!r} has neurons 0 to {len(group) - 1}"
-        raise IndexError(_marked(message, self.generator.element, "Add a condition (`... if ...`), or give skip_if_invalid=True."))
+        raise ElementError(message, self.generator.element.span, "Add a condition (`... if ...`), or give skip_if_invalid=True.")
 
 
 def _source_parts(source: Range | Sample | None) -> tuple[Expr, ...]:
@@ -293,10 +293,6 @@ def _whole(values: np.ndarray, expr: Expr, strict: bool = False) -> np.ndarray:
         message = f"`{text_of(expr)}` is {values[bad[0]]:g}, not a whole number"
         raise DataTypeError(message, expr.span, "Divide with `//`, or write `int(...)` around it.")
     return values.astype(np.int64)
-
-
-def _marked(message: str, expr: Expr, hint: str) -> str:
-    return str(EquationError(message, expr.span, hint))
 
 
 # ------------------------------------------------------------------------------------------------------------------------------ names in the texts

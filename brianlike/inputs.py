@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codegen.dims import UNITS
+from codegen.errors import ModelError
 from codegen.ir import Model
 from codegen.models import parse_group
 
@@ -16,7 +17,7 @@ from .equations import Equations
 from .groups import Group, checked_size
 from .logger import get_logger
 from .objects import choose_name
-from .units import asarray_si, get_dimensions
+from .units import Quantity, asarray_si, get_dimensions
 
 __all__ = ["InputGroup", "PoissonGroup", "SpikeGeneratorGroup"]
 
@@ -25,6 +26,14 @@ _LOG = get_logger("brianlike.input.spikegeneratorgroup")
 
 class SpikeIndexError(IndexError, ValueError):
     """There is no such neuron; in Brian this is a ValueError."""
+
+
+class TimeStepError(ModelError, ValueError):
+    """The steps of the clock are too long for the spikes."""
+
+
+class PeriodError(ModelError, ValueError, NotImplementedError):
+    """A period is no multiple of dt; in Brian this is a NotImplementedError."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +49,7 @@ class SpikeTable:
         steps = ((self.times + 1e-3 * dt) / dt).astype(np.int64)
         period = round(self.period / dt)
         if self.period and (abs(period * dt - self.period) > 1e-4 * dt or period < 1):
-            raise ValueError(f"the period of {owner!r} ({self.period:g} s) must be a multiple of its dt ({dt:g} s)")
+            raise PeriodError(f"the period of {owner!r} ({self.period:g} s) must be a multiple of its dt ({dt:g} s)")
         if period:
             steps = np.minimum(steps, period - 1)  # a time just below the period must not be rounded into the next one
         order = np.lexsort((self.indices, steps))
@@ -48,7 +57,7 @@ class SpikeTable:
         if twice.size:
             neuron, step = self.indices[order[twice[0]]], steps[order[twice[0]]]
             more = f", and {twice.size - 1} more such pairs" if twice.size > 1 else ""
-            raise ValueError(f"neuron {neuron} of {owner!r} spikes twice in the step at {step * dt:g} s (dt is {dt:g} s){more}; use a smaller dt")
+            raise TimeStepError(f"neuron {neuron} of {owner!r} spikes twice in the step at {step * dt:g} s (dt is {dt:g} s){more}; use a smaller dt")
         return steps, period
 
 
@@ -85,11 +94,7 @@ class SpikeSource(Group):
         indices : array of int32
             In step `first_step + k` the neurons `indices[offsets[k]:offsets[k + 1]]` spike.
         """
-        if self._binned is None or self._binned[:2] != (self._spikes, dt):
-            bins, period = self._spikes.bins(dt, self.name)
-            order = np.lexsort((self._spikes.indices, bins))  # within a step by neuron, whatever the times
-            self._binned = (self._spikes, dt, bins[order], self._spikes.indices[order], period)
-        _, _, bins, indices, period = self._binned
+        bins, indices, period = self._by_step(dt)
         if steps and self._played is not self._spikes:
             self._played = self._spikes
             past = 0 if period else int(np.count_nonzero(bins < first_step))
@@ -101,6 +106,18 @@ class SpikeSource(Group):
         edges = np.searchsorted(bins, np.arange(first_step, first_step + steps + 1, dtype=np.int64))
         return edges - edges[0], indices[edges[0] : edges[-1]]
 
+    def _ready(self) -> None:
+        """Refuse spikes that the present dt cannot tell apart; dt may change until the run, so this is asked there."""
+        self._by_step(self.clock.dt_)
+
+    def _by_step(self, dt: float) -> tuple[np.ndarray, np.ndarray, int]:
+        """Step and neuron of each spike, in order, and the period in steps."""
+        if self._binned is None or self._binned[:2] != (self._spikes, dt):
+            bins, period = self._spikes.bins(dt, self.name)
+            order = np.lexsort((self._spikes.indices, bins))  # within a step by neuron, whatever the times
+            self._binned = (self._spikes, dt, bins[order], self._spikes.indices[order], period)
+        return self._binned[2:]
+
     def _table(self, indices: object, times: object, period: object, ordered: bool = False) -> SpikeTable:
         """The checked spikes, in order."""
         neurons, moments = _checked_spikes(indices, times, self.N, self.name)
@@ -109,14 +126,15 @@ class SpikeSource(Group):
             neurons, moments = neurons[order], moments[order]
         elif np.any(np.diff(moments) < 0):
             raise ValueError(f"sorted=True, but the spike times of {self.name!r} are not in order")
+        same = np.flatnonzero((np.diff(moments) == 0) & (np.diff(neurons) == 0))
+        if same.size:
+            raise ValueError(f"neuron {neurons[same[0]]} of {self.name!r} spikes twice at {moments[same[0]]:g} s")
         length = seconds(period, "period")
         if length < 0:
             raise ValueError(f"period of {self.name!r} must not be negative, not {period!r}")
         if length and moments.size and moments[-1] >= length:
             raise ValueError(f"the last spike of {self.name!r} ({moments[-1]:g} s) must come before the end of its period ({length:g} s)")
-        table = SpikeTable(neurons, moments, length)
-        table.bins(self.clock.dt_, self.name)
-        return table
+        return SpikeTable(neurons, moments, length)
 
 
 def _repeated(bins: np.ndarray, indices: np.ndarray, period: int, first: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -177,7 +195,7 @@ class InputGroup(SpikeSource):
         IndexError
             If there is no such neuron.
         ValueError
-            If a neuron spikes twice in one step.
+            By the run, if a neuron spikes twice in one step.
         """
         self._spikes = self._table(indices, times, 0)
 
@@ -210,7 +228,7 @@ class SpikeGeneratorGroup(SpikeSource):
     IndexError
         If there is no such neuron.
     ValueError
-        If a neuron spikes twice in one step, or a time is negative or beyond the period.
+        If a time is negative or beyond the period; by the run, if a neuron spikes twice in one step or the period is no multiple of dt.
 
     Examples
     --------
@@ -245,6 +263,16 @@ class SpikeGeneratorGroup(SpikeSource):
     def set_spikes(self, indices: object, times: object, period: object = 0, sorted: bool = False) -> None:
         """Replace all spikes; parameters as in the constructor. Nothing changes if they are not accepted."""
         self._spikes = self._table(indices, times, period, sorted)
+
+    @property
+    def neuron_index(self) -> np.ndarray:
+        """Which neuron spikes, in the order of `spike_time`."""
+        return self._spikes.indices.copy()
+
+    @property
+    def spike_time(self) -> Quantity:
+        """When it does (s), in the order of time."""
+        return Quantity(self._spikes.times.copy(), UNITS["second"])
 
     def __repr__(self) -> str:
         return f"<SpikeGeneratorGroup {self.name!r}: {self._spikes.times.size} spikes of {self.N} neurons>"

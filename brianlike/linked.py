@@ -110,8 +110,9 @@ def checked_target(owner: VariableOwner, variable: Variable, given: LinkedVariab
     name, place = variable.name, f"{given.group.name}.{given.name}"
     if variable.role is not Role.LINKED:
         raise TypeError(f"{name!r} of {owner.name!r} cannot be linked: declare it with the flag linked, `{name} : {unit_name(variable.dimensions)} (linked)`")
-    owner._ready()
     source = given.group
+    if not (given.variable.shared or source._whole.state.size == 1):
+        owner._ready()  # its elements must be there to be linked one by one
     if "connected" in source.__dict__:
         raise NotImplementedError(f"{name!r} of {owner.name!r} cannot be linked to {place}: the number of synapses can change")
     if given.variable.dimensions != variable.dimensions:

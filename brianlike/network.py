@@ -17,6 +17,7 @@ from .choosing import make_engine
 from .clocks import seconds
 from .engines import Engine
 from .groups import Group
+from .inputs import SpikeSource
 from .interrupts import ctrl_c
 from .logger import get_logger
 from .monitors import Monitor
@@ -294,7 +295,7 @@ class Network:
     def _prepare(self, names: Mapping[str, object]) -> Engine:
         """The engine for the network as it is now; the last one if only values have changed."""
         for item in self.objects:
-            if isinstance(item, Synapses):
+            if isinstance(item, Synapses | SpikeSource):
                 item._ready()
         self._check_complete()
         signature = (prefs["codegen.target"], blueprint(self.objects, self.schedule))

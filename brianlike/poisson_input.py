@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from codegen.dims import UNITS, Dimensions
+from codegen.errors import UnsupportedError
 from codegen.expr import Access, Binary, Call, Expr, Index
 from codegen.grammar import parse_expression
 from codegen.ir import Code, Role, Statement, Variable
@@ -134,7 +135,7 @@ class PoissonInput(SimulationObject):
     def parsed(self) -> Code:
         """The statement that the neurons run."""
         if self._target.clock.dt_ != self._dt:
-            raise NotImplementedError(f"dt of {self._target.name!r} has changed since {self.name!r} was made; make the PoissonInput anew")
+            raise UnsupportedError(f"dt of {self._target.name!r} has changed since {self.name!r} was made", None, "Make the PoissonInput anew.")
         statements = relative((self._statement,), self._target)
         return Code(self.name, statements, self.when, self.order, where=place_of(self._target))
 

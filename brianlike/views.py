@@ -269,6 +269,10 @@ class ReachedView(VariableView):
 
     def set_item(self, item: object, value: object, level: int = 0, namespace: Mapping[str, object] | None = None) -> None:
         names = caller_namespace(level) if namespace is None and level else namespace
+        if self._variable.shared:
+            _require_whole(item, self)
+            self._group.view(self._variable.name if self._units else self._variable.name + "_").set_item(slice(None), value, namespace=names)
+            return
         indices = self._owner.element_indices(item, names)
         wanted = self._variable.dimensions if self._units else None
         if isinstance(value, str):
@@ -284,6 +288,10 @@ class ReachedView(VariableView):
 
     def __len__(self) -> int:
         return self._owner.state.size
+
+
+class IndexTypeError(IndexError, TypeError):
+    """Something that cannot be an index; in Brian this is an IndexError."""
 
 
 _CHANGING = frozenset("fill put sort partition resize setfield setflags itemset byteswap".split())
@@ -417,7 +425,7 @@ def element_indices(item: object, size: int, owner: VariableOwner, namespace: Ma
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{owner.name!r} is indexed by whole numbers, slices, booleans or a condition in a string, not {item!r}")
+        raise IndexTypeError(f"{owner.name!r} is indexed by whole numbers, slices, booleans or a condition in a string, not {item!r}")
     bad = array[(array < -size) | (array >= size)]
     if bad.size:
         raise IndexError(f"index {bad.flat[0]} is out of range for {owner.name!r} with {size} elements")

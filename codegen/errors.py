@@ -103,6 +103,10 @@ class UnknownNameError(ModelError, KeyError):
     """An identifier that neither the model nor the namespace knows."""
 
 
+class ElementError(ModelError, IndexError):
+    """A text asks for an element that does not exist."""
+
+
 class UnitError(ModelError, DimensionMismatchError):
     """Dimensions that do not fit."""
 

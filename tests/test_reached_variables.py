@@ -31,6 +31,39 @@ def test_reading(S: Synapses) -> None:
     assert repr(S.v_pre).startswith("<links.v_pre: array([0., 0., 1.")
 
 
+def test_shared_variables_of_the_neurons_are_written_as_a_whole(S: Synapses) -> None:
+    for change, value in ((4, 4.0), ("2*3", 6.0)):
+        S.gain_post = change
+        assert float(S.whole.gain[:]) == value
+    S.gain_pre[:] = 5
+    assert float(S.whole.gain[:]) == 5.0
+    with pytest.raises(IndexError, match="shared"):
+        S.gain_pre[1] = 5
+
+
+@pytest.mark.parametrize("error", [IndexError, TypeError])
+def test_what_is_no_index(S: Synapses, error: type[Exception]) -> None:
+    for item in (1.5, object()):
+        with pytest.raises(error, match="indexed by whole numbers"):
+            S.w[item]
+
+
+@pytest.mark.parametrize("error", [IndexError, BrianObjectException])
+def test_a_generator_beyond_the_neurons(S: Synapses, error: type[Exception]) -> None:
+    with pytest.raises(error, match="gives j = 20"):
+        S.connect(j="20")
+
+
+def test_a_link_to_one_value_may_come_before_connect() -> None:
+    leader, state = NeuronGroup(1, "x : 1"), NeuronGroup(5, "y : 1 (shared)")
+    leader.x, state.y = 2, 3
+    G = NeuronGroup(4, "v : 1")
+    S = Synapses(G, G, "x : 1 (linked) \n y : 1 (linked)")
+    S.x, S.y = linked_var(leader.x), linked_var(state.y)
+    S.connect(i=[0, 1], j=[2, 3])
+    assert list(S.x[:]) == [2, 2] and list(S.y[:]) == [3, 3]
+
+
 def test_writing(S: Synapses) -> None:
     S.v_post[0] = 7 * mV
     assert np.allclose(S.whole.v / mV, [0, 1, 7, 3])
