@@ -55,13 +55,13 @@ def test_a_generator_beyond_the_neurons(S: Synapses, error: type[Exception]) -> 
 
 
 def test_a_link_to_one_value_may_come_before_connect() -> None:
-    leader, state = NeuronGroup(1, "x : 1"), NeuronGroup(5, "y : 1 (shared)")
+    leader, state = NeuronGroup(1, "x : 1", name="leader"), NeuronGroup(5, "y : 1 (shared)", name="state")
     leader.x, state.y = 2, 3
-    G = NeuronGroup(4, "v : 1")
-    S = Synapses(G, G, "x : 1 (linked) \n y : 1 (linked)")
+    G = NeuronGroup(4, "v : 1", name="cells")
+    S = Synapses(G, G, name="links", model="x : 1 (linked) \n y : 1 (linked)")
     S.x, S.y = linked_var(leader.x), linked_var(state.y)
     S.connect(i=[0, 1], j=[2, 3])
-    assert list(S.x[:]) == [2, 2] and list(S.y[:]) == [3, 3]
+    assert np.all(S.x[:] == 2) and np.all(S.y[:] == 3)
 
 
 def test_writing(S: Synapses) -> None:
