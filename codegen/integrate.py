@@ -147,7 +147,7 @@ class Exact:
     def _refuse_time(flow: Flow) -> None:
         for node in _within_step(flow.drift):
             timed = node in (T, T_IN_TIMESTEPS)
-            if timed or (isinstance(node, Call) and spec_of(node).draw):
+            if timed or (isinstance(node, Call) and not spec_of(node).stateless):
                 what = f"`{show(node)}`, which changes during a step"
                 raise IntegrationError(
                     f"`exact` needs coefficients that are constant over a step, and d{flow.variable}/dt reads {what}",

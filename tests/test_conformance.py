@@ -71,7 +71,7 @@ def test_same_as_brian(name, backend):
     assert_equal(name, execute(name, brianlike), stored(name))
 
 
-@pytest.mark.parametrize("name", filter(is_random, SCRIPTS))
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if is_random(name)])
 def test_distributed_as_brians(name):
     brianlike.prefs.codegen.target = "cython"
     runs = [execute(name, brianlike, seed) for seed in SEEDS]
@@ -79,7 +79,7 @@ def test_distributed_as_brians(name):
     assert_equal(name, runs[0], {key: values for key, values in stored(name).items() if key.startswith(("final_", "spikes_"))})
 
 
-@pytest.mark.parametrize("name", filter(is_random, SCRIPTS))
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if is_random(name)])
 def test_engines_draw_the_same(name):
     found = {}
     for engine in ("numpy", "cython"):

@@ -253,9 +253,13 @@ def test_a_function_with_state_is_called_as_often_as_it_is_written(target):
     once = Function(counter, arg_units=[], return_unit=1, stateless=False)
     assert written(once, "y = f() + f()", y="1").tolist() == [3.0] * 4
     assert len(calls) == 2
-    G = NeuronGroup(1, "dx/dt = once()/ms : 1", namespace={"once": once})
-    with pytest.raises(Exception, match="cannot be used in a differential equation"):
-        Network(G).run(1 * ms)
+    calls.clear()
+    G = NeuronGroup(1, "dx/dt = once()/dt - 0*x/ms : 1", namespace={"once": once}, method="rk4")
+    Network(G).run(2 * defaultclock.dt)
+    assert len(calls) == 8 and G.x[0] == pytest.approx((1 + 2 * 2 + 2 * 3 + 4 + 5 + 2 * 6 + 2 * 7 + 8) / 6)
+    exact = NeuronGroup(1, "dx/dt = (once() - x)/ms : 1", namespace={"once": once}, method="exact")
+    with pytest.raises(ModelError, match=r"reads `once\(\)`, which changes during a step"):
+        Network(exact).run(1 * ms)
 
 
 @ENGINES
