@@ -353,12 +353,12 @@ class _Candidates:
         count = next(iter(self._ends.values())).size
         return evaluated(expr, self, np.arange(count), namespace, expect_boolean=boolean, dimensions=dimensions)  # type: ignore[arg-type]
 
-    def values_of(self, access: Access, indices: Any) -> np.ndarray:
+    def values_of(self, access: Access, indices: Any, namespace: Namespace | None = None) -> np.ndarray:
         """The values (SI) that `access` reaches from the pairs at `indices`."""
         if access.index in (Index.PRE, Index.POST):
             group, ends = self._synapses.source if access.index is Index.PRE else self._synapses.target, self._ends.get(access.index)
-            return group.values_of(Access(access.variable), slice(0) if ends is None else ends[indices])
+            return group.values_of(Access(access.variable), slice(0) if ends is None else ends[indices], namespace)
         if access.variable not in self._values:
-            return self._synapses.values_of(access, indices)
+            return self._synapses.values_of(access, indices, namespace)
         values = self._values[access.variable]
         return values[indices] if values.ndim else values

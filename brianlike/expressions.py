@@ -116,7 +116,7 @@ def evaluate(
             if isinstance(node, Access):
                 if node not in loads:
                     loads[node] = Load(f"a{len(loads)}", node.variable, Index.SELF, core.variable(node).dtype)
-                    arguments.append(_value_of(owner, node, core.variable(node), chosen, resolved, extra or {}))
+                    arguments.append(_value_of(owner, node, core.variable(node), chosen, resolved, extra or {}, namespace))
                 table[node] = Name(loads[node].name)
         return substitute(expr, table)
 
@@ -177,7 +177,13 @@ def refuse_noise(model: Model, value: Expr) -> None:
 
 
 def _value_of(
-    owner: VariableOwner, access: Access, variable: Variable, indices: np.ndarray, resolved: Resolved, extra: Mapping[str, np.ndarray]
+    owner: VariableOwner,
+    access: Access,
+    variable: Variable,
+    indices: np.ndarray,
+    resolved: Resolved,
+    extra: Mapping[str, np.ndarray],
+    namespace: Mapping[str, object],
 ) -> np.ndarray:
     if access.index is Index.SELF and access.variable in extra:
         return extra[access.variable]
@@ -189,4 +195,4 @@ def _value_of(
         case Role.CLOCK:
             clock = {"t": owner.clock.t_, "dt": owner.clock.dt_, "t_in_timesteps": owner.clock.timestep}
             return np.asarray(clock[access.variable])
-    return np.asarray(owner.values_of(access, indices))
+    return np.asarray(owner.values_of(access, indices, namespace))

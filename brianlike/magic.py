@@ -36,6 +36,8 @@ class MagicNetwork(Network):
     """
 
     def __init__(self) -> None:
+        if "magic_network" in globals():
+            raise ValueError("there is one magic network, `magic_network`; make a Network for objects of your choice")
         super().__init__(name="magicnetwork")
         self._scope = 0
         self._current: weakref.ref[Simulation] | None = None

@@ -19,7 +19,7 @@ __all__ = ["caller_namespace", "externals", "get_local_namespace"]
 
 _LOG = get_logger(__name__)
 _WARNED: set[str] = set()
-_PACKAGE = __name__.partition(".")[0]
+_OWN = (__name__.partition(".")[0], Dimensions.__module__.partition(".")[0])  # the packages whose frames are not the user's
 
 
 def caller_namespace(level: int = 0) -> dict[str, object]:
@@ -49,8 +49,7 @@ def _caller(level: int) -> FrameType:
 
 
 def _is_own(module: Mapping[str, object]) -> bool:
-    name = str(module.get("__name__", ""))
-    return name == _PACKAGE or name.startswith(_PACKAGE + ".")
+    return str(module.get("__name__", "")).partition(".")[0] in _OWN
 
 
 def get_local_namespace(level: int = 0) -> dict[str, object]:

@@ -120,7 +120,7 @@ class Network:
 
     @schedule.setter
     def schedule(self, slots: Sequence[str] | None) -> None:
-        if isinstance(slots, str) or not isinstance(slots, Sequence | None):
+        if isinstance(slots, str) or not isinstance(slots, Sequence | None) or not all(isinstance(slot, str) for slot in slots or ()):
             raise TypeError(f"a schedule is a list of slots, not {slots!r}")
         try:
             self._schedule = None if slots is None else checked_schedule(slots)
@@ -158,6 +158,8 @@ class Network:
         return any(item.name == name or item is name for item in self.objects)
 
     def __getitem__(self, name: str) -> SimulationObject:
+        if not isinstance(name, str):
+            raise TypeError(f"the objects of a network are found by their names, not by {name!r}; net.objects is a list")
         for item in self.objects:
             if item.name == name:
                 return item
@@ -294,10 +296,10 @@ class Network:
 
     def _prepare(self, names: Mapping[str, object]) -> Engine:
         """The engine for the network as it is now; the last one if only values have changed."""
+        self._check_complete()
         for item in self.objects:
             if isinstance(item, Synapses | SpikeSource):
                 item._ready()
-        self._check_complete()
         signature = (prefs["codegen.target"], blueprint(self.objects, self.schedule))
         if self._engine is not None and signature == self._signature and self._engine.prepared.read_constants(names):
             return self._engine

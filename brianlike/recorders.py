@@ -20,6 +20,7 @@ from .monitors import EventRecorder, Monitor, PopulationRateMonitor, StateMonito
 from .objects import SimulationObject
 
 Parts = MutableMapping[str, Part]
+_ONLY_TIMES = "N"  # what is recorded, and dropped, for monitors of no variable: every object has it
 
 
 def record_kernels(monitor: Monitor, parts: Parts, compiled: Mapping[str, Compiled], clock: str) -> list[Kernel]:
@@ -29,7 +30,7 @@ def record_kernels(monitor: Monitor, parts: Parts, compiled: Mapping[str, Compil
         case StateMonitor():
             return [
                 Record(f"{monitor.name}.{name}", _array(monitor, name, parts, compiled, clock), monitor.when, monitor.order, clock)
-                for name in monitor.variables
+                for name in monitor.variables or (_ONLY_TIMES,)
             ]
         case EventRecorder():
             event = f"_{monitor.event}"
@@ -110,6 +111,7 @@ def hand_over(objects: Mapping[str, SimulationObject], found: Mapping[str, tuple
         owner = objects[name]
         assert isinstance(owner, StateMonitor)
         steps = next(iter(columns.values()))[0]
+        columns.pop(_ONLY_TIMES if not owner.variables else "", None)
         if len(steps):
             owner.append(steps * owner.clock.dt_, {variable: _relative(owner, variable, rows) for variable, (_, rows) in columns.items()})
 

@@ -279,11 +279,11 @@ class VariableOwner(SimulationObject, ABC):
             return state.variables[name]
         return next((v for v in model.variables if v.name == name and (v.role in (Role.SUBEXPRESSION, Role.LINKED) or name == "lastspike")), None)
 
-    def values_of(self, access: Access, indices: Any = slice(None)) -> np.ndarray:
+    def values_of(self, access: Access, indices: Any = slice(None), namespace: Mapping[str, object] | None = None) -> np.ndarray:
         """The values (SI) that `access` reaches from the elements at `indices`; one value if it is shared."""
         variable = self.state.variables.get(access.variable)
         if variable is None:  # computed from others
-            return np.asarray(self.view(access.variable).read(indices))
+            return np.asarray(self.view(access.variable).read(indices, namespace))
         return self.state[access.variable][0] if variable.shared else self.state[access.variable][indices]
 
     @property

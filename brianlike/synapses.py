@@ -251,15 +251,15 @@ class Synapses(VariableOwner):
         """`S.w[item]`: numbers of synapses as for other objects; `S.w[i, j]` or `S.w[i, j, k]`: synapses between these neurons, as they were created."""
         return synapse_indices(self, item, namespace)
 
-    def values_of(self, access: Access, indices: Any = slice(None)) -> np.ndarray:
+    def values_of(self, access: Access, indices: Any = slice(None), namespace: Mapping[str, object] | None = None) -> np.ndarray:
         """The values (SI) that `access` reaches from the synapses at `indices`, also in the connected groups."""
         match access.index:
             case Index.PRE:
-                return self.source.values_of(Access(access.variable), self.state["i"][indices])
+                return self.source.values_of(Access(access.variable), self.state["i"][indices], namespace)
             case Index.POST:
-                return self.target.values_of(Access(access.variable), self.state["j"][indices])
+                return self.target.values_of(Access(access.variable), self.state["j"][indices], namespace)
         self.keep_count(access.variable)
-        return VariableOwner.values_of(self, access, indices)
+        return VariableOwner.values_of(self, access, indices, namespace)
 
     def variable(self, name: str) -> Variable | None:
         if name in _COUNTS and "model" in self.__dict__:
@@ -411,6 +411,7 @@ class Synapses(VariableOwner):
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         super().restore(snapshot)
+        object.__setattr__(self, "connected", True)  # also where the stored connections come from another program
         for name in (_COUNTS.keys() & set(self.state)) - snapshot.keys():
             self._update_count(name)
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .clocks import Clock
+from .clocks import Clock, defaultclock
 
 TOGETHER = 1e-4
 """The part of a step by which two times may differ and still be one."""
@@ -80,10 +80,8 @@ class Ticks:
 
 
 def common_ticks(clocks: Iterable[Clock], taken: Iterable[str] = ()) -> Ticks:
-    """The ticks of clocks; their names avoid those in `taken`."""
-    lengths = sorted({clock.dt_ for clock in clocks})
-    if not lengths:
-        raise ValueError("the network has no objects")
+    """The ticks of clocks (of `defaultclock` where there are none); their names avoid those in `taken`."""
+    lengths = sorted({clock.dt_ for clock in clocks}) or [defaultclock.dt_]
     ratios = [_ratio(dt / lengths[0]) for dt in lengths]
     parts = math.lcm(*(ratio.denominator for ratio in ratios))
     whole = [int(ratio * parts) for ratio in ratios]

@@ -262,7 +262,7 @@ class ReachedView(VariableView):
     def get_item(self, item: object, level: int = 0, namespace: Mapping[str, object] | None = None) -> Any:
         names = caller_namespace(level) if namespace is None and level else namespace
         indices = self._owner.element_indices(item, names)
-        values = self._owner.values_of(Access(self._variable.name, self._index), indices)
+        values = self._owner.values_of(Access(self._variable.name, self._index), indices, names)
         if not self._variable.shared:
             values = np.array(np.broadcast_to(values, np.shape(self._ends(indices))))[()]
         return values if self.dimensions.is_dimensionless else Quantity(values, self.dimensions)

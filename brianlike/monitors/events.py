@@ -48,7 +48,7 @@ class EventRecorder(Monitor, ABC):
         names = _names(variables)
         require_variables(source, names, type(self))
         self.source, self.event, self.variables = source, event, names
-        self.record, self.selected = record, _selected(source, record)
+        self.record, self.selected = record, None if names and record is False else _selected(source, record)
         self._indices, self._times = Column(np.int32), Column(np.float64)
         self._columns = {name: Column(dtype_of(source, name)) for name in names}
         self._count = np.zeros(len(source), dtype=np.int64)
@@ -62,11 +62,16 @@ class EventRecorder(Monitor, ABC):
     @property
     def record_variables(self) -> set[str]:
         """What is recorded at each event."""
-        return {*self.variables, *(("i", "t") if self._keeps else ())}
+        return {*self.variables, *(("i", "t") if self._shows else ())}
 
     @property
     def _keeps(self) -> bool:
         return self.selected is None or bool(self.selected.any())
+
+    @property
+    def _shows(self) -> bool:
+        """Whether elements and times can be read; without them, `record=False`, variables are still recorded."""
+        return self._keeps and self.record is not False
 
     # --------------------------------------------------------------------------------------------------------------------------------- recording
     def append(self, indices: np.ndarray, steps: np.ndarray, values: Mapping[str, np.ndarray] = _NONE, count: bool = True) -> None:
@@ -93,7 +98,7 @@ class EventRecorder(Monitor, ABC):
 
     # ----------------------------------------------------------------------------------------------------------------------------------- reading
     def _recorded(self) -> None:
-        if not self._keeps:
+        if not self._shows:
             raise AttributeError(f"{self.name!r} counts spikes only (record=False): it has count and num_spikes")
 
     @property
@@ -146,7 +151,6 @@ class EventRecorder(Monitor, ABC):
         if column is None:
             known = ", ".join(["i", "t", *self.variables])
             raise AttributeError(f"{self.name!r} has no record or attribute {name!r}; it records {known}")
-        self._recorded()
         self._fetch()
         variable = self.source.variable(name[:-1] if plain else name)
         assert variable is not None
@@ -174,10 +178,11 @@ class EventRecorder(Monitor, ABC):
             True: with a key for every element, in ascending order; False: only for elements that had events, in the order of their first one.
         """
         values = self.t if var == "t" else self.i if var == "i" else self._values_of(var)
-        order = np.argsort(self.i, kind="stable")
-        kept = np.bincount(self.i, minlength=self._count.size)
+        indices = self._indices.joined()
+        order = np.argsort(indices, kind="stable")
+        kept = np.bincount(indices, minlength=self._count.size)
         ends = np.cumsum(kept)
-        elements = range(self._count.size) if sort else list(dict.fromkeys(self.i.tolist()))
+        elements = range(self._count.size) if sort else list(dict.fromkeys(indices.tolist()))
         return {element: values[order[ends[element] - kept[element] : ends[element]]] for element in elements}
 
     def all_values(self) -> dict[str, dict[int, Any]]:
@@ -225,7 +230,7 @@ class EventRecorder(Monitor, ABC):
 
     # -------------------------------------------------------------------------------------------------------------------------------- snapshots
     def _names(self) -> list[str]:
-        return [*(("i", "t") if self._keeps else ()), *self.variables, "count", "N"]
+        return [*(("i", "t") if self._shows else ()), *self.variables, "count", "N"]
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """What has been recorded, for `restore`."""

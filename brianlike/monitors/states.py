@@ -189,6 +189,8 @@ class StateMonitor(Monitor):
 
     def __getitem__(self, index: object) -> Record:
         """The records of one or several elements, by their index in the source."""
+        if isinstance(index, str):
+            raise TypeError(f"{self.name!r} finds its records by the indices of elements, not by {index!r}")
         part = _part(self.source, index)
         wanted = self.source.element_indices(index) if part is None else part
         if isinstance(wanted, slice):
@@ -244,9 +246,11 @@ class Record:
 
 def _checked_variables(source: Source, variables: object) -> tuple[str, ...]:
     if variables is True:
-        return tuple(v.name for v in source.model.variables if v.role in (Role.STATE, Role.PARAMETER, Role.SUBEXPRESSION, Role.INPUT, Role.LINKED))
+        computed = ("lastspike", "not_refractory") if source.model.refractory is not None else ()
+        kinds = (Role.STATE, Role.PARAMETER, Role.SUBEXPRESSION, Role.INPUT, Role.LINKED)
+        return (*(v.name for v in source.model.variables if v.role in kinds), *computed)
     names = (variables,) if isinstance(variables, str) else tuple(variables) if isinstance(variables, (list, tuple, set, frozenset)) else None
-    if not names or not all(isinstance(name, str) for name in names):
+    if names is None or not all(isinstance(name, str) for name in names):
         raise TypeError(f"StateMonitor records a variable, a list of variables, or True for all, not {variables!r}")
     require_variables(source, names, StateMonitor)
     return tuple(dict.fromkeys(names))
