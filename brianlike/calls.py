@@ -13,7 +13,6 @@ from codegen.ir import Extern
 
 from .groups import Group
 from .monitors import Monitor, StateMonitor
-from .operations import NetworkOperation
 from .prepare import SPIKE, Prepared, clocks_of
 from .state import VariableOwner
 
@@ -55,17 +54,16 @@ class Calls:
 
     def _function(self, kernel: Extern) -> Callable[[], None]:
         operation = self._prepared.objects[kernel.name]
-        assert isinstance(operation, NetworkOperation)
 
         def call() -> None:
-            if self.failure is not None:
+            if self.failure is not None or not operation.active:
                 return
             step = self._engine.step
             for clock, every in self._clocks:
                 clock.timestep = -(-step // every)
             self._kernel = kernel
             try:
-                operation.call()
+                operation.run()
             except BaseException as error:  # raised again behind the step
                 self.failure = error
                 self._engine.stop()

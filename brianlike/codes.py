@@ -45,6 +45,8 @@ class CodeRunner(SimulationObject):
     <cells.v: array([3., 3.])>
     """
 
+    add_to_magic_network = False
+    _joins = False  # its group runs it
     code: str
     event: str | None
 
@@ -54,7 +56,6 @@ class CodeRunner(SimulationObject):
         statements = parse_statements(code)
         self._group, self.code, self.event = Weak(group), code, event
         self._register(choose_name(name, "coderunner"), when=when, order=order, clock=clock)
-        self.add_to_magic_network = False  # its group brings it along
         self._parsed = Code(self.name, relative(statements, group), self.when, self.order, event, place_of(group))
 
     @property

@@ -22,7 +22,7 @@ from .interrupts import ctrl_c
 from .logger import get_logger
 from .monitors import Monitor
 from .namespaces import caller_namespace
-from .objects import Simulation, SimulationObject
+from .objects import Simulation, SimulationObject, with_contained
 from .poisson_input import PoissonInput
 from .preference_table import checked_schedule
 from .preferences import prefs
@@ -136,7 +136,7 @@ class Network:
         for item in _flat(objects):
             if item not in self.objects:
                 self.objects.append(item)
-        require_different_names(self.objects)
+        require_different_names(self._members)
 
     def remove(self, *objects: object) -> None:
         """Take objects out."""
@@ -145,33 +145,38 @@ class Network:
                 raise KeyError(f"{getattr(item, 'name', item)!r} is not in the network")
             self.objects.remove(item)
 
+    @property
+    def _members(self) -> list[SimulationObject]:
+        """All objects, also those that others contain."""
+        return with_contained(self.objects)
+
     def __iter__(self) -> Iterator[SimulationObject]:
-        return iter(self.objects)
+        return iter(self._members)
 
     def __len__(self) -> int:
-        return len(self.objects)
+        return len(self._members)
 
     def __delitem__(self, name: str) -> None:
         self.remove(self[name])
 
     def __contains__(self, name: object) -> bool:
-        return any(item.name == name or item is name for item in self.objects)
+        return any(item.name == name or item is name for item in self._members)
 
     def __getitem__(self, name: str) -> SimulationObject:
         if not isinstance(name, str):
             raise TypeError(f"the objects of a network are found by their names, not by {name!r}; net.objects is a list")
-        for item in self.objects:
+        for item in self._members:
             if item.name == name:
                 return item
-        raise KeyError(f"the network has no object {name!r}; it has {', '.join(sorted(o.name for o in self.objects))}")
+        raise KeyError(f"the network has no object {name!r}; it has {', '.join(sorted(o.name for o in self._members))}")
 
     @property
     def sorted_objects(self) -> list[ScheduleEntry]:
         """What a step does, in its order: each with `name`, `when`, `order`, `clock`, and the object that it is part of as `owner`."""
-        return entries_of(self.objects, self.schedule)
+        return entries_of(self._members, self.schedule)
 
     def __repr__(self) -> str:
-        return f"Network({', '.join(item.name for item in self.objects)})"
+        return f"Network({', '.join(item.name for item in self._members)})"
 
     @property
     def t(self) -> Quantity:
@@ -224,19 +229,21 @@ class Network:
         length = seconds(duration, "the duration of a run")
         if length < 0:
             raise ValueError(f"a run cannot last {duration!r}: the duration must not be negative")
-        if not self.objects:
+        if not self._members:
             return
         names = dict(caller_namespace(level)) if namespace is None else dict(namespace)
         self._check_membership()
         for observer in OBSERVERS:
             observer.before_run(self, duration, names)
+        for item in self._members:
+            item.before_run(names)
         self._recount()
         engine = self._prepare(names)
-        for item in self.objects:
+        for item in self._members:
             item._simulation = self._simulation
         ticks, end = engine.prepared.ticks, self._t + length
         first, last = ticks.count(self._t), ticks.count(end)
-        clocks = [(clock, ticks.of(clock)) for clock in clocks_of(self.objects)]
+        clocks = [(clock, ticks.of(clock)) for clock in clocks_of(self._members)]
         self._stopped = False
         progress = progress_of(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, last - first, ticks.length)
         RUNNING.append(self)
@@ -251,6 +258,8 @@ class Network:
             for clock, rate in clocks:
                 clock.timestep = ticks.steps(rate, engine.step)
             progress.close()
+        for item in self._members:
+            item.after_run()
         for observer in OBSERVERS:
             observer.after_run(self)
         self._check_values(engine.prepared)
@@ -281,7 +290,7 @@ class Network:
 
     def _recount(self) -> None:
         """Count what is still to be delivered in steps of the clocks as they are now: a dt may have changed since the last run."""
-        changed = [item for item in self.objects if self._clocks.get(item.name, item.clock.dt_) != item.clock.dt_]
+        changed = [item for item in self._members if self._clocks.get(item.name, item.clock.dt_) != item.clock.dt_]
         for item in changed:
             item.clock.check_change(self._clocks[item.name], self._t)
         if changed:
@@ -292,18 +301,18 @@ class Network:
                     old, new = lengths[name.partition(".")[0]]
                     past = {**(past or {}), name: recounted(events, steps_before(self._t, old), steps_before(self._t, new), old / new)}
             self._waiting, self._engine = past, None
-        self._clocks = {item.name: item.clock.dt_ for item in self.objects}
+        self._clocks = {item.name: item.clock.dt_ for item in self._members}
 
     def _prepare(self, names: Mapping[str, object]) -> Engine:
         """The engine for the network as it is now; the last one if only values have changed."""
         self._check_complete()
-        for item in self.objects:
+        for item in self._members:
             if isinstance(item, Synapses | SpikeSource):
                 item._ready()
-        signature = (prefs["codegen.target"], blueprint(self.objects, self.schedule))
+        signature = (prefs["codegen.target"], blueprint(self._members, self.schedule))
         if self._engine is not None and signature == self._signature and self._engine.prepared.read_constants(names):
             return self._engine
-        prepared = prepare(self.objects, self.schedule, names)
+        prepared = prepare(self._members, self.schedule, names)
         past = self._waiting if self._engine is None else self._engine.past()
         engine = make_engine(prepared)
         epoch = SOURCE.epoch
@@ -316,8 +325,8 @@ class Network:
 
     def _missing(self) -> Iterator[tuple[SimulationObject, SimulationObject]]:
         """The objects that cannot run, with what they need and the network does not have."""
-        present = {id(item) for item in self.objects}
-        for item in self.objects:
+        present = {id(item) for item in self._members}
+        for item in self._members:
             needs: list[VariableOwner] = []
             if isinstance(item, Synapses):
                 needs = [item.source, item.target]
@@ -335,7 +344,7 @@ class Network:
 
     def _check_membership(self) -> None:
         """Refuse objects that have run in another network."""
-        for item in self.objects:
+        for item in self._members:
             if item._simulation is not None and item._simulation is not self._simulation:
                 raise RuntimeError(f"{item.name!r} has already run in another network; add to or remove from that network instead of making a new one")
 
@@ -395,8 +404,8 @@ class Network:
         if self._running:
             raise RuntimeError("the state of a network cannot be stored in the middle of a step; store it between two runs")
         past = (self._waiting if self._engine is None else self._engine.past()) or {}
-        clocks = {item.name: item.clock.dt_ for item in self.objects}
-        state = StoredState(self._t, clocks, state_of_objects(self.objects), sparse_events(past), random_state())
+        clocks = {item.name: item.clock.dt_ for item in self._members}
+        state = StoredState(self._t, clocks, state_of_objects(self._members), sparse_events(past), random_state())
         if filename is None:
             self._stored[name] = state
         else:
@@ -424,11 +433,11 @@ class Network:
         if filename is None and name not in self._stored:
             raise KeyError(f"there is no stored state {name!r}; there is {', '.join(map(repr, self._stored)) or 'none'}")
         state = self._stored[name] if filename is None else read_state(filename, name)
-        check_names(self.objects, state)
-        for item in self.objects:
+        check_names(self._members, state)
+        for item in self._members:
             if item.name in state.clocks and item.clock.dt_ != state.clocks[item.name]:
                 item.clock.dt = Quantity(state.clocks[item.name], UNITS["second"])
-        for item in self.objects:
+        for item in self._members:
             if item.name in state.objects:
                 item.restore(state.objects[item.name])  # type: ignore[attr-defined]
             item.clock.timestep = steps_before(state.t, item.clock.dt_)
@@ -450,7 +459,7 @@ class Network:
         self, units: bool = True, format: str = "dict", subexpressions: bool = False, read_only_variables: bool = True, level: int = 0
     ) -> dict[str, Any]:
         """Copies of the values of all objects' variables, by the object's name; parameters as for `NeuronGroup.get_states`."""
-        owners = [item for item in self.objects if hasattr(item, "get_states")]
+        owners = [item for item in self._members if hasattr(item, "get_states")]
         return {item.name: item.get_states(None, units, format, subexpressions, read_only_variables, level) for item in owners}
 
     def set_states(self, values: Mapping[str, Any], units: bool = True, format: str = "dict", level: int = 0) -> None:
@@ -468,11 +477,11 @@ class Network:
 
     def scheduling_summary(self) -> SchedulingSummary:
         """What a step does, in its order, as a table."""
-        return SchedulingSummary(entries_of(self.objects, self.schedule))
+        return SchedulingSummary(entries_of(self._members, self.schedule))
 
     def explain(self) -> str:
         """The compiled network as text: the Program that a run executes."""
-        return str(prepare(self.objects, self.schedule, caller_namespace()).program)
+        return str(prepare(self._members, self.schedule, caller_namespace()).program)
 
 
 def _flat(objects: object) -> Iterator[SimulationObject]:

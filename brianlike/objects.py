@@ -1,15 +1,15 @@
-"""What every object of a network has: a name, a place in the schedule, a clock."""
+"""What every object of a network has: a name, a place in the schedule, a clock; and what classes of the user's do in a run."""
 
 from __future__ import annotations
 
 import re
 import weakref
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any
 
-from .clocks import Clock
+from .clocks import Clock, choose_clock
 
 __all__ = ["SimulationObject", "live_objects", "SLOTS"]
 
@@ -55,7 +55,16 @@ class Simulation:
 
 
 class SimulationObject(ABC):
-    """A part of a network: group, synapses, monitor.
+    """A part of a network: group, synapses, monitor. A class of your own that derives from it can take part in every step of a run.
+
+    Parameters
+    ----------
+    dt, clock : Quantity, Clock, optional
+        How often `run` is called: at every step of `defaultclock` unless given.
+    when, order : str, int
+        Place in the schedule.
+    namespace : dict, optional
+    name : str, optional
 
     Attributes
     ----------
@@ -72,6 +81,25 @@ class SimulationObject(ABC):
         Whether `run` picks the object up from the variables of its caller.
     invalidates_magic_network : bool
         Whether the object, when it is new, cannot join others that `run` has simulated before; monitors can.
+    contained_objects : list
+        Further objects that come into every network with this one.
+
+    Notes
+    -----
+    Classes of your own override `run`, `before_run` or `after_run`. Objects of them are picked up by the function `run` if the class says
+    `add_to_magic_network = True`.
+
+    Examples
+    --------
+    >>> from brianlike import *
+    >>> class Counter(BrianObject):
+    ...     steps = 0
+    ...     def run(self):
+    ...         self.steps += 1
+    >>> counter = Counter(dt=0.5*ms)
+    >>> Network(counter).run(2*ms)
+    >>> counter.steps
+    4
     """
 
     name: str
@@ -84,6 +112,29 @@ class SimulationObject(ABC):
     invalidates_magic_network: bool = True
     _number: int
     _simulation: Simulation | None = None
+    _joins: bool = True  # whether it is part of a network itself where it is one of the contained_objects of another
+
+    def __init__(
+        self,
+        dt: object = None,
+        clock: Clock | None = None,
+        when: str = "start",
+        order: int = 0,
+        namespace: Mapping[str, object] | None = None,
+        name: str | None = None,
+    ):
+        self._register(choose_name(name, "brianobject"), when=when, order=order, clock=choose_clock(dt, clock), namespace=namespace)
+        self.add_to_magic_network = getattr(type(self), "add_to_magic_network", False)
+        self.contained_objects: list[object] = []
+
+    def run(self) -> None:  # noqa: B027  (most classes do nothing of their own)
+        """What the object does at its place in every step: for classes of your own; other objects have their equations and code."""
+
+    def before_run(self, run_namespace: Mapping[str, object]) -> None:  # noqa: B027  (most classes do nothing of their own)
+        """What the object does when a run begins, with the constants of that run."""
+
+    def after_run(self) -> None:  # noqa: B027  (most classes do nothing of their own)
+        """What the object does when a run has ended."""
 
     def _register(self, name: str, *, when: str, order: int, clock: Clock, namespace: Mapping[str, object] | None = None) -> None:
         """Set what every object has, with a `name` from `choose_name`; to be called once, when nothing can fail any more."""
@@ -93,9 +144,28 @@ class SimulationObject(ABC):
         self.clock = clock
         self.active = True
         self.namespace = checked_namespace(namespace)
-        self.add_to_magic_network = True
+        self.add_to_magic_network = getattr(type(self), "add_to_magic_network", True)
         self._number = next(_NUMBERS)
         _LIVE.add(self)
+
+
+def with_contained(objects: Iterable[SimulationObject]) -> list[SimulationObject]:
+    """The objects and those they contain, each once."""
+    found: dict[int, SimulationObject] = {}
+
+    def visit(items: Iterable[object]) -> None:
+        for item in items:
+            if isinstance(item, SimulationObject) and item._joins and id(item) not in found:
+                found[id(item)] = item
+                visit(getattr(item, "contained_objects", ()))
+
+    visit(objects)
+    return list(found.values())
+
+
+def acts(item: SimulationObject) -> bool:
+    """Whether the class of the object says what it does in every step."""
+    return type(item).run is not SimulationObject.run
 
 
 def live_objects() -> list[SimulationObject]:

@@ -60,10 +60,8 @@ class NetworkOperation(SimulationObject):
         self.takes_time = _takes_time(function)
         self._register(choose_name(name, "networkoperation"), when=when, order=order, clock=choose_clock(dt, clock))
 
-    def call(self) -> None:
+    def run(self) -> None:
         """Call the function for the step that its clock is at."""
-        if not self.active:
-            return
         if self.takes_time:
             self.function(self.clock.t)
         else:

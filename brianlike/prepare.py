@@ -26,8 +26,7 @@ from .groups import Group, NeuronGroup
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from .monitors import Monitor, StateMonitor
 from .namespaces import externals
-from .objects import SimulationObject
-from .operations import NetworkOperation
+from .objects import SimulationObject, acts
 from .poisson_input import PoissonInput
 from .recorders import record_kernels
 from .simulate import Connection, Inputs
@@ -228,7 +227,7 @@ def prepare(
             kernels.append(Table(f"{item.name}.spikes", f"{item.name}.{SPIKE}", slot=item.when, order=item.order, clock=name_of(item.clock)))
         elif isinstance(item, Monitor) and monitors:
             kernels += record_kernels(item, parts, compiled, name_of(item.clock))
-        elif isinstance(item, NetworkOperation):
+        if acts(item) and item.active:
             kernels.append(Extern(item.name, item.when, item.order, clock=name_of(item.clock)))
     program = compile_program(list(parts.values()), kernels, schedule, ticks.table)
     return Prepared(program, present, compiled, resolved, ticks)
