@@ -268,6 +268,8 @@ class NeuronGroup(Group):
         if threshold is not None and reset is None and pause is None:
             text = f"{chosen!r} has a threshold, but neither a reset nor a refractory period; if that is meant, give reset=''"
             _LOG.warn(text, "only_threshold", once=True)
+        if pause is None and any("unless refractory" in equation.flags for equation in self.equations.values()):
+            _LOG.warn(f"{chosen!r} has variables that change unless refractory, but no refractory period", "no_refractory", once=True)
 
     def __repr__(self) -> str:
         given = [f"{key}={value!r}" for key in ("threshold", "reset", "refractory", "method") if (value := self._given.get(key, self.refractory)) is not None]

@@ -82,6 +82,7 @@ class Target:
     index: np.ndarray | str | None
     first: int
     single: bool
+    alone: bool = False
 
     def places(self, owner: VariableOwner, chosen: Any) -> Any:
         """The elements of the source that those of `owner` at `chosen` stand for."""
@@ -97,7 +98,7 @@ class Target:
         if self.index is not None:
             index = Access(index_name(variable) if isinstance(self.index, np.ndarray) else self.index)
             index = Binary("+", index, Number(self.first)) if isinstance(self.index, str) and self.first else index
-        return Link(self.source.name, self.name, index, self.single)
+        return Link(self.source.name, self.name, index, self.single, self.alone)
 
 
 def index_name(variable: str) -> str:
@@ -130,7 +131,7 @@ def checked_target(owner: VariableOwner, variable: Variable, given: LinkedVariab
         hint = "give the neuron for each as linked_var(..., index=[...])"
         raise ValueError(f"{name!r} of {owner.name!r} ({size} neurons) cannot be linked to {place} ({count} neurons) one by one; {hint}")
     if single or (first == 0 and count == size):
-        return Target(whole, given.name, None, first, single)
+        return Target(whole, given.name, None, first, single, alone=size == whole.state.size == 1)
     return Target(whole, given.name, np.broadcast_to(np.arange(first, first + count, dtype=np.int32), (size,)), first, single)
 
 

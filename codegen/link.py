@@ -17,13 +17,14 @@ from .resolve import target_span
 class Link:
     """What a linked variable stands for: `name` of the object `owner`, at the same element, or at the position `index`.
 
-    `single`: that object has one element, which all share.
+    `single`: that object has one element, which all share. `alone`: the object with the link has only one element, too.
     """
 
     owner: str
     name: str
     index: Expr | None = None
     single: bool = False
+    alone: bool = False
 
 
 def link(models: Mapping[str, Model], links: Mapping[str, Mapping[str, Link]]) -> dict[str, Model]:
@@ -121,7 +122,7 @@ class _Linker:
             if variable.role is Role.CLOCK:
                 return Access(node.variable, Index.SHARED)
             array = variable.array or f"{known.owner}.{variable.name}"
-            shared = variable.shared or known.single
+            shared = variable.shared or (known.single and not known.alone)
             whole = node.index is Index.WHOLE or (known.index is not None and not shared)
             # A whole array is the same one wherever it is seen from, so it has one name in the network.
             hidden = node.variable if node.index is Index.WHOLE else f"_{owner}__{name}__{node.variable}"

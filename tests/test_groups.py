@@ -109,6 +109,13 @@ def test_what_scripts_give_is_taken_as_brian_takes_it() -> None:
     assert G.name in G._repr_html_()
 
 
+def test_a_flag_without_effect_is_reported() -> None:
+    with catch_logs() as caught:
+        NeuronGroup(1, LIF, threshold="v > 1*mV", reset="v = 0*mV")
+        NeuronGroup(1, LIF, threshold="v > 1*mV", reset="v = 0*mV", refractory="v > 0*mV")
+    assert [name for _, name, _ in caught] == ["brianlike.groups.neurongroup.no_refractory"]
+
+
 def test_integer_subexpressions_drop_fractions() -> None:
     n = 2  # noqa: F841
     G = NeuronGroup(

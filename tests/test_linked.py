@@ -285,3 +285,15 @@ def test_links_in_a_circle() -> None:
 def test_linked_stands_alone(flags: str) -> None:
     with pytest.raises(EquationError, match="`x` is linked and cannot have further flags"):
         NeuronGroup(1, f"x : 1 ({flags})")
+
+
+@every_simulator
+def test_one_neuron_can_write_what_it_is_linked_to(engine: str) -> None:
+    prefs.codegen.target = engine
+    one = NeuronGroup(1, "x : 1\ndz/dt = x*Hz : 1", method="euler", name="one")
+    other = NeuronGroup(1, "x : 1 (linked)\ny : 1\ntwice = 2*x : 1 (shared)", threshold="y > 1", reset="y = 0; x += 1", name="other")
+    other.x, other.y = linked_var(one, "x"), 2
+    monitor = StateMonitor(other, ["x", "twice"], record=True)
+    Network(one, other, monitor).run(0.3 * ms)
+    assert one.x[0] == 1 and list(monitor.x[0]) == [0, 1, 1] and list(monitor.twice[0]) == [0, 2, 2]
+    assert np.isclose(one.z[0], 2e-4)
