@@ -9,7 +9,7 @@ from typing import Protocol
 
 from .errors import IntegrationError
 from .explicit import EULER, HEUN, MILSTEIN
-from .expr import ONE, Access, Call, Element, Expr, Name, Number, add, children, depends, is_zero, multiply, show, substitute, total, walk
+from .expr import ONE, Access, Call, Cast, Element, Expr, Name, Number, add, children, depends, is_zero, multiply, show, substitute, total, walk
 from .fresh import Fresh as Fresh
 from .fresh import Update as Update
 from .functions import DT, T_IN_TIMESTEPS, T, call, spec_of
@@ -118,7 +118,7 @@ def _frozen(flow: Flow) -> tuple[list[Expr], Expr] | None:
     from .linear import linear
 
     variable = Access(flow.variable)
-    calls = dict.fromkeys(node for node in walk(flow.drift) if isinstance(node, Call) and depends(node, {variable}))
+    calls = dict.fromkeys(node for node in walk(flow.drift) if isinstance(node, Call | Cast) and depends(node, {variable}))
     names: dict[Expr, Expr] = {node: Name(f"_call{n}") for n, node in enumerate(calls)}
     # Calls are hidden before algebra, if it comes to that, looks at the rest: rates of gates written out are large.
     hidden = substitute(flow.drift, names)

@@ -80,6 +80,11 @@ WANG_BUZSAKI = """dv/dt = 35*m**3*h*(55 - v)/ms - 9*n**4*(v + 90)/ms - 0.1*(v + 
                   dn/dt = 5*(0.1/exprel(-0.1*(v + 34))*(1 - n) - 0.125*exp(-(v + 44)/80)*n)/ms : 1"""
 
 
+def test_exponential_euler_freezes_conditions_on_its_variable():
+    found = simulate("dx/dt = -x*int(x > 0.4)*kHz : 1", {"x": 0.5}, 1, 0.1, "exponential_euler")
+    assert np.isclose(np.ravel(found)[-1], 0.5 * np.exp(-0.3))  # three steps, until x is below 0.4
+
+
 def test_exponential_euler_freezes_functions_of_its_variable():
     """Fast-spiking cells (Wang & Buzsaki 1996): the gate m follows v at once."""
     v, h, n, dt = -70.0, 0.9, 0.1, 0.02
