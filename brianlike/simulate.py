@@ -280,6 +280,9 @@ class NumpyEngine:
 
     def _store_whole(self, store: Store, value: np.ndarray, space: str) -> None:
         target = self.values[store.array]
+        if not store.add and store.index in (Index.PRE, Index.POST):
+            target[..., self.inputs.connections[space].ends(store.index)[0]] = value  # of several synapses of one neuron, the last one counts
+            return
         if not store.add:
             target[...] = value
             return

@@ -233,26 +233,45 @@ def _value(statement: Statement) -> Expr:
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------- statements
+_NEURONS = (Index.PRE, Index.POST)
+
+
 def _code(model: Model, code: Code, one_group: bool) -> Step:
-    """The Step of a Code. What synapses add to their neurons is summed; anything else they write there would depend on their order."""
+    """The Step of a Code. Synapses may add to their neurons, or set them (the last synapse wins), to what does not depend on who came before."""
     body = _Body(model)
     sums: dict[Access, Expr] = {}
-    neurons = (Index.PRE, Index.POST)
-    outward = [s for s in code.statements if isinstance(s.target, Access) and s.target.index in neurons and s.target.index is not code.over]
-    if outward and not order_independent(model, code.statements, one_group):
+    outward = [s for s in code.statements if isinstance(s.target, Access) and s.target.index in _NEURONS and s.target.index is not code.over]
+    wrong = _dependent(model, code, outward, one_group)
+    if wrong is not None:
         raise UnsupportedError(
-            f"code that all synapses run at once cannot set `{show(outward[0].target)}`",  # type: ignore[arg-type]
-            outward[0].span,
-            "Add to it with `+=`, and read it in other code only.",
+            f"code that all synapses run at once cannot set `{show(wrong.target)}`",  # type: ignore[arg-type]
+            wrong.span,
+            "Add to it with `+=`, or set it once with `=`, and read it in other code only.",
         )
     for statement in code.statements:
-        if statement in outward:
+        if statement in outward and statement.operator != "=":
             _sum(body, statement, sums, _chosen(code))
         else:
             _assign(body, statement, guard=_condition(model, code, statement.target))
     results = (*body.results(), *_sums(body, sums))
     event = None if code.event is None else f"_{code.event}"
     return Step(code.name, code.slot, code.order, tuple(body.lines), results, event=event, over=code.over)
+
+
+def _dependent(model: Model, code: Code, outward: Sequence[Statement], one_group: bool) -> Statement | None:
+    """The first statement whose result depends on the order of the synapses, but for the last one that sets a variable of a neuron."""
+    targets = [s.target for s in outward if isinstance(s.target, Access)]
+    reached = {Access(t.variable, index) for t in targets for index in (_NEURONS if one_group else (t.index,))}
+    for statement in code.statements if outward else ():
+        if any(node in reached or (node.index is Index.WHOLE and model.variable(node).role is not Role.TABLE) for node in accesses(statement.value)):
+            return statement if statement in outward else outward[0]
+    for statement, target in zip(outward, targets, strict=True):
+        others = sum(other.variable == target.variable and (one_group or other.index is target.index) for other in targets) > 1
+        is_sum = statement.operator in ("+=", "-=") and model.variable(target).dtype is not DType.BOOL
+        replaces = statement.operator == "=" and not (others or code.event)
+        if model.variable(target).shared or not (replaces or (is_sum and not (others and any(s.operator == "=" for s in outward)))):
+            return statement
+    return None
 
 
 def _chosen(code: Code) -> Expr | None:

@@ -164,13 +164,33 @@ def test_code_that_cannot_run(text, part):
     assert part in error(text)
 
 
-def test_code_of_synapses_that_depends_on_their_order_is_refused():
-    G = NeuronGroup(2, "v : 1")
+@pytest.mark.parametrize("code", ["v_post *= w", "w = v_post\nv_post = 3", "v_post = w\nv_pre = w", "v_post = w\nv_post += w", "v_post = v_pre", "s_post = 1"])
+def test_code_of_synapses_that_depends_on_their_order_is_refused(code):
+    G = NeuronGroup(2, "v : 1\ns : 1 (shared)")
     S = Synapses(G, G, "w : 1")
     S.connect()
-    S.run_regularly("v_post = w")
-    with pytest.raises(brianlike.ModelError, match="cannot set `v_post`"):
+    S.run_regularly(code)
+    with pytest.raises(brianlike.ModelError, match="cannot"):
         Network(G, S).run(defaultclock.dt)
+
+
+def test_code_of_synapses_sets_variables_of_neurons_and_the_last_synapse_wins():
+    """Order of creation, however the neurons are numbered; what a guard protects stays."""
+    G, H = (
+        NeuronGroup(4, "v : 1\nn : integer"),
+        NeuronGroup(23, "v : 1\nu : 1\non : boolean\ndr/dt = 0*Hz : 1 (unless refractory)", threshold="i % 2 == 0", refractory=1 * ms),
+    )
+    pre, post = np.arange(200) * 7 % 4, np.arange(200)[::-1] ** 2 % 23
+    S = Synapses(G, H, "w : 1")
+    S.connect(i=pre, j=post)
+    S.w = np.arange(200)
+    S.run_regularly("w += 1\nv_post = 2*w\nu_post += w\nv_pre = w + t/dt\nn_pre = int(w)\non_post = w > 190\nr_post = w")
+    Network(G, H, S).run(2 * defaultclock.dt)
+    last_pre, last_post = ({int(n): k + 2 for k, n in enumerate(ends)} for ends in (pre, post))
+    assert list(G.v) == [last_pre[n] + 1 for n in range(4)] and list(G.n) == [last_pre[n] for n in range(4)]
+    assert list(H.v) == [2 * last_post.get(n, 0) for n in range(23)] and list(H.on) == [last_post.get(n, 0) > 190 for n in range(23)]
+    assert list(H.u) == list(np.bincount(post, 2 * np.arange(200) + 3.0, minlength=23))
+    assert list(H.r) == [last_post[n] - (n % 2 == 0) if n in last_post else 0 for n in range(23)]
 
 
 def test_text_is_asked_for():
