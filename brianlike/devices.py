@@ -305,12 +305,14 @@ def _accepted(target: Any, value: Any) -> tuple[Any, Any]:
     if isinstance(target, VariableView):
         if get_dimensions(value) != target.dimensions:
             raise DimensionMismatchError(f"run_args: {value!r} does not have the unit of {target.name!r}", get_dimensions(value), target.dimensions)
+        if not isinstance(value, str) and np.shape(value) not in ((), (1,), np.shape(target)):
+            raise TypeError(f"run_args: {target.name!r} has shape {np.shape(target)}, but the values given have shape {np.shape(value)}")
         return target, value
     if not isinstance(getattr(target, "values", None), np.ndarray):
         raise TypeError(f"the keys of run_args are variables such as group.v, or a TimedArray, not {target!r}")
     values = asarray_si(value)
-    if get_dimensions(value) != target.dim or values.shape != target.values.shape:
-        raise TypeError(f"run_args: the values of {target!r} need the unit and the shape of those that they replace")
+    if get_dimensions(value) != target.dim or values.shape not in ((), target.values.shape):
+        raise TypeError(f"run_args: the values of {target!r} need the unit and the shape of those that they replace, or one value for all")
     return target, values
 
 

@@ -118,6 +118,8 @@ def test_wrong_use():
     run(1 * ms)
     with pytest.raises(DimensionMismatchError, match="run_args"):
         device.run(run_args={G.tau: 5 * mV})
+    with pytest.raises(TypeError, match=r"run_args: 'x' has shape \(2,\), but the values given have shape \(3,\)"):
+        device.run(run_args={G.x: [1, 2, 3]})
     with pytest.raises(ValueError, match="no network that ran has a variable 'nothing.v'"):
         device.run(run_args=["nothing.v=3"])
     with pytest.raises(ValueError, match="'three' is not a number"):
@@ -159,5 +161,7 @@ def test_values_of_timed_arrays_can_be_replaced():
     assert (stimulus.values == [0.001, 0.002, 0.003]).all()
     device.run()
     assert S.v_[0][::10].tolist() == pytest.approx([0.001, 0.002, 0.003])
+    device.run(run_args={stimulus: 7 * mV})
+    assert S.v_[0].tolist() == pytest.approx([0.007] * 30)
     with pytest.raises(TypeError, match="need the unit and the shape"):
         device.run(run_args={stimulus: [4, 5] * mV})
