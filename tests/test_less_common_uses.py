@@ -167,3 +167,14 @@ def test_an_error_in_such_an_object_ends_the_run() -> None:
 
     with pytest.raises(OverflowError, match="too much"):
         Network(Failing()).run(1 * ms)
+
+
+def test_monitors_take_attributes_of_the_users() -> None:
+    trace = StateMonitor(NeuronGroup(1, "v : 1"), "v", record=True)
+    trace.add_attribute("condition")
+    assert trace.condition is None
+    trace.condition = "control"
+    assert trace.condition == "control"
+    for name in ("v", "v_", "t", "record"):
+        with pytest.raises(AttributeError, match="already"):
+            trace.add_attribute(name)

@@ -82,6 +82,12 @@ class Monitor(SimulationObject, ABC):
         """Time of each record: the beginning of the step."""
         return Quantity(self.t_, _SECOND)
 
+    def add_attribute(self, name: str) -> None:
+        """Make room for a value of your own, `monitor.name = ...`; AttributeError for a name that the monitor has."""
+        if name in self.__dict__ or hasattr(type(self), name) or name.removesuffix("_") in self._names():
+            raise AttributeError(f"{self.name!r} has {name!r} already")
+        setattr(self, name, None)
+
     @abstractmethod
     def _names(self) -> list[str]:
         """The names of what has been recorded, for `get_states`."""
