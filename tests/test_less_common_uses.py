@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +179,22 @@ def test_monitors_take_attributes_of_the_users() -> None:
     for name in ("v", "v_", "t", "record"):
         with pytest.raises(AttributeError, match="already"):
             trace.add_attribute(name)
+
+
+def test_numbers_of_spikes_taken_before_a_run_go_on_counting() -> None:
+    cells = NeuronGroup(2, "dv/dt = (i + 1)/ms : 1", threshold="v > 0.35", reset="v = 0", method="euler")
+    spikes = SpikeMonitor(cells)
+    net = Network(cells, spikes)
+    counts, now = spikes.count, spikes.count[:]
+    net.store()
+    net.run(0.5 * ms)
+    assert list(counts) == [1, 2] and list(now) == [0, 0]
+    first, doubled, total = counts[1], counts * 2, counts.sum()
+    net.run(0.5 * ms)
+    assert list(counts) == [2, 5] and first == 2 and list(doubled) == [2, 4] and total == 3
+    assert type(counts[:]) is type(doubled) is type(counts.copy()) is type(pickle.loads(pickle.dumps(counts))) is np.ndarray
+    assert repr(counts) == "array([2, 5])"
+    with pytest.raises(ValueError, match="read-only"):
+        counts += 1
+    net.restore()
+    assert list(counts) == [0, 0]

@@ -51,6 +51,32 @@ class Column:
         self._chunks = [np.array(values, dtype=self._empty.dtype, copy=True)]
 
 
+class Live(np.ndarray):
+    """An array that goes on to show what its monitor counts, also in runs to come; its parts, and what is computed from it, are plain arrays of the moment."""
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Live:
+        """The values, not to be written to."""
+        shown = values.view(cls)
+        shown.flags.writeable = False
+        return shown
+
+    def __getitem__(self, item: Any) -> Any:
+        return np.array(np.asarray(self)[item])[()]
+
+    def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
+        return np.asarray(array)[()] if return_scalar else np.asarray(array)
+
+    def copy(self, order: Any = "C") -> np.ndarray:  # type: ignore[override]
+        return np.array(self, order=order, subok=False)
+
+    def __repr__(self) -> str:
+        return repr(np.asarray(self))
+
+    def __reduce__(self) -> Any:
+        return np.array(self, subok=False).__reduce__()
+
+
 class Monitor(SimulationObject, ABC):
     """An object that records. It never changes what is simulated, so `run` accepts new ones between two runs.
 

@@ -14,7 +14,7 @@ from ..groups import Group
 from ..objects import checked_order, choose_name
 from ..subgroups import Subgroup
 from ..units import Quantity
-from .base import Column, Monitor, Number, dtype_of, require_variables
+from .base import Column, Live, Monitor, Number, dtype_of, require_variables
 from .smoothing import smooth, steps_in, window_of
 
 _SECOND, _HERTZ = UNITS["second"], UNITS["hertz"]
@@ -127,9 +127,9 @@ class EventRecorder(Monitor, ABC):
 
     @property
     def count(self) -> np.ndarray:
-        """Number of events of each element, also of those that are not recorded one by one."""
+        """Number of events of each element, also of those that are not recorded one by one; kept in a variable, it goes on counting. `count[:]` does not."""
         self._fetch()
-        return self._count.copy()
+        return Live.of(self._count)
 
     @property
     def N(self) -> int:
@@ -241,7 +241,7 @@ class EventRecorder(Monitor, ABC):
         """Go back to a snapshot."""
         self._indices.replace(snapshot["i"])
         self._times.replace(snapshot["t"])
-        self._count = snapshot["count"].copy()
+        self._count[:] = snapshot["count"]
         for name, column in self._columns.items():
             column.replace(snapshot[f"{name}_values"])
 
