@@ -127,6 +127,8 @@ def _declaration(access: Access, model: Model) -> Variable:
 
 def _number(expr: Expr, model: Model, local: Locals | None) -> Type:
     found = expression_type(expr, model, local)
+    if found[1] is DType.BOOL and isinstance(expr, Access) and _declaration(expr, model).role is Role.EXTERNAL:
+        return found[0], DType.INT32  # True and False of the namespace count as 1 and 0, as in Brian
     if found[1] is DType.BOOL:
         raise DataTypeError(f"`{text_of(expr)}` is a boolean where a number is needed", expr.span, f"Write `int({text_of(expr)})` for 0 or 1.")
     return found

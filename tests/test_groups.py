@@ -13,6 +13,7 @@ from brianlike.inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
 from brianlike.logger import catch_logs
 from brianlike.monitors import SpikeMonitor, StateMonitor
 from brianlike.network import Network
+from brianlike.preferences import prefs
 from brianlike.units import DimensionMismatchError, Hz, kHz, ms, second, volt
 from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError
 from codegen.ir import Model
@@ -238,3 +239,15 @@ def test_a_variable_may_be_called_like_an_attribute() -> None:
     G.run_regularly("state = threshold")
     Network(G).run(0.1 * ms)
     assert G.view("state")[:].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("target", ["numpy", "cython"])
+def test_booleans_of_the_namespace_count_as_numbers(target: str) -> None:
+    prefs.codegen.target = target
+    ends = []
+    for drive in (True, False):
+        G = NeuronGroup(1, "dv/dt = (2*drive - v*drive)/(10*ms) : 1", threshold="v > 5 and drive", reset="v = 0", namespace={"drive": drive}, method="euler")
+        Network(G).run(0.2 * ms)
+        ends.append(G.v[0])
+    assert ends == [pytest.approx(0.0398), 0]
+    prefs.reset_to_defaults()
