@@ -44,7 +44,8 @@ class Number(int):
 class VariableView:
     """One variable of one object, as `owner.v` returns it: read and written in place, with units unless asked for as `owner.v_`.
 
-    Reading (`[...]`, arithmetic, numpy functions) gives copies; `view[...] = value` and `view += value` change the object.
+    Reading (`[...]`, arithmetic, numpy functions) gives copies, except that `view[:]` of a stored variable of a whole object is its own array, as in Brian.
+    `view[...] = value` and `view += value` change the object.
 
     Raises
     ------
@@ -151,11 +152,27 @@ class VariableView:
 
     def __getitem__(self, item: object) -> Any:
         if isinstance(item, tuple) and any(part is None for part in item):  # numpy's way to ask for another axis, which plotting functions take
-            return self.get_item(slice(None))[item]
+            return self._values_now()[item]
+        if isinstance(item, slice) and item == slice(None) and self._lives_in_the_object:
+            self._owner.state.written[self._variable.name] += 1  # whoever has the array may write into it
+            values = self._owner.state[self._variable.name]
+            return values if self.dimensions.is_dimensionless else Quantity(values, self.dimensions)
         return self.get_item(item)
 
+    @property
+    def _lives_in_the_object(self) -> bool:
+        """Whether `view[:]` is the object's own array, as in Brian, and not a copy."""
+        owner, variable = self._owner, self._variable
+        stored = variable.name in owner.state.variables and not variable.shared and variable.role is not Role.LINKED
+        whole = owner._whole is owner and type(self) is VariableView
+        return stored and variable.name != "lastspike" and self.writable and whole
+
+    def _values_now(self) -> Any:
+        """A copy of all values."""
+        return self.get_item(slice(None))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        values: np.ndarray = np.asanyarray(self[:])  # `np.asarray` drops the unit by itself, `np.asanyarray` keeps it
+        values: np.ndarray = np.asanyarray(self._values_now())  # `np.asarray` drops the unit by itself, `np.asanyarray` keeps it
         return values if dtype is None else values.astype(dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
@@ -170,30 +187,30 @@ class VariableView:
         # What an array can do without being changed, on a copy of the values.
         if name.startswith("_") or name in _CHANGING:
             raise AttributeError(f"{self._owner.name}.{self.name if self._units else self.name + '_'} has no attribute {name!r}")
-        return getattr(self[:] if not self._variable.shared else np.asanyarray(self[:]), name)
+        return getattr(self._values_now() if not self._variable.shared else np.asanyarray(self._values_now()), name)
 
     def __len__(self) -> int:
         return 1 if self._variable.shared else self._owner.state.size
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self[:])
+        return iter(self._values_now())
 
     def __contains__(self, value: object) -> bool:
-        return bool(np.any(self[:] == value))
+        return bool(np.any(self._values_now() == value))
 
     def __bool__(self) -> bool:
-        return bool(self[:])
+        return bool(self._values_now())
 
     def __float__(self) -> float:
-        return float(self[:])
+        return float(self._values_now())
 
     def __int__(self) -> int:
-        return int(self[:])
+        return int(self._values_now())
 
     def __repr__(self) -> str:
         name = f"{self._owner.name}.{self.name}{'' if self._units else '_'}"
         try:
-            return f"<{name}: {self[:]!r}>"
+            return f"<{name}: {self._values_now()!r}>"
         except (ModelError, TypeError) as error:
             return f"<{name}: not available: {str(error).splitlines()[0]}>"
 
@@ -243,7 +260,7 @@ class VariableView:
             raise TypeError(f"a string cannot change {self.name!r} in place; write {self._owner.name}.{self.name} = {self.name + ' + ...'!r} instead")
         if self._variable.role is Role.LINKED:
             raise ValueError(f"the linked variable {self._owner.name}.{self.name} cannot be set as a whole; change the variable that it is linked to")
-        self.set_item(slice(None), function(self[:], other))
+        self.set_item(slice(None), function(self._values_now(), other))
         return self
 
 
@@ -300,7 +317,7 @@ _CHANGING = frozenset("fill put sort partition resize setfield setflags itemset 
 def _values(value: Any) -> Any:
     """`value` with the views in it, also within lists, replaced by their values."""
     if isinstance(value, VariableView):
-        return value[:]
+        return value._values_now()
     return type(value)(map(_values, value)) if type(value) in (list, tuple) else value
 
 
@@ -381,10 +398,10 @@ def _fit(values: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
 
 def _binary(function: Callable[[Any, Any], Any]) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     def forward(self: VariableView, other: object) -> Any:
-        return function(self[:], _values(other))
+        return function(self._values_now(), _values(other))
 
     def backward(self: VariableView, other: object) -> Any:
-        return function(_values(other), self[:])
+        return function(_values(other), self._values_now())
 
     def in_place(self: VariableView, other: object) -> VariableView:
         return self._update(function, _values(other))
@@ -393,7 +410,7 @@ def _binary(function: Callable[[Any, Any], Any]) -> tuple[Callable[..., Any], Ca
 
 
 def _unary(function: Callable[[Any], Any]) -> Callable[..., Any]:
-    return lambda self: function(self[:])
+    return lambda self: function(self._values_now())
 
 
 for _name in "add sub mul truediv floordiv mod pow and or xor".split():

@@ -116,7 +116,7 @@ def test_values_have_units_and_can_be_had_without(G: NeuronGroup) -> None:
 
 
 def test_reading_gives_copies(G: NeuronGroup) -> None:
-    part, array = G.x[:], np.asarray(G.x)
+    part, array = G.x[1:], np.asarray(G.x)
     part += 1
     array += 1
     assert not G.state["x"].any()
@@ -145,7 +145,7 @@ def test_long_arrays_are_computed_in_parts(G: NeuronGroup, monkeypatch: pytest.M
 
 def test_random_text_differs_between_neurons_and_calls(G: NeuronGroup) -> None:
     G.x = "rand()"
-    first = G.x[:]
+    first = G.x[:].copy()
     G.x = "rand()"
     assert len(set(first) | set(G.x[:])) == 8
 
@@ -196,6 +196,20 @@ def test_arithmetic_and_numpy(G: NeuronGroup) -> None:
         G.v + 1
     with pytest.raises(DimensionMismatchError):
         G.v < 1 * ms  # noqa: B015
+
+
+def test_the_whole_of_a_stored_variable_is_the_objects_array_as_in_brian(G: NeuronGroup) -> None:
+    G.v = [1, 2, 3, 4] * mV
+    G.v[:][1] = 9 * mV
+    values = G.v_[:]
+    values[0] = 5
+    assert G.v_[:].round(9).tolist() == [5, 0.009, 0.003, 0.004]
+    part, copied, gain = G.v[1:3], np.array(G.v), G.gain[:]
+    part[:], copied[:], gain[:] = 0 * mV, 0, 0
+    assert G.v_[:].round(9).tolist() == [5, 0.009, 0.003, 0.004]
+    before = G.state.written["v"]
+    G.v + 1 * mV
+    assert G.state.written["v"] == before  # nobody got the array
 
 
 def test_another_axis(G: NeuronGroup) -> None:
