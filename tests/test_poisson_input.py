@@ -43,7 +43,7 @@ def test_weights_may_differ_between_neurons():
     G.w = [0, 1, 2] * mV
     P = PoissonInput(G, "v", 10, 10 * kHz, "scale*w + i*mV")
     Network(G, P).run(DT)
-    np.testing.assert_allclose(G.v, [0, 0.03, 0.06])
+    np.testing.assert_allclose(G.v_, [0, 0.03, 0.06])
     assert (P.N, P.rate, P.weight, P.target_var, P.when, P.order) == (10, 10 * kHz, "scale*w + i*mV", "v", "synapses", 0) and P.target is G
 
 
