@@ -290,7 +290,8 @@ class Network:
 
     def _recount(self) -> None:
         """Count what is still to be delivered in steps of the clocks as they are now: a dt may have changed since the last run."""
-        changed = [item for item in self._members if self._clocks.get(item.name, item.clock.dt_) != item.clock.dt_]
+        members = self._members
+        changed = [item for item in members if self._clocks.get(item.name, item.clock.dt_) != item.clock.dt_]
         for item in changed:
             item.clock.check_change(self._clocks[item.name], self._t)
         if changed:
@@ -301,18 +302,19 @@ class Network:
                     old, new = lengths[name.partition(".")[0]]
                     past = {**(past or {}), name: recounted(events, steps_before(self._t, old), steps_before(self._t, new), old / new)}
             self._waiting, self._engine = past, None
-        self._clocks = {item.name: item.clock.dt_ for item in self._members}
+        self._clocks = {item.name: item.clock.dt_ for item in members}
 
     def _prepare(self, names: Mapping[str, object]) -> Engine:
         """The engine for the network as it is now; the last one if only values have changed."""
         self._check_complete()
-        for item in self._members:
+        members = self._members
+        for item in members:
             if isinstance(item, Synapses | SpikeSource):
                 item._ready()
-        signature = (prefs["codegen.target"], blueprint(self._members, self.schedule))
+        signature = (prefs["codegen.target"], blueprint(members, self.schedule))
         if self._engine is not None and signature == self._signature and self._engine.prepared.read_constants(names):
             return self._engine
-        prepared = prepare(self._members, self.schedule, names)
+        prepared = prepare(members, self.schedule, names)
         past = self._waiting if self._engine is None else self._engine.past()
         engine = make_engine(prepared)
         epoch = SOURCE.epoch
@@ -325,8 +327,9 @@ class Network:
 
     def _missing(self) -> Iterator[tuple[SimulationObject, SimulationObject]]:
         """The objects that cannot run, with what they need and the network does not have."""
-        present = {id(item) for item in self._members}
-        for item in self._members:
+        members = self._members
+        present = {id(item) for item in members}
+        for item in members:
             needs: list[VariableOwner] = []
             if isinstance(item, Synapses):
                 needs = [item.source, item.target]
