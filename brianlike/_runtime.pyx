@@ -39,8 +39,9 @@ RESERVED = 1 << 28  # bytes of a record that are reserved at once
 context_size = sizeof(KernelContext)
 has_threads = bool(HAS_THREADS)
 
+cdef int64_t THREADS_FROM = 4096  # elements; below this a barrier costs more than it saves
+
 cdef enum:
-    THREADS_FROM = 4096  # elements; below this a barrier costs more than it saves
     MAP = 0, SPARSE_MAP, DELIVER, RECORD_VALUES, RECORD_EVENTS, RECORD_RATE, TABLE_EVENTS, TABLE_VALUES, CALL
     DONE, CHUNK, CALLED, NO_MEMORY, FULL, STOPPED
 
@@ -104,6 +105,13 @@ cdef struct Crew:
     int64_t generation, remaining, stop
     int64_t threads
     Operation *operation
+
+
+def set_threads_from(int64_t elements):
+    """Let threads share kernels of this many elements or more; returns the number that held before. Results do not depend on it."""
+    global THREADS_FROM
+    before, THREADS_FROM = THREADS_FROM, elements
+    return before
 
 
 cdef inline int64_t own_step(int64_t tick, int64_t every) noexcept nogil:

@@ -282,8 +282,16 @@ def test_same_bits_for_any_number_of_elements():
         assert run_everything(size)[0].tobytes() == whole[:size].tobytes()
 
 
-@pytest.mark.parametrize("size", [4096, 10001])
-def test_same_bits_for_any_number_of_threads(size):
+@pytest.fixture
+def threads_from_the_first_element():
+    """Kernels with few elements are shared among threads, too."""
+    before = _runtime.set_threads_from(1)
+    yield
+    _runtime.set_threads_from(before)
+
+
+@pytest.mark.parametrize("size", [1, 17, 67, 4096, 10001])
+def test_same_bits_for_any_number_of_threads(size, threads_from_the_first_element):
     one = run_everything(size)
     for threads in (2, 3):
         more = run_everything(size, threads)
