@@ -8,8 +8,10 @@ typedef struct {
     ptrdiff_t begin, end;             /* elements (whole blocks of 16), or positions in spikes */
     ptrdiff_t size;                   /* elements without padding */
     const int32_t *spikes;            /* elements that fired, ascending */
-    const int64_t *rows;              /* synapses rows[r] to rows[r + 1], r = (source - first) * stride + row */
+    const int32_t *rows;              /* synapses rows[r] to rows[r + 1], r = (source - first) * stride + row */
     ptrdiff_t first, stride, row;
+    const void *ends;                 /* of each synapse of the rows: the neuron at its other end, counted from base; 16 bits each if narrow, else 32 */
+    ptrdiff_t base, narrow;
     const int32_t *order;             /* the synapses of the rows, as numbered at their creation; NULL: in this order already */
     const int32_t *i, *j;             /* ends of each synapse */
     uint64_t step;

@@ -177,7 +177,7 @@ class CythonSimulation(Engine):
         native, arrays = self._parameters(kernel)
         events = tuple(self._events[s.array] for s in kernel.stores if s.array in self._events)
         only = None if kernel.only is None else self._events[kernel.only]
-        after = () if kernel.after is None else (self._operations[kernel.after],)
+        after = tuple(self._operations[name] for name in kernel.after)
         stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
             native, arrays, size, events=events, only=only, after=after, stream=stream, late=self._late(kernel, kernel.only),

@@ -223,7 +223,7 @@ class NumpyEngine:
     def _run_kernel(self, kernel: Kernel) -> None:
         match kernel:
             case Map():
-                if kernel.after is None or self._delivered.get(kernel.after, True):
+                if not kernel.after or any(self._delivered.get(name, True) for name in kernel.after):
                     self._map(kernel)
             case Deliver():
                 self._delivered[kernel.name] = self._deliver(kernel)
@@ -343,7 +343,7 @@ class NumpyEngine:
                 amount = np.broadcast_to(value, places.shape) * (events if events.dtype.kind == "f" else 1)
                 flat = target.reshape(-1)
                 where = places if target.ndim == 1 else batch * target.shape[-1] + places
-                flat += np.bincount(where, amount, minlength=flat.size).astype(flat.dtype, copy=False)
+                np.add.at(flat, where, amount.astype(flat.dtype, copy=False))  # one after the other, in the order of arrival
             elif target.ndim == 1:
                 target[places] = value
             else:

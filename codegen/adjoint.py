@@ -145,10 +145,10 @@ def dense(kernel: Map | Deliver) -> Map:
         case Deliver():
             return _dense_deliver(kernel)
         case Map(only=None):
-            return kernel if kernel.after is None else replace(kernel, after=None)
+            return kernel if not kernel.after else replace(kernel, after=())
     events = {load.name for load in kernel.loads if load.array == kernel.only}
     if any(isinstance(line, Select) and isinstance(line.event, Name) and line.event.name in events for line in kernel.body):
-        return replace(kernel, only=None, after=None)
+        return replace(kernel, only=None, after=())
     assert kernel.only is not None
     return _conditional(kernel, Load(_unused("event", kernel), kernel.only, Index.SELF, DType.BOOL), kernel)
 
@@ -175,7 +175,7 @@ def _conditional(kernel: Map | Deliver, event: Load, frame: Map) -> Map:
         loads.setdefault(key, Load(_unused(f"_old_{number}", kernel), store.array, store.index, store.dtype))
         body.append(Select(name, Name(event.name), Name(store.name), Name(loads[key].name), store.dtype))
     every = tuple(dict.fromkeys((*kernel.loads, *loads.values())))
-    return replace(frame, loads=every, body=tuple(body), stores=tuple(stores), only=None, after=None)
+    return replace(frame, loads=every, body=tuple(body), stores=tuple(stores), only=None, after=())
 
 
 def _unused(stem: str, kernel: Map | Deliver) -> str:

@@ -190,7 +190,7 @@ def _stores(step: Step, binder: _Binder, name: str, slot: str, order: int) -> tu
         accumulator = Array(f"{name}:{variable.name}_{result.access.index.value}", target, Role.ACCUMULATOR, variable.dtype, variable.dimensions)
         arrays.append(accumulator)
         stores.append(Store(accumulator.name, result.access.index, result.name, variable.dtype, add=True))
-        after = None if step.side is None else name
+        after = () if step.side is None else (name,)
         applies.append(_apply(f"{name}:apply{number or ''}", target, variable, accumulator, slot, order, after))
     return tuple(stores), applies, arrays
 
@@ -218,7 +218,7 @@ def _read_before_written(kernels: Sequence[Kernel], arrays: Mapping[str, Array])
             assert isinstance(kernel, Map)
             array, copy = arrays[name], replace(arrays[name], name=f"{kernel.name}:{name.partition('.')[2]}", role=Role.HIDDEN)
             load, store = Load("_value", name, Index.SELF, array.dtype), Store(copy.name, Index.SELF, "_value", array.dtype)
-            first = replace(kernel, name=f"{kernel.name}:copy_{name.partition('.')[2]}", space=array.space or "", only=None, after=None)
+            first = replace(kernel, name=f"{kernel.name}:copy_{name.partition('.')[2]}", space=array.space or "", only=None, after=())
             result.append(replace(first, loads=(load,), body=(), stores=(store,)))
             loads = (replace(one, array=copy.name) if one.array == name and one.index is Index.WHOLE else one for one in kernel.loads)
             kernel = replace(kernel, loads=tuple(loads))
@@ -227,7 +227,7 @@ def _read_before_written(kernels: Sequence[Kernel], arrays: Mapping[str, Array])
     return result, copies
 
 
-def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot: str, order: int, after: str | None) -> Map:
+def _apply(name: str, target: str, variable: Variable, accumulator: Array, slot: str, order: int, after: tuple[str, ...]) -> Map:
     """What arrived is added once, under the variable's write guard, and the accumulator is emptied."""
     value, arrived, dtype = Name(variable.name), Name("_arrived"), variable.dtype
     loads = [Load(variable.name, array_name(target, variable), Index.SELF, dtype), Load("_arrived", accumulator.name, Index.SELF, dtype)]

@@ -417,8 +417,8 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Every element of `space` runs `body`. With `only`, just the elements whose event array `only` is set; with `after`, just in steps in which the
-    Deliver of that name delivered anything (nothing would change otherwise)."""
+    """Every element of `space` runs `body`. With `only`, just the elements whose event array `only` is set; with `after`, just in steps in which any
+    Deliver of those names delivered anything (nothing would change otherwise)."""
 
     name: str
     space: str
@@ -428,7 +428,7 @@ class Map:
     slot: str = ""
     order: int = 0
     only: str | None = None
-    after: str | None = None
+    after: tuple[str, ...] = ()
     clock: str = "clock"
 
 
@@ -551,7 +551,7 @@ def show_kernel(kernel: Kernel) -> Iterator[str]:
 
 def _show_body(kernel: Map | Deliver) -> Iterator[str]:
     if isinstance(kernel, Map):
-        yield f"map {kernel.name} over {kernel.space}" + (f" where {kernel.only}" if kernel.only else "") + (f" after {kernel.after}" if kernel.after else "")
+        yield f"map {kernel.name} over {kernel.space}" + (f" where {kernel.only}" if kernel.only else "") + (f" after {', '.join(kernel.after)}" if kernel.after else "")
     else:
         delay = f" delayed by {kernel.delay}" if kernel.delay else ""
         yield f"deliver {kernel.name} over {kernel.space} on {kernel.side.value} {kernel.events}{delay}{', sequential' if kernel.sequential else ''}"

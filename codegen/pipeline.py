@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from .arrivals import share_accumulators
 from .desugar import desugar, subexpressions
 from .eventdriven import catch_up
 from .expr import Expr
@@ -77,4 +78,4 @@ def compile_program(
     clocks: tuple[tuple[str, int], ...] = (("clock", 1),),
 ) -> Program:
     """`Parts -> Program`: scheduled, fused, and with everything that no step changes moved to the set-up."""
-    return hoist(fuse(assemble(parts, extra, schedule, clocks)))
+    return hoist(fuse(share_accumulators(assemble(parts, extra, schedule, clocks))))

@@ -37,8 +37,8 @@ def verify_program(program: Program) -> None:
     assert len(set(bodies)) == len(bodies), "two kernels have one name"
     for kernel in (*program.setup, *program.kernels):
         _verify_kernel(kernel, set(arrays))
-        if isinstance(kernel, Map) and kernel.after is not None:
-            assert kernel.after in bodies, f"kernel {kernel.name}: there is no kernel {kernel.after}"
+        for earlier in kernel.after if isinstance(kernel, Map) else ():
+            assert earlier in bodies, f"kernel {kernel.name}: there is no kernel {earlier}"
     if not program.reverse:
         for name, array in program.tape:
             assert name in {kernel.name for kernel in program.kernels} and array in arrays, f"tape: {array} before {name} does not exist"

@@ -552,7 +552,7 @@ def network():
 
     def apply(name):
         return Map(f"{name}:apply", "n", (Load("i", "n.i", SELF), Load("arrived", f"{name}:acc", SELF)), (L("total", "i + arrived"), L("nothing", "0.0")),
-                   (Store("n.i", SELF, "total"), Store(f"{name}:acc", SELF, "nothing")), after=f"{name}.pre")  # fmt: skip
+                   (Store("n.i", SELF, "total"), Store(f"{name}:acc", SELF, "nothing")), after=(f"{name}.pre",))  # fmt: skip
 
     reset = Map(
         "n.reset", "n", (Load("s", "n.spike", SELF, BOOL), Load("v", "n.v", SELF), Load("b", "n.b", SELF)),

@@ -272,7 +272,7 @@ def test_verify_program() -> None:
         replace(KERNEL, body=(Let("a", Access("v")),)),
         replace(KERNEL, stores=(Store("g.v", Index.SELF, "b"),)),
         replace(KERNEL, only="g.burst"),
-        replace(KERNEL, after="nobody"),
+        replace(KERNEL, after=("nobody",)),
         Deliver("k", "s", Index.PRE, "g.burst", None, (), (), ()),
         Record("r", "g.x"),
     )

@@ -358,7 +358,7 @@ RESET = Map(
 ADD = Deliver("add", "syn", PRE, "s", None, (Load("w", "w", SELF),), (), (Store("acc", POST, "w", add=True),))
 ARRIVE = Map(
     "arrive", "g", (Load("v", "v", SELF), Load("a", "acc", SELF)), (Let("v1", b("+", n("v"), n("a"))), Let("z", number(0.0))),
-    (Store("v", SELF, "v1"), Store("acc", SELF, "z")), after="add",
+    (Store("v", SELF, "v1"), Store("acc", SELF, "z")), after=("add",),
 )  # fmt: skip
 # x_post depends on the order of arrival, and w remembers it
 SEQUENTIAL = Deliver(

@@ -2,8 +2,9 @@
 
 A kernel becomes `int kernel_<hash>(void **p, KernelContext *c)`. The table `p` holds one pointer an array, in the order of `Source.parameters`; no two
 of them may overlap. The module's `kernels` maps the name to the address and a signature, by which the runtime checks what it is given: a letter for
-the kind (M: a Map whose elements are independent, m: one with sums or other shared targets, O: a Map over the spikes of an event, D: a Deliver), then
-for each array the letter of its type (d, f, i, q, B), those of its indices (s: self, h: shared, p: pre, o: post), and `!` if it is written.
+the kind (M: a Map whose elements are independent, m: one with sums or other shared targets, O: a Map over the spikes of an event, Dp and Do: a Deliver
+for the spikes of the pre- or postsynaptic side), then for each array the letter of its type (d, f, i, q, B), those of its indices (s: self, h: shared,
+p: pre, o: post, r: a synaptic value in the order of the rows), and `!` if it is written.
 
 Same bits for any number of elements and of threads: the loop of a Map runs over whole blocks of 16 elements, so arrays are padded to a multiple of 16
 and no element is ever computed by a scalar remainder. Loops over spikes and synapses are kept scalar. Bytes (booleans, events) are widened block by
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import UnsupportedError
@@ -23,9 +24,10 @@ from ..functions import calls_python, spec_of
 from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store, expressions
 from .base import COMPARISONS, POWERS, Language, write
 from .prelude import PRELUDE as PRELUDE
+from .rows import RowLoop, declarations, statements
 
 BLOCK = 16
-VERSION = 1  # of the generated code and of KernelContext; part of every cache key
+VERSION = 2  # of the generated code and of KernelContext; part of every cache key
 
 POINTERS = {"double": "f64", "float": "f32", "int32_t": "i32", "int64_t": "i64", "uint8_t": "u8"}
 LETTERS = {"double": "d", "float": "f", "int32_t": "i", "int64_t": "q", "uint8_t": "B"}
@@ -257,8 +259,11 @@ def _converted(value: Expr, dtype: DType, types: _Types) -> str:
 
 
 # --------------------------------------------------------------------------------------------------------------------------------------------- render
-def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str = "float64") -> Source:
-    """`kernel -> Source`: a function named by the hash of its own text; `parameters` are the arrays behind its pointers."""
+def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str = "float64", steady: Collection[str] = ()) -> Source:
+    """`kernel -> Source`: a function named by the hash of its own text; `parameters` are the arrays behind its pointers.
+
+    `steady` names arrays that nothing changes in a run: a Deliver finds the synaptic ones among them in the order of its rows (see `by_row`).
+    """
     for part in _ends(kernel):
         if part.delayed:
             raise UnsupportedError(f"kernel {kernel.name}: the Cython backend cannot reach the past of {part.array}")
@@ -267,10 +272,21 @@ def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str 
             raise UnsupportedError(f"kernel {kernel.name} reaches other elements of {load.array}, which it changes at the same time")
     positional, names = canonical(kernel)
     ctypes = {f"a{n}": _storage(arrays[name], REALS[float_dtype]) for n, name in enumerate(names)}
-    text = "\n".join(_function(positional, ctypes, REALS[float_dtype]))
+    rows = frozenset(f"a{n}" for n, name in enumerate(names) if name in by_row(kernel, steady))
+    text = "\n".join(_function(positional, ctypes, REALS[float_dtype], rows))
     name = "kernel_" + hashlib.sha256(f"{VERSION}\n{text}".encode()).hexdigest()[:16]
     lengths = [LENGTH + names[int(array[1:])] for array in _whole(positional)]
     return Source("cython", name, text.replace("KERNEL", name), (*names, *lengths))
+
+
+def by_row(kernel: Map | Deliver, steady: Collection[str]) -> frozenset[str]:
+    """The arrays of synaptic values that a Deliver takes in the order of its rows, and that may therefore be a sorted copy."""
+    if not isinstance(kernel, Deliver):
+        return frozenset()
+    indices: dict[str, set[Index]] = {}
+    for part in _ends(kernel):
+        indices.setdefault(part.array, set()).add(part.index)
+    return frozenset(name for name, found in indices.items() if found == {Index.SELF} and name in steady and not any(s.array == name for s in kernel.stores))
 
 
 def _whole(kernel: Map | Deliver) -> tuple[str, ...]:
@@ -287,23 +303,23 @@ def _storage(array: Array, real: str) -> str:
     return INTEGER_DTYPES[array.dtype]
 
 
-def _signature(kernel: Map | Deliver, ctypes: Mapping[str, str]) -> str:
-    kind = "D" if isinstance(kernel, Deliver) else "O" if kernel.only is not None else "M" if independent(kernel) else "m"
+def _signature(kernel: Map | Deliver, ctypes: Mapping[str, str], rows: Collection[str]) -> str:
+    kind = f"D{INDEX_LETTERS[kernel.side]}" if isinstance(kernel, Deliver) else "O" if kernel.only is not None else "M" if independent(kernel) else "m"
     parts: dict[str, set[str]] = {name: set() for name in ctypes}
     for part in _ends(kernel):
         if not (isinstance(part, Load) and isinstance(kernel, Map) and part.array == kernel.only):
-            parts[part.array].add(INDEX_LETTERS[part.index])
+            parts[part.array].add("r" if part.array in rows else INDEX_LETTERS[part.index])
     written = {store.array for store in kernel.stores}
     tokens = [LETTERS[ctypes[name]] + "".join(sorted(letters)) + "!" * (name in written) for name, letters in parts.items()]
     return " ".join([kind, *tokens, *("qh" for _ in _whole(kernel))])
 
 
-def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str) -> Iterator[str]:
+def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, rows: frozenset[str] = frozenset()) -> Iterator[str]:
     """The lines of the kernel: the loop over pointers that do not overlap, and the function that unpacks the table for it."""
     types = _Types(real, {}, {load.name: load.array for load in kernel.loads if load.index is Index.WHOLE})
     staged = _staged(kernel, ctypes)
     wide = "int64_t" if real == "double" else "int32_t"
-    early, late, declared = _loads(kernel, ctypes, staged)
+    early, once, late, declared = _loads(kernel, ctypes, staged, rows)
     declared += [f"cdef {wide} wide_{name}[{BLOCK}]" for name in staged]
     for load in kernel.loads:
         types = replace(types, names={**types.names, load.name: _local(ctypes[load.array])})
@@ -318,15 +334,19 @@ def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str) -> It
     pointers = {**ctypes, **{f"n{name[1:]}": "int64_t" for name in _whole(kernel)}}
     parameters = ", ".join(f"{POINTERS[ctype]} {name}" for name, ctype in pointers.items())
     yield f"cdef void KERNEL_loop({parameters + ', ' if parameters else ''}KernelContext *c) noexcept nogil:"
-    yield from ("    " + text for text in [*_context(kernel), *declared, *early])
-    yield from ("    " + text for text in _loop(kernel, inner or ["pass"], staged))
+    if isinstance(kernel, Deliver):
+        loop = _row_loop(kernel, once, inner or ["pass"], rows)
+        yield from ("    " + text for text in [*declarations(loop), *_context(kernel), *declared, *early, *statements(loop)])
+    else:
+        yield from ("    " + text for text in [*_context(kernel), *declared, *early])
+        yield from ("    " + text for text in _loop(kernel, inner or ["pass"], staged))
     yield ""
     yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
     arguments = [f"<{POINTERS[ctype]}>p[{n}]" for n, ctype in enumerate(pointers.values())]
     yield f"    KERNEL_loop({', '.join([*arguments, 'c'])})"
     yield "    return 0"
     yield ""
-    yield f'kernels["KERNEL"] = (<uintptr_t><void *>KERNEL, "{_signature(kernel, ctypes)}")'
+    yield f'kernels["KERNEL"] = (<uintptr_t><void *>KERNEL, "{_signature(kernel, ctypes, rows)}")'
     yield ""
 
 
@@ -346,12 +366,16 @@ def _staged(kernel: Map | Deliver, ctypes: Mapping[str, str]) -> tuple[str, ...]
     return tuple(name for name, ctype in ctypes.items() if ctype == "uint8_t" and name not in shared)
 
 
-def _loads(kernel: Map | Deliver, ctypes: Mapping[str, str], staged: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
-    """What is read before the loop (shared values that the kernel does not write), what inside it, and the declarations."""
+def _loads(
+    kernel: Map | Deliver, ctypes: Mapping[str, str], staged: tuple[str, ...], rows: Collection[str]
+) -> tuple[list[str], list[str], list[str], list[str]]:
+    """What is read before the loop (shared values that the kernel does not write), once a row of synapses, inside the loop, and the declarations."""
     written = {store.array for store in kernel.stores}
     early: list[str] = []
+    once: list[str] = []
     late: list[str] = []
     declared: list[str] = []
+    near = kernel.side if isinstance(kernel, Deliver) else None
     for name in _whole(kernel):
         declared.append(f"cdef int64_t length_{name}")
         early.append(f"length_{name} = n{name[1:]}[0]")
@@ -360,10 +384,11 @@ def _loads(kernel: Map | Deliver, ctypes: Mapping[str, str], staged: tuple[str, 
             continue
         declared.append(f"cdef {_local(ctypes[load.array])} {load.name}")
         spikes = isinstance(kernel, Map) and kernel.only is not None and load.array == kernel.only
-        value = "1" if spikes else f"wide_{load.array}[lane] != 0" if load.array in staged else f"{load.array}[{_element(load.index)}]"
+        value = "1" if spikes else f"wide_{load.array}[lane] != 0" if load.array in staged else f"{load.array}[{'synapse' if load.array in rows else _element(load.index)}]"
         text = f"{load.name} = {value}"
-        (early if spikes or (load.index is Index.SHARED and load.array not in written) else late).append(text)
-    return early, late, declared
+        kept = load.array not in written
+        (early if spikes or (load.index is Index.SHARED and kept) else once if load.index is near and kept else late).append(text)
+    return early, once, late, declared
 
 
 def _stores(kernel: Map | Deliver, ctypes: Mapping[str, str], types: _Types, staged: Mapping[str, str]) -> Iterator[str]:
@@ -391,25 +416,34 @@ def _uses(kernel: Map | Deliver, index: Index) -> bool:
 
 def _context(kernel: Map | Deliver) -> Iterator[str]:
     """The fields of the context that the loop needs, as locals."""
-    yield "cdef ptrdiff_t element"
-    for index, side in ((Index.PRE, "i"), (Index.POST, "j")):
-        if _uses(kernel, index):
-            yield f"cdef index32 {side} = <index32>c.{side}"
-            yield f"cdef ptrdiff_t {_element(index)}"
     if any(isinstance(line, Draw) for line in kernel.body):
         yield "cdef uint32_t seed = c.seed, epoch = c.epoch, stream = c.stream"
         yield "cdef uint64_t step = c.step"
     match kernel:
         case Map(only=None):
             yield "cdef ptrdiff_t block, lane, size = c.size"
+            yield from _own_ends(kernel)
         case Map():
             yield "cdef ptrdiff_t spike"
             yield "cdef index32 spikes = <index32>c.spikes"
-        case Deliver():
-            yield "cdef ptrdiff_t spike, row, synapse"
-            yield "cdef index32 spikes = <index32>c.spikes"
-            yield "cdef index64 rows = <index64>c.rows"
-            yield "cdef index32 order = <index32>c.order"
+            yield from _own_ends(kernel)
+
+
+def _own_ends(kernel: Map | Deliver) -> Iterator[str]:
+    """The elements of a Map, and the neurons that they connect."""
+    yield "cdef ptrdiff_t element"
+    for index, side in ((Index.PRE, "i"), (Index.POST, "j")):
+        if _uses(kernel, index):
+            yield f"cdef index32 {side} = <index32>c.{side}"
+            yield f"cdef ptrdiff_t {_element(index)}"
+
+
+def _row_loop(kernel: Deliver, once: Sequence[str], inner: Sequence[str], rows: Collection[str]) -> RowLoop:
+    far = Index.POST if kernel.side is Index.PRE else Index.PRE
+    drawn = any(isinstance(line, Draw) for line in kernel.body)
+    numbered = drawn or any(part.index is Index.SELF and part.array not in rows for part in _ends(kernel))
+    names = {index: _element(index) if _uses(kernel, index) else None for index in (kernel.side, far)}
+    return RowLoop(near=names[kernel.side], far=names[far], once=once, inner=inner, numbered=numbered)
 
 
 def _neighbours(kernel: Map | Deliver, position: str) -> Iterator[str]:
@@ -418,7 +452,7 @@ def _neighbours(kernel: Map | Deliver, position: str) -> Iterator[str]:
             yield f"{_element(index)} = {side}[{position}]"
 
 
-def _loop(kernel: Map | Deliver, inner: Sequence[str], staged: tuple[str, ...]) -> Iterator[str]:
+def _loop(kernel: Map, inner: Sequence[str], staged: tuple[str, ...]) -> Iterator[str]:
     match kernel:
         case Map(only=None):
             read = {load.array for load in kernel.loads} | {store.array for store in kernel.stores if store.add}
@@ -438,13 +472,6 @@ def _loop(kernel: Map | Deliver, inner: Sequence[str], staged: tuple[str, ...]) 
             yield "    one_by_one()"
             yield "    element = spikes[spike]"
             yield from ("    " + text for text in [*_neighbours(kernel, "element"), *inner])
-        case Deliver():
-            yield "for spike in range(c.begin, c.end):"
-            yield "    row = (spikes[spike] - c.first) * c.stride + c.row"
-            yield "    for synapse in range(rows[row], rows[row + 1]):"
-            yield "        one_by_one()"
-            yield "        element = synapse if order == NULL else order[synapse]"
-            yield from ("        " + text for text in [*_neighbours(kernel, "element"), *inner])
 
 
 def render_module(sources: Sequence[Source]) -> str:

@@ -14,8 +14,10 @@ typedef struct {
     ptrdiff_t begin, end;             /* elements (whole blocks of 16), or positions in spikes */
     ptrdiff_t size;                   /* elements without padding */
     const int32_t *spikes;            /* elements that fired, ascending */
-    const int64_t *rows;              /* synapses rows[r] to rows[r + 1], r = (source - first) * stride + row */
+    const int32_t *rows;              /* synapses rows[r] to rows[r + 1], r = (source - first) * stride + row */
     ptrdiff_t first, stride, row;
+    const void *ends;                 /* of each synapse of the rows: the neuron at its other end, counted from base; 16 bits each if narrow, else 32 */
+    ptrdiff_t base, narrow;
     const int32_t *order;             /* the synapses of the rows, as numbered at their creation; NULL: in this order already */
     const int32_t *i, *j;             /* ends of each synapse */
     uint64_t step;
@@ -43,7 +45,13 @@ typedef uint8_t *__restrict bl_u8;
 static inline void bl_one_by_one(void) {}
 #endif
 typedef const int32_t *bl_index32;
-typedef const int64_t *bl_index64;
+typedef const uint16_t *bl_index16;
+
+#if defined(__GNUC__) || defined(__clang__)
+#define BL_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define BL_PREFETCH(address) ((void)0)
+#endif
 
 /* libmvec's vector variants, without -ffast-math */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
@@ -274,11 +282,11 @@ OWN_TYPED = ("sign", *POWERS.values())
 
 
 def _declarations() -> list[str]:
-    rows = ["ctypedef struct KernelContext:", "    ptrdiff_t begin, end, size, first, stride, row", "    uint64_t step", "    uint32_t seed, epoch, stream"]
-    rows += ["    const int32_t *spikes", "    const int64_t *rows", "    const int32_t *order", "    const int32_t *i", "    const int32_t *j"]
+    rows = ["ctypedef struct KernelContext:", "    ptrdiff_t begin, end, size, first, stride, row, base, narrow", "    uint64_t step", "    uint32_t seed, epoch, stream"]
+    rows += ["    const int32_t *spikes", "    const int32_t *rows", "    const void *ends", "    const int32_t *order", "    const int32_t *i", "    const int32_t *j"]
     for name, ctype in (("f64", "double"), ("f32", "float"), ("i32", "int32_t"), ("i64", "int64_t"), ("u8", "uint8_t")):
         rows.append(f'ctypedef {ctype} *{name} "bl_{name}"')
-    rows += ['ctypedef const int32_t *index32 "bl_index32"', 'ctypedef const int64_t *index64 "bl_index64"', 'void one_by_one "bl_one_by_one"()']
+    rows += ['ctypedef const int32_t *index32 "bl_index32"', 'ctypedef const uint16_t *index16 "bl_index16"', 'void prefetch "BL_PREFETCH"(const void *)', 'void one_by_one "bl_one_by_one"()']
     rows += ["double INFINITY, NAN", 'int64_t timestep "bl_timestep"(double, double)', 'int64_t table_row "bl_table_row"(double, double, double)']
     rows += ['int isfinite "bl_isfinite"(double)']
     for suffix, t in SUFFIXED.items():
@@ -302,7 +310,7 @@ PRELUDE = "\n".join(
     [
         "# cython: language_level=3",
         "from libc.stddef cimport ptrdiff_t",
-        "from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t",
+        "from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t",
         "",
         "cdef extern from * nogil:",
         '    """',
