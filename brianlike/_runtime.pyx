@@ -11,7 +11,7 @@ import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -21,7 +21,9 @@ cdef extern from "_runtime.h" nogil:
         uint64_t step
         uint32_t seed, epoch, stream
         const int32_t *spikes
-        const int64_t *rows
+        const int32_t *rows
+        const void *ends
+        ptrdiff_t base, narrow
         const int32_t *order
         const int32_t *i
         const int32_t *j
@@ -39,6 +41,7 @@ RESERVED = 1 << 28  # bytes of a record that are reserved at once
 context_size = sizeof(KernelContext)
 has_threads = bool(HAS_THREADS)
 
+cdef int64_t SHARED_FROM = 2048  # synapses reached in a step; likewise
 cdef int64_t THREADS_FROM = 4096  # elements; below this a barrier costs more than it saves
 
 cdef enum:
@@ -64,6 +67,7 @@ cdef struct Operation:
     int kind
     int64_t every
     bint active                  # whether it did anything in this step
+    int64_t load                 # a Deliver: about how many synapses it reached in this step
     double spent                 # seconds, while the driver measures them
     ptrdiff_t n_after
     ptrdiff_t *after
@@ -72,6 +76,9 @@ cdef struct Operation:
     void **pointers
     KernelContext context
     bint parallel
+    KernelFunction sparse        # a Map that adds what arrived: the same for a list of elements
+    int32_t *touched
+    int64_t room
     ptrdiff_t n_events
     ptrdiff_t *events
     # events read or written
@@ -80,6 +87,9 @@ cdef struct Operation:
     int64_t late                 # 1: what runs before its events are found in a step sees those of the step before
     ptrdiff_t n_delays
     int64_t *delays
+    ptrdiff_t parts              # of the neurons at the other end, each with rows of its own
+    int64_t *bases
+    double row_length            # on average
     # recorders; `used` rows or events are filled
     char *array
     size_t itemsize
@@ -105,12 +115,17 @@ cdef struct Crew:
     int64_t generation, remaining, stop
     int64_t threads
     Operation *operation
+    Event *event                 # that a Deliver is for
+    int64_t step
 
 
 def set_threads_from(int64_t elements):
-    """Let threads share kernels of this many elements or more; returns the number that held before. Results do not depend on it."""
-    global THREADS_FROM
-    before, THREADS_FROM = THREADS_FROM, elements
+    """Let threads share kernels of this many elements, and deliveries of half as many synapses, or more; returns the number that held before.
+
+    Results do not depend on it.
+    """
+    global THREADS_FROM, SHARED_FROM
+    before, THREADS_FROM, SHARED_FROM = THREADS_FROM, elements, elements // 2
     return before
 
 
@@ -119,8 +134,66 @@ cdef inline int64_t own_step(int64_t tick, int64_t every) noexcept nogil:
     return tick if every == 1 else tick // every
 
 
-cdef void run_part(Operation *op, int64_t part, int64_t parts) noexcept nogil:
-    """One thread's blocks of a Map over all elements."""
+cdef void deliver_parts(Operation *op, Event *event, int64_t step, ptrdiff_t first, ptrdiff_t stop) noexcept nogil:
+    """Some of the parts of a Deliver. What was sent longest ago comes first."""
+    cdef KernelContext context = op.context
+    cdef ptrdiff_t n, slot, count, part
+    for part in range(first, stop):
+        context.base = op.bases[part]
+        for n in range(op.n_delays - 1, -1, -1):
+            slot = (step - op.delays[n]) % event.slots
+            slot += event.slots if slot < 0 else 0
+            count = event.counts[slot]
+            if count == 0:
+                continue
+            context.spikes = event.lists[slot]
+            context.begin = 0 if op.first == 0 else position(event.lists[slot], count, op.first)
+            context.end = count if op.stop == event.size else position(event.lists[slot], count, op.stop)
+            if context.begin < context.end:
+                context.row = n * op.parts + part
+                op.function(op.pointers, &context)
+
+
+cdef bint touch(Operation *op, Event *event, int64_t step, Operation *target) noexcept nogil:
+    """Append the neurons that a Deliver reached in this step to the list of `target`; False if there is no memory."""
+    cdef ptrdiff_t n, slot, spike, first, stop, part, row
+    cdef int64_t synapse, used = target.used
+    cdef const int32_t *rows = op.context.rows
+    cdef const uint16_t *narrow = <const uint16_t *>op.context.ends
+    cdef const int32_t *wide = <const int32_t *>op.context.ends
+    cdef int32_t *new
+    for n in range(op.n_delays):
+        slot = (step - op.delays[n]) % event.slots
+        slot += event.slots if slot < 0 else 0
+        first = position(event.lists[slot], event.counts[slot], op.first)
+        stop = position(event.lists[slot], event.counts[slot], op.stop)
+        for spike in range(first, stop):
+            for part in range(op.parts):
+                row = (event.lists[slot][spike] - op.first) * op.context.stride + n * op.parts + part
+                if used + rows[row + 1] - rows[row] > target.room:
+                    target.room = 2 * (used + rows[row + 1] - rows[row])
+                    new = <int32_t *>realloc(target.touched, target.room * sizeof(int32_t))
+                    if new == NULL:
+                        target.room = 0
+                        return False
+                    target.touched = new
+                for synapse in range(rows[row], rows[row + 1]):
+                    target.touched[used] = <int32_t>(op.bases[part] + (narrow[synapse] if op.context.narrow else wide[synapse]))
+                    used += 1
+    target.used = used
+    return True
+
+
+cdef void run_part(Crew *crew, int64_t part, int64_t parts) noexcept nogil:
+    """One thread's share of an operation: blocks of a Map over all elements, or parts of a Deliver."""
+    cdef Operation *op = crew.operation
+    if op.kind == DELIVER:
+        deliver_parts(op, crew.event, crew.step, op.parts * part // parts, op.parts * (part + 1) // parts)
+    else:
+        run_blocks(op, part, parts)
+
+
+cdef void run_blocks(Operation *op, int64_t part, int64_t parts) noexcept nogil:
     cdef KernelContext context = op.context
     cdef int64_t blocks = (context.size + 15) // 16
     context.begin = blocks * part // parts * 16
@@ -140,8 +213,20 @@ cdef void work(Crew *crew, int64_t part) noexcept nogil:
             relax(spins)
             spins += 1
         seen += 1
-        run_part(crew.operation, part, crew.threads)
+        run_part(crew, part, crew.threads)
         add_release(&crew.remaining, -1)
+
+
+cdef void share(Crew *crew, Operation *op, Event *event, int64_t step) noexcept nogil:
+    """Run an operation with all threads."""
+    cdef int spins = 0
+    crew.operation, crew.event, crew.step = op, event, step
+    store_release(&crew.remaining, crew.threads - 1)
+    add_release(&crew.generation, 1)
+    run_part(crew, 0, crew.threads)
+    while load_acquire(&crew.remaining) > 0:
+        relax(spins)
+        spins += 1
 
 
 cdef bint reserve(Event *event, ptrdiff_t slot, int64_t count) noexcept nogil:
@@ -159,6 +244,13 @@ cdef bint reserve(Event *event, ptrdiff_t slot, int64_t count) noexcept nogil:
     return True
 
 
+cdef inline bint any_of_64(const uint8_t *bytes) noexcept nogil:
+    """Whether any of 64 bytes is set."""
+    cdef uint64_t words[8]
+    memcpy(words, bytes, 64)
+    return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0
+
+
 cdef bint scan(Event *event, ptrdiff_t slot) noexcept nogil:
     """The list of the elements whose byte in the mask is set."""
     cdef ptrdiff_t n = 0, k, size = event.size
@@ -166,6 +258,9 @@ cdef bint scan(Event *event, ptrdiff_t slot) noexcept nogil:
     cdef uint64_t word
     cdef int32_t *spikes
     while n < size:
+        if n + 64 <= size and not any_of_64(event.mask + n):
+            n += 64
+            continue
         if n + 8 <= size:
             memcpy(&word, event.mask + n, 8)
             if word == 0:
@@ -205,7 +300,7 @@ def _letter(array):
 
 def _data(array, str letter):
     """The address of an array, after a check of its type and layout."""
-    kinds = {"d": ("f8",), "f": ("f4",), "i": ("i4",), "q": ("i8",), "B": ("u1", "b1")}[letter]
+    kinds = {"d": ("f8",), "f": ("f4",), "i": ("i4",), "q": ("i8",), "B": ("u1", "b1"), "H": ("u2",)}[letter]
     if not isinstance(array, np.ndarray):
         raise TypeError(f"a numpy array is needed, not {type(array).__name__}")
     if f"{array.dtype.kind}{array.dtype.itemsize}" not in kinds or not array.dtype.isnative:
@@ -303,6 +398,8 @@ cdef class Driver:
             free(op.after)
             free(op.events)
             free(op.delays)
+            free(op.bases)
+            free(op.touched)
             free(op.gathered)
             free(op.gathered_sizes)
             free(op.gathered_values)
@@ -340,7 +437,9 @@ cdef class Driver:
         self._history(self._n_events - 1, 2)
         return self._n_events - 1
 
-    def add_map(self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, late=0, after=(), i=None, j=None, uint32_t stream=0, int64_t every=1):
+    def add_map(
+        self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, late=0, after=(), sparse=None, i=None, j=None, uint32_t stream=0, int64_t every=1
+    ):
         """A compiled Map over `size` elements. Returns the number of the operation.
 
         Parameters
@@ -351,6 +450,8 @@ cdef class Driver:
         only : the event whose elements run it.
         late : 1 if the Map comes before that event is found in a step, and runs for the elements of the step before.
         after : operations (Delivers); the Map is skipped in steps in which none of them delivered anything.
+        sparse : the same kernel for a list of elements; it takes the place of the Map where few synapses delivered anything. Nothing may
+            change at elements to which nothing was delivered, nor by running an element a second time.
         i, j : pre- and postsynaptic index of each element.
         """
         kind = kernel.signature[0]
@@ -358,7 +459,14 @@ cdef class Driver:
             raise ValueError(f"a kernel {kernel.signature!r} cannot be a Map {'over all elements' if only is None else 'over the elements of an event'}")
         cdef Operation *op = self._new(MAP if only is None else SPARSE_MAP, every)
         padded = -(-size // BLOCK) * BLOCK if only is None else size
-        self._kernel(op, kernel, arrays, padded, size, i, j)
+        tokens = kernel.signature.split()[1:]
+        self._kernel(op, kernel, arrays, {"s": padded, "h": 1, "p": _bound(i, size, "p", tokens), "o": _bound(j, size, "o", tokens)})
+        op.context.i, op.context.j = <const int32_t *>self._pointer(i, "i", size), <const int32_t *>self._pointer(j, "i", size)
+        if sparse is not None:
+            if sparse.signature.split() != ["O", *tokens] or not len(after):
+                raise ValueError(f"a kernel {sparse.signature!r} cannot stand for {kernel.signature!r}")
+            op.sparse = <KernelFunction><uintptr_t>sparse.address
+            self._keep.append(sparse)
         op.context.size, op.context.stream = size, stream
         op.parallel = kind == "M"
         op.event = -1 if only is None else self._event(only)
@@ -375,41 +483,61 @@ cdef class Driver:
         self._after(op, after)
         return self._finish()
 
-    def add_deliver(self, kernel, arrays, event, rows, *, delays=(0,), order=None, i=None, j=None, sources=None, uint32_t stream=0, int64_t every=1):
+    def add_deliver(self, kernel, arrays, event, rows, *, ends=None, bases=(0,), delays=(0,), order=None, sources=None, uint32_t stream=0, int64_t every=1):
         """A compiled Deliver. Returns the number of the operation.
 
         Parameters
         ----------
         delays : the D distinct delays in steps, ascending.
-        rows : int64; the synapses of source s (counted from `sources[0]`) and delay number d are `rows[s*D + d]` to `rows[s*D + d + 1]` of `order`.
+        rows : int32; the synapses of source s (counted from `sources[0]`), delay number d and part p of P are `rows[r]` to `rows[r + 1]`, with
+            r = (s*D + d)*P + p.
+        ends : int32 or uint16; the neuron at the other end of each of these synapses, counted from the base of its part.
+        bases : the first neuron of each of the P parts of the neurons at the other end; threads take parts of their own.
         order : int32; the index of each of these synapses as created. None: they are in this order already.
         sources : first and last + 1 element of `event` that have synapses; all of them by default.
         """
         self._idle()
         if kernel.signature[0] != "D":
             raise ValueError(f"a kernel {kernel.signature!r} cannot be a Deliver")
-        delays = [int(d) for d in delays]
+        delays, bases = [int(d) for d in delays], [int(base) for base in bases]
         number = self._event(event)
         first, stop = self._range(number, sources)
         if not delays or delays[0] < 0 or any(a >= b for a, b in zip(delays, delays[1:])):
             raise ValueError("delays must be distinct steps, ascending, none of them negative")
-        if len(rows) != (stop - first) * len(delays) + 1 or rows[0] < 0 or (len(rows) > 1 and bool((rows[1:] < rows[:-1]).any())):
-            raise ValueError("rows must ascend, with one entry for each source and delay, and one more")
+        if not bases or bases[0] < 0 or any(a > b for a, b in zip(bases, bases[1:])):
+            raise ValueError("bases must ascend from 0 or more")
+        stride = len(delays) * len(bases)
+        if len(rows) != (stop - first) * stride + 1 or rows[0] < 0 or (len(rows) > 1 and bool((rows[1:] < rows[:-1]).any())):
+            raise ValueError("rows must ascend, with one entry for each source, delay and part, and one more")
         placed = int(rows[len(rows) - 1])
         if order is not None and len(order) < placed:
             raise ValueError("order is shorter than rows say")
         size = placed if order is None else (int(order.max()) + 1 if len(order) else 0)
         if order is not None and len(order) and int(order.min()) < 0:
             raise ValueError("order must not be negative")
+        near = kernel.signature[1]
+        far = "o" if near == "p" else "p"
+        reach = 0
+        if any(far in token[1:] for token in kernel.signature.split()[1:]):
+            if ends is None or len(ends) < placed:
+                raise ValueError("a kernel that reaches the neurons at the other end needs ends, one for each synapse")
+            reach = bases[len(bases) - 1] + int(ends.max()) + 1 if len(ends) else 0
+            if len(ends) and int(ends.min()) < 0:
+                raise ValueError("an index of a neuron is negative")
         cdef Operation *op = self._new(DELIVER, every)
-        self._kernel(op, kernel, arrays, size, size, i, j)
+        self._kernel(op, kernel, arrays, {"s": size, "r": placed, "h": 1, near: stop, far: reach})
         op.context.size, op.context.stream = size, stream
-        op.context.rows = <const int64_t *>self._pointer(rows, "q", len(rows))
+        op.context.rows = <const int32_t *>self._pointer(rows, "i", len(rows))
         op.context.order = <const int32_t *>self._pointer(order, "i", placed)
-        op.context.first, op.context.stride = first, len(delays)
+        if ends is not None:
+            op.context.narrow = ends.dtype == np.uint16
+            op.context.ends = self._pointer(ends, "H" if op.context.narrow else "i", placed)
+        op.context.first, op.context.stride = first, stride
         op.first, op.stop = first, stop
         op.event = number
         op.delays, op.n_delays = <int64_t *>self._copy(delays, sizeof(int64_t)), len(delays)
+        op.bases, op.parts = <int64_t *>self._copy(bases, sizeof(int64_t)), len(bases)
+        op.row_length = <double>placed / max((stop - first) * len(delays), 1)
         self._history(number, delays[len(delays) - 1] + 1)
         return self._finish()
 
@@ -686,37 +814,57 @@ cdef class Driver:
     cdef bint _wanted(self, Operation *op) noexcept nogil:
         """Whether any of the operations after which this one runs did something."""
         cdef ptrdiff_t n
-        cdef Operation *other
         if op.n_after == 0:
             return True
         for n in range(op.n_after):
-            other = &self._operations[op.after[n]]
-            if other.active and (other.every == 1 or self._step % other.every == 0):
+            if self._ran(&self._operations[op.after[n]]):
                 return True
         return False
 
     cdef int _map(self, Operation *op) noexcept nogil:
         cdef ptrdiff_t n
         cdef Event *event
-        cdef int spins = 0
         if op.context.size == 0 or not self._wanted(op):
             return DONE
         op.context.step = <uint64_t>(own_step(self._step, op.every))
+        if op.sparse != NULL and self._few(op):
+            return self._map_touched(op)
         if op.parallel and self._crew.threads > 1 and op.context.size >= THREADS_FROM:
-            self._crew.operation = op
-            store_release(&self._crew.remaining, self._crew.threads - 1)
-            add_release(&self._crew.generation, 1)
-            run_part(op, 0, self._crew.threads)
-            while load_acquire(&self._crew.remaining) > 0:
-                relax(spins)
-                spins += 1
+            share(&self._crew, op, NULL, 0)
         else:
-            run_part(op, 0, 1)
+            run_blocks(op, 0, 1)
         for n in range(op.n_events):
             event = &self._events[op.events[n]]
             if not scan(event, own_step(self._step, event.every) % event.slots):
                 return NO_MEMORY
         return DONE
+
+    cdef bint _few(self, Operation *op) noexcept nogil:
+        """Whether so little arrived that going through it again costs less than going through all elements."""
+        cdef ptrdiff_t n
+        cdef int64_t total = 0
+        for n in range(op.n_after):
+            if self._ran(&self._operations[op.after[n]]):
+                total += self._operations[op.after[n]].load
+        return total * 8 < op.context.size
+
+    cdef int _map_touched(self, Operation *op) noexcept nogil:
+        """Add what arrived where something did: a second time at one element it adds nothing."""
+        cdef ptrdiff_t n
+        cdef Operation *other
+        cdef KernelContext context = op.context
+        op.used = 0
+        for n in range(op.n_after):
+            other = &self._operations[op.after[n]]
+            if self._ran(other) and not touch(other, &self._events[other.event], own_step(self._step, other.every), op):
+                return NO_MEMORY
+        context.spikes, context.begin, context.end = op.touched, 0, op.used
+        op.sparse(op.pointers, &context)
+        return DONE
+
+    cdef bint _ran(self, Operation *op) noexcept nogil:
+        """Whether a Deliver reached anything in this step."""
+        return op.active and (op.every == 1 or self._step % op.every == 0)
 
     cdef int _sparse_map(self, Operation *op) noexcept nogil:
         cdef Event *event = &self._events[op.event]
@@ -729,25 +877,22 @@ cdef class Driver:
         return DONE
 
     cdef int _deliver(self, Operation *op) noexcept nogil:
-        """What was sent longest ago comes first."""
         cdef Event *event = &self._events[op.event]
-        cdef ptrdiff_t n, slot, count
-        cdef int64_t step = own_step(self._step, op.every)
-        op.active = False
+        cdef ptrdiff_t n, slot
+        cdef int64_t step = own_step(self._step, op.every), spikes = 0
         op.context.step = <uint64_t>step
-        for n in range(op.n_delays - 1, -1, -1):
+        for n in range(op.n_delays):
             slot = (step - op.delays[n]) % event.slots
             slot += event.slots if slot < 0 else 0
-            count = event.counts[slot]
-            if count == 0:
-                continue
-            op.context.spikes = event.lists[slot]
-            op.context.begin = 0 if op.first == 0 else position(event.lists[slot], count, op.first)
-            op.context.end = count if op.stop == event.size else position(event.lists[slot], count, op.stop)
-            if op.context.begin < op.context.end:
-                op.context.row = n
-                op.active = True
-                op.function(op.pointers, &op.context)
+            if event.counts[slot]:
+                spikes += position(event.lists[slot], event.counts[slot], op.stop) - position(event.lists[slot], event.counts[slot], op.first)
+        op.active, op.load = spikes > 0, <int64_t>(spikes * op.row_length)
+        if not op.active:
+            return DONE
+        if op.parts > 1 and self._crew.threads > 1 and op.load >= SHARED_FROM:
+            share(&self._crew, op, event, step)
+        else:
+            deliver_parts(op, event, step, 0, op.parts)
         return DONE
 
     cdef int _record_row(self, Operation *op) noexcept nogil:
@@ -1007,12 +1152,11 @@ cdef class Driver:
         op.after, op.n_after = <ptrdiff_t *>self._copy(after, sizeof(ptrdiff_t)), len(after)
         return 0
 
-    cdef int _kernel(self, Operation *op, kernel, arrays, ptrdiff_t padded, ptrdiff_t size, i, j) except -1:
-        """Check the arrays of a kernel against its signature, and fill its table of pointers."""
+    cdef int _kernel(self, Operation *op, kernel, arrays, dict least) except -1:
+        """Check the arrays of a kernel against its signature and the `least` sizes for each kind of index, and fill its table of pointers."""
         tokens = kernel.signature.split()[1:]
         if len(tokens) != len(arrays):
             raise ValueError(f"a kernel of {len(tokens)} arrays was given {len(arrays)}")
-        least = {"s": padded, "h": 1, "p": _bound(i, size, "p", tokens), "o": _bound(j, size, "o", tokens)}
         addresses = []
         for number, (token, array) in enumerate(zip(tokens, arrays)):
             try:
@@ -1025,7 +1169,6 @@ cdef class Driver:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"array {number} of a kernel: {error}") from None
         _check_overlap(tokens, arrays)
-        op.context.i, op.context.j = <const int32_t *>self._pointer(i, "i", size), <const int32_t *>self._pointer(j, "i", size)
         op.function = <KernelFunction><uintptr_t>kernel.address
         op.pointers = <void **>self._copy(addresses, sizeof(void *))
         self._keep.append(tuple(["arrays", *arrays, kernel]))
@@ -1096,7 +1239,7 @@ cdef class Driver:
         cdef ptrdiff_t n
         cdef bint worth = False
         for n in range(self._n_operations):
-            worth = worth or (self._operations[n].parallel and self._operations[n].context.size >= THREADS_FROM)
+            worth = worth or self._operations[n].parts > 1 or (self._operations[n].parallel and self._operations[n].context.size >= THREADS_FROM)
         self._dismiss()  # whom an interrupt left behind
         self._crew.threads = threads if worth and has_threads and threads > 1 else 1
         self._crew.generation = self._crew.remaining = self._crew.stop = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
@@ -27,6 +27,9 @@ class Running(Protocol):
     def stop(self) -> None:
         """End with the step under way."""
 
+    copied: Collection[str]
+    """Arrays that no step changes and of which the engine has copies; `set_up` renews them."""
+
     def set_up(self) -> None:
         """Compute anew what no step changes."""
 
@@ -48,7 +51,7 @@ class Calls:
         self.failure: BaseException | None = None
         self._kernel: Extern | None = None
         self._clocks = [(clock, prepared.ticks.of(clock).every) for clock in clocks_of(prepared.objects.values())]
-        self._watched = _watched(prepared)
+        self._watched = _watched(prepared, engine.copied)
         self._seen: list[int] = []
         self.functions = {kernel.name: self._function(kernel) for kernel in prepared.program.kernels if isinstance(kernel, Extern)}
 
@@ -110,10 +113,10 @@ class Calls:
             raise failure
 
 
-def _watched(prepared: Prepared) -> list[tuple[VariableOwner, str]]:
-    """The variables that users can change and from which the set-up computes something."""
+def _watched(prepared: Prepared, copied: Collection[str]) -> list[tuple[VariableOwner, str]]:
+    """The variables that users can change and from which the set-up computes something, or of which the engine has copies."""
     program = prepared.program
-    read = {load.array for kernel in program.setup for load in kernel.loads}
+    read = {load.array for kernel in program.setup for load in kernel.loads} | set(copied)
     found = []
     for name in sorted(read):
         owner, _, variable = name.partition(".")

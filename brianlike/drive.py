@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.dataflow import every, late
+from codegen.dataflow import constant_in_run, every, late
 from codegen.emit import cython
 from codegen.expr import DType, Index, Name, Truth
 from codegen.ir import Array, Deliver, Extern, Kernel, Let, Load, Map, Record, Role, Store, Table
@@ -16,8 +16,8 @@ from codegen.ir import Array, Deliver, Extern, Kernel, Let, Load, Map, Record, R
 from ._runtime import Driver
 from .build import build_cython
 from .calls import Calls
-from .connect import sorted_rows
 from .engines import Engine, events_of
+from .layout import Layout, arranged
 from .monitors import EventRecorder, PopulationRateMonitor, StateMonitor
 from .preferences import prefs
 from .prepare import Prepared
@@ -25,6 +25,8 @@ from .seeding import next_epoch
 from .simulate import NumpyEngine
 from .state import padded
 
+TOUCHED = "touched"
+"""Stands for the elements to which anything was delivered."""
 KINDS = {DType.BOOL: np.dtype(np.bool_), DType.INT32: np.dtype(np.int32), DType.INT64: np.dtype(np.int64)}
 
 
@@ -42,9 +44,12 @@ class CythonSimulation(Engine):
         marks = {_marks(k).name: _marks(k) for k in self._interpreted.values() if isinstance(k, Deliver)}
         self._arrived = {name: np.zeros(padded(self._size(array)), bool) for name, array in marks.items()}
         compiled = [*(k for k in bodies if k.name not in self._interpreted), *self._helpers.values()]
-        self._sources = {k.name: cython.render(k, table | marks, self.inputs.float_dtype) for k in compiled}
-        self._kernels = build_cython(list(self._sources.values()))
-        self._rows = {k.name: self._sorted(k) for k in prepared.program.kernels if isinstance(k, Deliver)}
+        self._steady = constant_in_run(prepared.program)
+        self._sources = {k.name: cython.render(k, table | marks, self.inputs.float_dtype, self._steady) for k in compiled}
+        sums = [k for k in compiled if isinstance(k, Map) and k.after]
+        self._sparse = {k.name: cython.render(replace(k, only=TOUCHED, after=()), table, self.inputs.float_dtype) for k in sums}
+        self._kernels = build_cython([*self._sources.values(), *self._sparse.values()])
+        self._arrange()
         views = {a.name: self.arrays[a.name][: self._size(a)] for a in prepared.program.arrays}
         self._numpy = NumpyEngine(replace(prepared.program, kernels=tuple(self._interpreted.values())), replace(self.inputs, values=views))
         self._first = 0
@@ -72,13 +77,24 @@ class CythonSimulation(Engine):
             memory[: len(given)] = given
         return memory
 
-    def _sorted(self, kernel: Deliver) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-        ends, count = self.inputs.connections[kernel.space].ends(kernel.side)
+    def _arrange(self) -> None:
+        self._threads = int(prefs["core.threads"])
+        self._layouts = {k.name: self._layout(k) for k in self._delivers()}
+        self._sorted: dict[tuple[str, str], np.ndarray] = {}
+        self._stamps: dict[tuple[str, str], int] = {}
+        self.copied = frozenset(name for k in self._delivers() if self._layouts[k.name].order is not None for name in cython.by_row(k, self._steady))
+
+    def _delivers(self) -> list[Deliver]:
+        return [kernel for kernel in self.prepared.program.kernels if isinstance(kernel, Deliver)]
+
+    def _layout(self, kernel: Deliver) -> Layout:
+        """The rows of a pathway, with the delays as the driver counts them."""
+        connection, other = self.inputs.connections[kernel.space], Index.POST if kernel.side is Index.PRE else Index.PRE
+        near, far = connection.ends(kernel.side), connection.ends(other)
         steps = 0 if kernel.delay is None else self.inputs.values[kernel.delay]
-        order, rows, distinct = sorted_rows(ends, steps, count)
-        identity = bool((order == np.arange(len(order))).all())
-        delays = distinct + late(self.prepared.program, kernel, kernel.events)
-        return None if identity else np.ascontiguousarray(order, np.int32), rows, delays
+        divisible = not kernel.sequential and kernel.name not in self._interpreted and all(s.index in (Index.SELF, other) for s in kernel.stores)
+        layout = arranged(near[0], far[0], steps, near[1], far[1], self._threads, divisible)
+        return replace(layout, delays=layout.delays + late(self.prepared.program, kernel, kernel.events))
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
@@ -86,10 +102,13 @@ class CythonSimulation(Engine):
         for array in self.prepared.program.arrays:
             if array.role in (Role.EXTERNAL, Role.CLOCK, Role.TABLE) and array.name in fresh.values:
                 self.arrays[array.name][: self._size(array)] = fresh.values[array.name]
-        self._numpy.set_up()
+        self.set_up()
         self._first = step
         seed, epoch = self._numpy.inputs.seed, self._numpy.inputs.epoch = next_epoch()
-        if self._driver is not None and not self._fed and self._driver.step == step:  # nothing of the driver has changed
+        again = self._threads == int(prefs["core.threads"])
+        if not again:
+            self._arrange()
+        if again and self._driver is not None and not self._fed and self._driver.step == step:  # nothing of the driver has changed
             self._driver.seed, self._driver.epoch = seed, epoch
             return
         past = None if self._driver is None else self._driver.state()["events"]
@@ -102,7 +121,10 @@ class CythonSimulation(Engine):
         return self._first if self._driver is None else int(self._driver.step)
 
     def set_up(self) -> None:
+        """Repeat what was made from values that no step changes: sums and products of the set-up, sorted copies."""
         self._numpy.set_up()
+        for pathway, name in self._sorted:
+            self._sort(pathway, name)
 
     def forget(self) -> None:
         """Drop what is still to be delivered."""
@@ -159,7 +181,7 @@ class CythonSimulation(Engine):
 
         return call
 
-    def _parameters(self, kernel: Map | Deliver) -> tuple[Any, list[np.ndarray]]:
+    def _parameters(self, kernel: Map) -> tuple[Any, list[np.ndarray]]:
         source = self._sources[kernel.name]
         return self._kernels[source.name], [self._parameter(name) for name in source.parameters]
 
@@ -175,13 +197,14 @@ class CythonSimulation(Engine):
 
     def _add_map(self, kernel: Map) -> int:
         native, arrays = self._parameters(kernel)
+        sparse = self._sparse.get(kernel.name)
         events = tuple(self._events[s.array] for s in kernel.stores if s.array in self._events)
         only = None if kernel.only is None else self._events[kernel.only]
         after = tuple(self._operations[name] for name in kernel.after)
         stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
-            native, arrays, size, events=events, only=only, after=after, stream=stream, late=self._late(kernel, kernel.only),
-            every=self.prepared.program.every(kernel), **self._ends(kernel.space),
+            native, arrays, size, events=events, only=only, after=after, sparse=self._kernels[sparse.name] if sparse is not None else None, stream=stream,
+            late=self._late(kernel, kernel.only), every=self.prepared.program.every(kernel), **self._ends(kernel.space),
         )  # fmt: skip
         return number
 
@@ -189,13 +212,33 @@ class CythonSimulation(Engine):
         return 0 if events is None else late(self.prepared.program, kernel, events)
 
     def _add_deliver(self, kernel: Deliver) -> int:
-        native, arrays = self._parameters(kernel)
-        order, rows, delays = self._rows[kernel.name]
+        source, layout = self._sources[kernel.name], self._layouts[kernel.name]
+        rows = cython.by_row(kernel, self._steady) if layout.order is not None else frozenset()
+        arrays = [self._by_row(kernel, name) if name in rows else self._parameter(name) for name in source.parameters]
         number: int = self._driver.add_deliver(
-            native, arrays, self._events[kernel.events], rows, delays=delays.tolist(), order=order, stream=self.inputs.stream(kernel),
-            every=self.prepared.program.every(kernel), **self._ends(kernel.space),
+            self._kernels[source.name], arrays, self._events[kernel.events], layout.rows, ends=layout.ends, bases=layout.bases, delays=layout.delays,
+            order=layout.order, stream=self.inputs.stream(kernel), every=self.prepared.program.every(kernel),
         )  # fmt: skip
         return number
+
+    def _by_row(self, kernel: Deliver, name: str) -> np.ndarray:
+        """A copy of synaptic values in the order of a pathway's rows."""
+        if (kernel.name, name) not in self._sorted:
+            order = self._layouts[kernel.name].order
+            assert order is not None
+            self._sorted[kernel.name, name] = np.empty(len(order), self.arrays[name].dtype)
+            self._sort(kernel.name, name)
+        return self._sorted[kernel.name, name]
+
+    def _sort(self, pathway: str, name: str) -> None:
+        """Renew a sorted copy, if anybody can have changed the values."""
+        owner, _, variable = name.partition(".")
+        state = getattr(self.prepared.objects.get(owner), "state", None)
+        known = state is not None and variable in state and variable not in state.exposed
+        stamp = state.written[variable] if known and state is not None else -1
+        if stamp < 0 or self._stamps.get((pathway, name)) != stamp:
+            self._stamps[pathway, name] = stamp
+            np.take(self.arrays[name], self._layouts[pathway].order, out=self._sorted[pathway, name])
 
     def _add_record(self, kernel: Record) -> int:
         monitor, array = self._monitor(kernel), self.prepared.program.array(kernel.array)

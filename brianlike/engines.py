@@ -27,6 +27,7 @@ class Engine(ABC):
 
     prepared: Prepared
     calls: Calls
+    copied: frozenset[str] = frozenset()
 
     @property
     @abstractmethod

@@ -52,6 +52,8 @@ class State:
     ----------
     written : Counter
         How often each variable was assigned to from outside a run; who sorted by a variable sees here that it must do so again.
+    exposed : set of str
+        Variables whose own array somebody outside may have, and change without a word.
     locked : bool
         Set while a run holds the arrays: then the number of elements cannot change.
 
@@ -74,6 +76,7 @@ class State:
         self.locked = False
         self.variables: dict[str, Variable] = {}
         self.written: Counter[str] = Counter()
+        self.exposed: set[str] = set()
         self._dtypes: dict[str, np.dtype] = {}
         self._buffers: dict[str, np.ndarray] = {}
         self._views: dict[str, np.ndarray] = {}

@@ -38,6 +38,10 @@ class Window(State):
     def written(self) -> Counter[str]:  # type: ignore[override]
         return self._whole.written
 
+    @property
+    def exposed(self) -> set[str]:  # type: ignore[override]
+        return self._whole.exposed
+
     def dtype(self, name: str) -> np.dtype:
         return self._whole.dtype(name)
 

@@ -155,6 +155,7 @@ class VariableView:
             return self._values_now()[item]
         if isinstance(item, slice) and item == slice(None) and self._lives_in_the_object:
             self._owner.state.written[self._variable.name] += 1  # whoever has the array may write into it
+            self._owner.state.exposed.add(self._variable.name)
             values = self._owner.state[self._variable.name]
             return values if self.dimensions.is_dimensionless else Quantity(values, self.dimensions)
         return self.get_item(item)

@@ -377,7 +377,7 @@ def connections(size: int, delays: tuple[int, ...], seed: int = 0) -> SimpleName
     j = rng.integers(0, size, 6 * size).astype(np.int32)
     d = rng.integers(0, len(delays), 6 * size)
     order = np.lexsort((np.arange(len(i)), d, i)).astype(np.int32)
-    rows = np.searchsorted((i * len(delays) + d)[order], np.arange(size * len(delays) + 1)).astype(np.int64)
+    rows = np.searchsorted((i * len(delays) + d)[order], np.arange(size * len(delays) + 1)).astype(np.int32)
     return SimpleNamespace(i=i, j=j, d=d, order=order, rows=rows, delays=delays, w=rng.normal(size=len(i)) * 0.05)
 
 
@@ -399,7 +399,7 @@ def network(size: int, c: SimpleNamespace, space: dict[str, np.ndarray], deliver
     event = driver.add_event(size, space["s"])
     driver.add_map(kernels["update"][0], pointers("update"), size, events=[event])
     recorder = driver.add_record_events(event)
-    delivered = driver.add_deliver(kernels["deliver"][0], pointers("deliver"), event, c.rows, delays=c.delays, order=c.order, i=c.i, j=c.j)
+    delivered = driver.add_deliver(kernels["deliver"][0], pointers("deliver"), event, c.rows, ends=c.j if c.order is None else c.j[c.order], delays=c.delays, order=c.order)
     if deliver is ADD:
         driver.add_map(kernels["arrive"][0], pointers("arrive"), size, after=[delivered])
     driver.add_map(kernels["reset"][0], pointers("reset"), size, only=event)
@@ -461,7 +461,7 @@ def test_identity_order_and_part_of_the_sources():
     driver.add_clock(0.1, timestep=part["k"])
     event = driver.add_event(size, part["s"])
     driver.add_map(kernels[0][0], [part[a] for a in kernels[0][1]], size, events=[event])
-    driver.add_deliver(kernels[1][0], [part[a] for a in kernels[1][1]], event, c.rows[7:16].copy(), sources=(7, 15), delays=(1,), i=c.i, j=c.j)
+    driver.add_deliver(kernels[1][0], [part[a] for a in kernels[1][1]], event, c.rows[7:16].copy(), ends=c.j, sources=(7, 15), delays=(1,))
     rate = driver.add_record_rate(event, sources=(7, 15))
     counts = np.zeros(8, np.int64)
     driver.add_record_events(event, sources=(7, 15), counts=counts, store=False)
@@ -700,16 +700,19 @@ def test_wrong_connections_are_refused():
     driver = Driver()
     event = driver.add_event(2)
     w, acc, j = np.ones(3), np.zeros(4), np.array([0, 3, 2], np.int32)
-    rows = np.array([0, 1, 3])
-    good = {"j": j, "order": np.array([2, 0, 1], np.int32)}
+    rows = np.array([0, 1, 3], np.int32)
+    good = {"ends": j, "order": np.array([2, 0, 1], np.int32)}
     for arrays_, rows_, options, message in (
         ([w, acc], rows[:-1], good, "rows must ascend"),
         ([w, acc], rows[::-1].copy(), good, "rows must ascend"),
-        ([w, acc], rows, {"j": j[:2]}, "2 indices of neurons are too few for 3 elements"),
-        ([w, acc], rows, {}, "needs j"),
+        ([w, acc], rows, {"ends": j[:2]}, "needs ends, one for each synapse"),
+        ([w, acc], rows, {}, "needs ends"),
+        ([w, acc], rows, {**good, "bases": (1, 0)}, "bases must ascend"),
+        ([w, acc], rows, {**good, "bases": (0, 2)}, "rows must ascend"),
+        ([w, acc], rows, {"ends": j, "bases": (2,)}, "array 1 of a kernel: it has 4 values, 6 are needed"),
         ([w, acc[:3]], rows, good, "array 1 of a kernel: it has 3 values, 4 are needed"),
         ([w[:2], acc], rows, good, "array 0 of a kernel: it has 2 values, 3 are needed"),
-        ([w, acc], rows, {"j": np.array([0, -1, 2], np.int32)}, "negative"),
+        ([w, acc], rows, {"ends": np.array([0, -1, 2], np.int32)}, "negative"),
         ([w, acc], rows, {**good, "delays": (3, 3)}, "delays must be distinct"),
         ([w, acc], rows, {**good, "sources": (1, 3)}, "are not among the 2 elements"),
         ([w, acc], rows, {**good, "order": np.array([0, 1], np.int32)}, "order is shorter"),
@@ -728,7 +731,7 @@ def test_empty_things():
     event = driver.add_event(0)
     nothing = np.zeros(0)
     driver.add_map(count, [nothing], 0)
-    driver.add_deliver(add, [nothing, nothing], event, np.zeros(1, np.int64), j=np.zeros(0, np.int32))
+    driver.add_deliver(add, [nothing, nothing], event, np.zeros(1, np.int32), ends=np.zeros(0, np.int32))
     recorder, values = driver.add_record_events(event), driver.add_record_values(nothing)
     assert driver.run(5) == (5, "done")
     assert driver.events(recorder)[0].size == 0 and driver.rows(values)[1].shape == (5, 0)

@@ -1,0 +1,120 @@
+"""How the synapses of a pathway lie in memory while a network runs: in rows, so that what one spike reaches is in one piece.
+
+Rows are sorted by source, delay, part of the targets, and creation. Parts divide the neurons at the other end into ranges: threads take different parts, so no
+two of them write to one neuron, and what a neuron receives is summed in the same order whatever the number of threads. Within a part neurons are counted from
+its first one, mostly in 16 bits. Where the synapses were not created in this order, values that no step changes are used as sorted copies, and others
+through `order`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+NARROW = 1 << 16  # neurons that 16 bits can tell apart
+SHARED_FROM = 1 << 14  # synapses from which threads get parts of their own
+LINE = 16  # neurons: parts begin at whole vectors, so threads do not share cache lines
+MOST_PARTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The rows of one pathway (see `_runtime.Driver.add_deliver`).
+
+    Attributes
+    ----------
+    rows : array of int32, shape (sources*delays*parts + 1,)
+    delays : array of int64
+        Distinct ones, in steps, ascending.
+    bases : array of int64
+        The first neuron of each part.
+    ends : array of uint16 or int32, shape (synapses,)
+        The neuron at the other end, counted from the base of its part.
+    order : array of int32, shape (synapses,), or None
+        Numbers of the synapses by creation; None if they are in this order already.
+    """
+
+    rows: np.ndarray
+    delays: np.ndarray
+    bases: np.ndarray
+    ends: np.ndarray
+    order: np.ndarray | None
+
+
+def arranged(near: np.ndarray, far: np.ndarray, delays: np.ndarray | int, n_near: int, n_far: int, threads: int = 1, divisible: bool = True) -> Layout:
+    """The layout of a pathway.
+
+    Parameters
+    ----------
+    near, far : array of int32, shape (synapses,)
+        The neuron whose spikes each synapse receives, and the one at the other end.
+    delays : array of int, shape (synapses,), or int
+        In steps.
+    n_near, n_far : int
+        Numbers of neurons.
+    threads : int
+    divisible : bool
+        Whether parts may run one after the other, or at the same time: nothing that a synapse changes is seen by one of another target.
+
+    Examples
+    --------
+    >>> arranged(np.array([1, 0, 1, 1], np.int32), np.array([0, 1, 2, 0], np.int32), np.array([5, 0, 0, 5]), 2, 3)
+    Layout(rows=array([0, 1, 1, 2, 4], dtype=int32), delays=array([0, 5]), bases=array([0]), ends=array([1, 2, 0, 0], dtype=uint16), order=array([1, 2, 0, 3], dtype=int32))
+    """
+    distinct, which = _distinct(delays)
+    bases = _bases(far, n_far, threads) if divisible else np.zeros(1, np.int64)
+    part = None if len(bases) == 1 else np.searchsorted(bases, far, side="right") - 1
+    stride = len(distinct) * len(bases)
+    key = near.astype(np.int64)
+    if stride > 1:
+        key *= stride
+    if which is not None:
+        key += which * len(bases)
+    if part is not None:
+        key += part
+    rows = np.zeros(n_near * stride + 1, np.int32)
+    np.cumsum(np.bincount(key, minlength=n_near * stride), out=rows[1:])
+    order = None if bool(np.all(key[1:] >= key[:-1])) else np.argsort(key, kind="stable").astype(np.int32)
+    del key, which
+    widths = np.diff(np.append(bases, n_far))
+    narrow = int(widths.max(initial=0)) <= NARROW
+    ends = far if order is None else far[order]
+    if len(bases) > 1:
+        ends = ends - bases[part if order is None else part[order]]
+    ends = np.ascontiguousarray(ends, np.uint16 if narrow else np.int32)
+    return Layout(rows, distinct, bases, ends, order)
+
+
+def _distinct(delays: np.ndarray | int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The delays that occur, ascending, and which of them each synapse has (None if there is one only)."""
+    if np.ndim(delays) == 0 or not np.size(delays):
+        return np.array([delays if np.ndim(delays) == 0 else 0], np.int64), None
+    delays = np.asarray(delays)
+    low, high = int(delays.min()), int(delays.max())
+    if low < 0:
+        raise ValueError(f"a delay cannot be negative, but one is {low} steps")
+    if low == high:
+        return np.array([low], np.int64), None
+    if high - low > max(4 * delays.size, 1 << 16):
+        distinct, which = np.unique(delays, return_inverse=True)
+        return distinct.astype(np.int64), which
+    present = np.zeros(high - low + 1, bool)
+    present[delays - low] = True
+    number = np.cumsum(present, dtype=np.int32) - 1
+    return (np.flatnonzero(present) + low).astype(np.int64), number[delays - low]
+
+
+def _bases(far: np.ndarray, n_far: int, threads: int) -> np.ndarray:
+    """The first neuron of each part: parts have about equally many synapses, and few enough neurons for 16 bits."""
+    fewest = -(-n_far // NARROW)
+    wanted = fewest if far.size < SHARED_FROM else max(threads, -(-fewest // threads) * threads)
+    if wanted <= 1 or wanted > MOST_PARTS or n_far < 2 * LINE * wanted:
+        return np.zeros(1, np.int64)
+    reached = np.cumsum(np.bincount(far, minlength=n_far))
+    cuts = np.searchsorted(reached, reached[-1] * np.arange(1, wanted) / wanted) // LINE * LINE
+    bases = np.unique(np.append(0, cuts)).astype(np.int64)
+    if np.diff(np.append(bases, n_far)).max() <= NARROW:
+        return bases
+    even = np.arange(wanted) * n_far // wanted // LINE * LINE
+    return even.astype(np.int64) if np.diff(np.append(even, n_far)).max() <= NARROW else bases

@@ -1,0 +1,214 @@
+"""How synapses lie in memory: rows, parts, sorted copies, sums that pathways share; and that no result depends on any of it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brianlike import *  # noqa: F403
+from brianlike import _runtime
+from brianlike.layout import NARROW, arranged
+from codegen.arrivals import share_accumulators
+from codegen.ir import Deliver, Map
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 200), st.integers(0, 400), st.integers(1, 4), st.booleans(), st.booleans())
+def test_rows_hold_every_synapse_once_and_in_order(seed, n_near, n_far, count, threads, delayed, divisible):
+    rng = np.random.default_rng(seed)
+    near, far = rng.integers(0, n_near, count).astype(np.int32), rng.integers(0, n_far, count).astype(np.int32)
+    delays = rng.integers(0, 7, count) * 3 if delayed else 4
+    _check(arranged(near, far, delays, n_near, n_far, threads, divisible), near, far, delays, n_near, n_far)
+
+
+def _check(layout, near, far, delays, n_near, n_far):
+    count, parts = len(near), len(layout.bases)
+    order = np.arange(count) if layout.order is None else layout.order
+    assert sorted(order.tolist()) == list(range(count)) and layout.rows[0] == 0 and layout.rows[-1] == count
+    row = np.repeat(np.arange(len(layout.rows) - 1), np.diff(layout.rows))
+    source, rest = np.divmod(row, len(layout.delays) * parts)
+    delay, part = np.divmod(rest, parts)
+    np.testing.assert_array_equal(source, near[order])
+    np.testing.assert_array_equal(layout.delays[delay], np.broadcast_to(delays, (count,))[order])
+    np.testing.assert_array_equal(layout.bases[part] + layout.ends, far[order])
+    stops = np.append(layout.bases[1:], n_far)
+    assert count == 0 or ((layout.ends >= 0).all() and (layout.bases[part] + layout.ends < stops[part]).all())
+    assert (np.diff(order)[np.diff(row) == 0] > 0).all()  # by creation within a row
+    assert layout.ends.dtype == (np.uint16 if np.diff(np.append(layout.bases, n_far)).max(initial=0) <= NARROW else np.int32)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("n_far", [70_000, 200_001, 65_536, 100])
+def test_parts_keep_targets_within_16_bits(n_far, threads):
+    rng = np.random.default_rng(1)
+    near, far = np.sort(rng.integers(0, 50, 40_000)).astype(np.int32), rng.integers(0, n_far, 40_000).astype(np.int32)
+    layout = arranged(near, far, 1, 50, n_far, threads)
+    assert layout.ends.dtype == np.uint16 and len(layout.bases) % threads == 0 and len(layout.bases) >= -(-n_far // NARROW)
+    _check(layout, near, far, 1, 50, n_far)
+    shares = np.bincount(np.searchsorted(layout.bases, far, side="right") - 1)
+    assert shares.max() < 2 * shares.mean()
+    assert arranged(near, far, 1, 50, n_far, threads, divisible=False).ends.dtype == (np.uint16 if n_far <= NARROW else np.int32)
+
+
+@pytest.fixture
+def threads_for_everything():
+    before = _runtime.set_threads_from(1)
+    yield
+    _runtime.set_threads_from(before)
+    prefs.core.threads = 1
+
+
+def network(delays: str, plastic: bool, shuffled: bool):
+    """Excitation and inhibition into one variable of 3000 neurons that must not change while refractory."""
+    seed(3)
+    G = NeuronGroup(3000, "dv/dt = (1.2 - v)/(10*ms) : 1 (unless refractory)", threshold="v > 1", reset="v = 0", refractory=1 * ms, method="exact", name="G")
+    G.v = "rand()"
+    both = []
+    for name, sign in (("up", "+"), ("down", "-")):
+        code = f"v_post {sign}= w" + ("\nw = clip(w + 0.0001*v_post, 0, 0.02)" if plastic else "")
+        S = Synapses(G, G, "w : 1", on_pre=code, name=name)
+        S.connect(p=0.02)
+        if shuffled:
+            order = np.random.default_rng(5).permutation(len(S))
+            i, j = S.i[:][order], S.j[:][order]
+            S = Synapses(G, G, "w : 1", on_pre=code, name=name + "2")
+            S.connect(i=i, j=j)
+        S.w = "0.01*rand()"
+        if delays:
+            S.delay = delays
+        both.append(S)
+    M = SpikeMonitor(G, name="M")
+    return Network(G, *both, M), G, both, M
+
+
+KINDS = [(delays, plastic, shuffled) for delays in ("", "1*ms", "0.1*ms + 2*ms*rand()") for plastic in (False, True) for shuffled in (False, True)]
+
+
+@pytest.mark.parametrize(("delays", "plastic", "shuffled"), KINDS, ids=str)
+def test_bits_do_not_depend_on_threads_and_layout(delays, plastic, shuffled, threads_for_everything):
+    results = []
+    for target, threads in (("numpy", 1), ("cython", 1), ("cython", 2), ("cython", 3)):
+        prefs.codegen.target, prefs.core.threads = target, threads
+        net, G, both, M = network(delays, plastic, shuffled)
+        net.run(12 * ms)
+        results.append((M.i[:], M.t_[:], np.array(G.v[:]), *(np.array(S.w[:]) for S in both)))
+    prefs.codegen.target = "auto"
+    assert len(results[0][0]) > 1000
+    for other in results[1:]:
+        for mine, theirs in zip(results[0], other):
+            if plastic or target == "numpy":
+                np.testing.assert_allclose(theirs, mine, rtol=1e-12, atol=1e-15)
+            else:
+                np.testing.assert_array_equal(theirs, mine)
+    for other in results[2:]:
+        for mine, theirs in zip(results[1], other):
+            np.testing.assert_array_equal(theirs, mine)
+
+
+def test_sorted_copies_follow_what_users_assign():
+    seed(0)
+    G = NeuronGroup(2, "x : 1", threshold="i == 0", reset="", name="G")
+    S = Synapses(G, G, "w : 1", on_pre="x_post += w", name="S")
+    S.connect(i=[0, 0, 0], j=[1, 0, 1])
+    S.delay = [3, 1, 2] * defaultclock.dt
+    S.w = [1, 10, 100]
+    net = Network(G, S)
+    net.run(5 * defaultclock.dt)
+    assert G.x[:].tolist() == [10 * 4, 100 * 3 + 1 * 2]
+    G.x = 0
+    S.w = [2, 20, 200]
+    net.run(1 * defaultclock.dt)
+    assert G.x[:].tolist() == [20, 202]
+    weights = S.w[:]
+    net.run(1 * defaultclock.dt)
+    weights[:] = [3, 30, 300]
+    G.x = 0
+    net.run(1 * defaultclock.dt)
+    assert G.x[:].tolist() == [30, 303]
+
+    @network_operation(when="start")
+    def change():
+        S.w[0] = 4
+
+    net.add(change)
+    G.x = 0
+    net.run(1 * defaultclock.dt)
+    assert G.x[:].tolist() == [30, 304]
+
+
+def test_another_number_of_threads_takes_effect_between_runs(threads_for_everything):
+    results = []
+    for threads in ((1, 1), (1, 2), (2, 1)):
+        prefs.core.threads = threads[0]
+        net, G, _, _ = network("0.1*ms + 2*ms*rand()", False, False)
+        net.run(5 * ms)
+        prefs.core.threads = threads[1]
+        net.run(5 * ms)
+        results.append(np.array(G.v[:]))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def program(*pathways, model="dv/dt = -v/(10*ms) : 1\ndu/dt = -u/(10*ms) : 1", operation=False):
+    G = NeuronGroup(3, model, threshold="v > 1", reset="v = 0", method="exact", name="G")
+    items = [Synapses(G, G, "w : 1", on_pre=code, name=f"S{n}") for n, code in enumerate(pathways)]
+    for item in items:
+        item.connect()
+    if operation:
+        items.append(NetworkOperation(lambda: None, when="synapses", order=-1, name="S0_z"))
+    from brianlike.prepare import prepare
+
+    return prepare([G, *items], Network(G).schedule, {}).program
+
+
+def sums(program):
+    return [(kernel.name, kernel.after) for kernel in program.kernels if isinstance(kernel, Map) and kernel.after]
+
+
+def test_pathways_into_one_variable_share_one_sum():
+    shared = program("v_post += w", "v_post -= w", "v_post += 2*w")
+    assert sums(shared) == [("S2.pre:apply", ("S0.pre", "S1.pre", "S2.pre"))]
+    assert len({store.array for kernel in shared.kernels if isinstance(kernel, Deliver) for store in kernel.stores}) == 1
+
+
+@pytest.mark.parametrize(
+    ("pathways", "operation", "count"),
+    [
+        (("v_post += w", "u_post += w"), False, 2),  # two variables
+        (("v_post += w", "u_post += w", "v_post += w"), False, 2),
+        (("v_post += w", "w += v_post", "v_post += w"), False, 2),  # one in between reads it
+        (("v_post += w", "u_post += w*v_post", "v_post += w"), False, 3),
+        (("v_post += w", "v_post += w"), True, 2),  # Python code may read it
+    ],
+    ids=str,
+)
+def test_what_lies_between_keeps_sums_apart(pathways, operation, count):
+    assert len(sums(program(*pathways, operation=operation))) == count
+
+
+def test_sharing_changes_nothing_twice():
+    once = program("v_post += w", "v_post -= w")
+    assert share_accumulators(once) == once
+
+
+@pytest.mark.parametrize("size", [64, 4096])
+def test_few_arrivals_are_added_where_they_arrive(size):
+    """The same bits whether all elements or only those reached are gone through: few spikes at first, many later."""
+    results = []
+    for target in ("numpy", "cython"):
+        prefs.codegen.target = target
+        G = NeuronGroup(size, "dv/dt = -v/(10*ms) : 1 (unless refractory)\ndrive : 1", threshold="rand() < drive", refractory=0.3 * ms, method="exact", name="G")
+        G.drive = "i/N*0.5*int(i % 40 == 0)"
+        S = Synapses(G, G, on_pre="v_post += 0.1*(i + 1)", name="S")
+        S.connect(j="(i*7 + k*11) % N_post for k in range(9)")
+        seed(4)
+        net = Network(G, S)
+        net.run(3 * ms)
+        few = np.array(G.v[:])
+        G.drive = 0.5
+        net.run(1 * ms)
+        results.append((few, np.array(G.v[:])))
+    prefs.codegen.target = "auto"
+    assert np.count_nonzero(results[0][0]) > 5
+    for mine, theirs in zip(*results):
+        np.testing.assert_array_equal(mine, theirs)
