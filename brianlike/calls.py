@@ -27,8 +27,9 @@ class Running(Protocol):
     def stop(self) -> None:
         """End with the step under way."""
 
-    copied: Collection[str]
-    """Arrays that no step changes and of which the engine has copies; `set_up` renews them."""
+    @property
+    def copied(self) -> Collection[str]:
+        """Arrays that no step changes and of which the engine has copies; `set_up` renews them."""
 
     def set_up(self) -> None:
         """Compute anew what no step changes."""

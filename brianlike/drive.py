@@ -238,7 +238,9 @@ class CythonSimulation(Engine):
         stamp = state.written[variable] if known and state is not None else -1
         if stamp < 0 or self._stamps.get((pathway, name)) != stamp:
             self._stamps[pathway, name] = stamp
-            np.take(self.arrays[name], self._layouts[pathway].order, out=self._sorted[pathway, name])
+            order = self._layouts[pathway].order
+            assert order is not None
+            np.take(self.arrays[name], order, out=self._sorted[pathway, name])
 
     def _add_record(self, kernel: Record) -> int:
         monitor, array = self._monitor(kernel), self.prepared.program.array(kernel.array)

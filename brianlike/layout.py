@@ -59,8 +59,9 @@ def arranged(near: np.ndarray, far: np.ndarray, delays: np.ndarray | int, n_near
 
     Examples
     --------
-    >>> arranged(np.array([1, 0, 1, 1], np.int32), np.array([0, 1, 2, 0], np.int32), np.array([5, 0, 0, 5]), 2, 3)
-    Layout(rows=array([0, 1, 1, 2, 4], dtype=int32), delays=array([0, 5]), bases=array([0]), ends=array([1, 2, 0, 0], dtype=uint16), order=array([1, 2, 0, 3], dtype=int32))
+    >>> layout = arranged(np.array([1, 0, 1, 1], np.int32), np.array([0, 1, 2, 0], np.int32), np.array([5, 0, 0, 5]), 2, 3)
+    >>> layout.delays, layout.order, layout.rows
+    (array([0, 5]), array([1, 2, 0, 3], dtype=int32), array([0, 1, 1, 2, 4], dtype=int32))
     """
     distinct, which = _distinct(delays)
     bases = _bases(far, n_far, threads) if divisible else np.zeros(1, np.int64)
@@ -81,7 +82,8 @@ def arranged(near: np.ndarray, far: np.ndarray, delays: np.ndarray | int, n_near
     narrow = int(widths.max(initial=0)) <= NARROW
     ends = far if order is None else far[order]
     if len(bases) > 1:
-        ends = ends - bases[part if order is None else part[order]]
+        number = np.searchsorted(bases, ends, side="right") - 1
+        ends = ends - bases[number]
     ends = np.ascontiguousarray(ends, np.uint16 if narrow else np.int32)
     return Layout(rows, distinct, bases, ends, order)
 

@@ -551,7 +551,8 @@ def show_kernel(kernel: Kernel) -> Iterator[str]:
 
 def _show_body(kernel: Map | Deliver) -> Iterator[str]:
     if isinstance(kernel, Map):
-        yield f"map {kernel.name} over {kernel.space}" + (f" where {kernel.only}" if kernel.only else "") + (f" after {', '.join(kernel.after)}" if kernel.after else "")
+        after = f" after {', '.join(kernel.after)}" if kernel.after else ""
+        yield f"map {kernel.name} over {kernel.space}" + (f" where {kernel.only}" if kernel.only else "") + after
     else:
         delay = f" delayed by {kernel.delay}" if kernel.delay else ""
         yield f"deliver {kernel.name} over {kernel.space} on {kernel.side.value} {kernel.events}{delay}{', sequential' if kernel.sequential else ''}"

@@ -399,7 +399,8 @@ def network(size: int, c: SimpleNamespace, space: dict[str, np.ndarray], deliver
     event = driver.add_event(size, space["s"])
     driver.add_map(kernels["update"][0], pointers("update"), size, events=[event])
     recorder = driver.add_record_events(event)
-    delivered = driver.add_deliver(kernels["deliver"][0], pointers("deliver"), event, c.rows, ends=c.j if c.order is None else c.j[c.order], delays=c.delays, order=c.order)
+    ends = c.j if c.order is None else c.j[c.order]
+    delivered = driver.add_deliver(kernels["deliver"][0], pointers("deliver"), event, c.rows, ends=ends, delays=c.delays, order=c.order)
     if deliver is ADD:
         driver.add_map(kernels["arrive"][0], pointers("arrive"), size, after=[delivered])
     driver.add_map(kernels["reset"][0], pointers("reset"), size, only=event)

@@ -197,7 +197,8 @@ def test_few_arrivals_are_added_where_they_arrive(size):
     results = []
     for target in ("numpy", "cython"):
         prefs.codegen.target = target
-        G = NeuronGroup(size, "dv/dt = -v/(10*ms) : 1 (unless refractory)\ndrive : 1", threshold="rand() < drive", refractory=0.3 * ms, method="exact", name="G")
+        equations = "dv/dt = -v/(10*ms) : 1 (unless refractory)\ndrive : 1"
+        G = NeuronGroup(size, equations, threshold="rand() < drive", refractory=0.3 * ms, method="exact", name="G")
         G.drive = "i/N*0.5*int(i % 40 == 0)"
         S = Synapses(G, G, on_pre="v_post += 0.1*(i + 1)", name="S")
         S.connect(j="(i*7 + k*11) % N_post for k in range(9)")

@@ -384,7 +384,8 @@ def _loads(
             continue
         declared.append(f"cdef {_local(ctypes[load.array])} {load.name}")
         spikes = isinstance(kernel, Map) and kernel.only is not None and load.array == kernel.only
-        value = "1" if spikes else f"wide_{load.array}[lane] != 0" if load.array in staged else f"{load.array}[{'synapse' if load.array in rows else _element(load.index)}]"
+        place = "synapse" if load.array in rows else _element(load.index)
+        value = "1" if spikes else f"wide_{load.array}[lane] != 0" if load.array in staged else f"{load.array}[{place}]"
         text = f"{load.name} = {value}"
         kept = load.array not in written
         (early if spikes or (load.index is Index.SHARED and kept) else once if load.index is near and kept else late).append(text)

@@ -282,11 +282,13 @@ OWN_TYPED = ("sign", *POWERS.values())
 
 
 def _declarations() -> list[str]:
-    rows = ["ctypedef struct KernelContext:", "    ptrdiff_t begin, end, size, first, stride, row, base, narrow", "    uint64_t step", "    uint32_t seed, epoch, stream"]
-    rows += ["    const int32_t *spikes", "    const int32_t *rows", "    const void *ends", "    const int32_t *order", "    const int32_t *i", "    const int32_t *j"]
+    rows = ["ctypedef struct KernelContext:", "    ptrdiff_t begin, end, size, first, stride, row, base, narrow"]
+    rows += ["    uint64_t step", "    uint32_t seed, epoch, stream", "    const void *ends"]
+    rows += [f"    const int32_t *{name}" for name in ("spikes", "rows", "order", "i", "j")]
     for name, ctype in (("f64", "double"), ("f32", "float"), ("i32", "int32_t"), ("i64", "int64_t"), ("u8", "uint8_t")):
         rows.append(f'ctypedef {ctype} *{name} "bl_{name}"')
-    rows += ['ctypedef const int32_t *index32 "bl_index32"', 'ctypedef const uint16_t *index16 "bl_index16"', 'void prefetch "BL_PREFETCH"(const void *)', 'void one_by_one "bl_one_by_one"()']
+    rows += ['ctypedef const int32_t *index32 "bl_index32"', 'ctypedef const uint16_t *index16 "bl_index16"', 'void prefetch "BL_PREFETCH"(const void *)']
+    rows += ['void one_by_one "bl_one_by_one"()']
     rows += ["double INFINITY, NAN", 'int64_t timestep "bl_timestep"(double, double)', 'int64_t table_row "bl_table_row"(double, double, double)']
     rows += ['int isfinite "bl_isfinite"(double)']
     for suffix, t in SUFFIXED.items():
