@@ -1,52 +1,23 @@
-"""What a run costs beside its steps: `run(1*ms)` again and again on an unchanged network of 100 neurons.
+"""What surrounds the steps: 10,000 runs of 1 ms, a function called in every step, store and restore, with 100 neurons.
 
-`python benchmarks/repeated_runs.py [--runs 200]` prints microseconds for each run, and of those the part that the ten steps take themselves.
+All is timed in `models/repeated_runs.py`, which both run; Brian does fewer runs, since each takes it tens of milliseconds. `of it not steps` is the run of 1
+ms less ten steps of a long run, `call of a function` what a step of a long run takes more with a `network_operation` that appends to a list.
 """
 
-from __future__ import annotations
-
-import argparse
-import json
 import sys
-import time
 
-from machine import describe
-from networks import small
+from measure import OURS, Peer, Workload, arguments, main
 
-from brianlike import *
+RUN, CALL = "run(1*ms) (us)", "call of a function (us)"
+AGAIN = "restore() and run(1*ms) (us)"
 
-
-def microseconds(network: Network, duration: object, runs: int) -> float:
-    """Of one run; the best of five batches."""
-    batches = []
-    for _ in range(5):
-        start = time.perf_counter()
-        for _ in range(runs):
-            network.run(duration)
-        batches.append((time.perf_counter() - start) / runs * 1e6)
-    return min(batches)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=200, help="runs in a batch (200)")
-    options = parser.parse_args()
-    found: dict[str, dict[str, float]] = {}
-    for target in ("cython", "numpy"):
-        prefs.codegen.target = target
-        network = small()
-        start = time.perf_counter()
-        network.run(1 * ms)
-        first = (time.perf_counter() - start) * 1e6
-        empty, short = microseconds(network, 0 * ms, options.runs), microseconds(network, 1 * ms, options.runs)
-        long = microseconds(network, 101 * ms, max(1, options.runs // 20))
-        step = (long - short) / 1000
-        found[target] = {"first run (us)": first, "run(0*ms) (us)": empty, "run(1*ms) (us)": short, "of it ten steps (us)": 10 * step}
-    sys.stdout.write(f"{describe()}\n\n| target | {' | '.join(found['numpy'])} |\n|---|---|---|---|---|\n")
-    for target, row in found.items():
-        sys.stdout.write(f"| {target} | {' | '.join(f'{value:.0f}' for value in row.values())} |\n")
-    sys.stdout.write("\n" + json.dumps(found) + "\n")
-
+WORKLOAD = Workload(
+    "repeated_runs",
+    "repeated_runs",
+    peers=(OURS, Peer("brian2", targets={RUN: 10.0, AGAIN: 10.0}, given={"runs": 50, "restores": 50})),
+    limits={"of it not steps (us)": 200.0, CALL: 3.0, "restore() (us)": 1000.0},
+    quick={"N": 10, "runs": 3, "calls": 20, "restores": 3},
+)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(WORKLOAD, arguments(__doc__).parse_args()))

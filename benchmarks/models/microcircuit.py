@@ -1,0 +1,50 @@
+"""The cortical microcircuit of Potjans & Diesmann (2014), one Synapses object for each pair of populations: see `microcircuit_parameters.py`."""
+
+from microcircuit_parameters import *
+
+from brianlike import *
+
+scale = globals().get("scale", 1.0)
+in_degrees = globals().get("in_degrees", "scaled")
+C, tau, tau_synapse = CAPACITANCE * pF, TAU * ms, TAU_SYNAPSE * ms
+leak, threshold, resting = LEAK * mV, THRESHOLD * mV, RESET * mV
+
+neurons = NeuronGroup(
+    sum(sizes(scale)),
+    """dv/dt = (leak - v)/tau + (I + I_constant)/C : volt (unless refractory)
+       dI/dt = -I/tau_synapse : amp
+       I_constant : amp (constant)""",
+    threshold="v > threshold",
+    reset="v = resting",
+    refractory=REFRACTORY * ms,
+    method="exact",
+)
+populations, inputs, start = [], [], 0
+for number, (size, (count, weight, current)) in enumerate(zip(sizes(scale), external(scale, in_degrees))):
+    population = neurons[start : start + size]
+    population.v = f"({INITIAL_MEANS[number]} + {INITIAL_DEVIATIONS[number]}*randn())*mV"
+    population.I_constant = current * pA
+    inputs.append(PoissonInput(population, "I", N=count, rate=EXTERNAL_RATE * Hz, weight=weight * pA))
+    populations.append(population)
+    start += size
+
+synapses = []
+for source, target, probability, weight, delay in projections(scale, in_degrees):
+    pathway = Synapses(populations[source], populations[target], "w : amp", on_pre="I_post += w")
+    pathway.connect(p=probability)
+    pathway.w = f"{weight}*(1 + {RELATIVE_DEVIATION}*randn())*pA"
+    pathway.delay = f"clip({delay}*(1 + {RELATIVE_DEVIATION_OF_DELAYS}*randn()), {STEP}, 1000)*ms"
+    synapses.append(pathway)
+spikes = SpikeMonitor(neurons)
+network = Network(neurons, *inputs, *synapses, spikes)
+
+
+def number_of_synapses():
+    return sum(len(pathway) for pathway in synapses)
+
+
+def details():
+    """Mean rates of the populations in Hz."""
+    count, passed = array(spikes.count), float(network.t / second)
+    ends = cumsum([0, *sizes(scale)])
+    return {name: float(count[first:last].mean() / passed) for name, first, last in zip(POPULATIONS, ends[:-1], ends[1:])}
