@@ -71,6 +71,7 @@ cdef struct Operation:
     double spent                 # seconds, while the driver measures them
     ptrdiff_t n_after
     ptrdiff_t *after
+    int64_t *windows             # the first of the targets of each of these that is an element here
     # kernels
     KernelFunction function
     void **pointers
@@ -154,10 +155,10 @@ cdef void deliver_parts(Operation *op, Event *event, int64_t step, ptrdiff_t fir
                 op.function(op.pointers, &context)
 
 
-cdef bint touch(Operation *op, Event *event, int64_t step, Operation *target) noexcept nogil:
-    """Append the neurons that a Deliver reached in this step to the list of `target`; False if there is no memory."""
+cdef bint touch(Operation *op, Event *event, int64_t step, Operation *target, int64_t window) noexcept nogil:
+    """Append the elements of `target` that a Deliver reached in this step to its list; False if there is no memory."""
     cdef ptrdiff_t n, slot, spike, first, stop, part, row
-    cdef int64_t synapse, used = target.used
+    cdef int64_t synapse, reached, used = target.used
     cdef const int32_t *rows = op.context.rows
     cdef const uint16_t *narrow = <const uint16_t *>op.context.ends
     cdef const int32_t *wide = <const int32_t *>op.context.ends
@@ -178,8 +179,10 @@ cdef bint touch(Operation *op, Event *event, int64_t step, Operation *target) no
                         return False
                     target.touched = new
                 for synapse in range(rows[row], rows[row + 1]):
-                    target.touched[used] = <int32_t>(op.bases[part] + (narrow[synapse] if op.context.narrow else wide[synapse]))
-                    used += 1
+                    reached = op.bases[part] + (narrow[synapse] if op.context.narrow else wide[synapse]) - window
+                    if 0 <= reached < target.context.size:
+                        target.touched[used] = <int32_t>reached
+                        used += 1
     target.used = used
     return True
 
@@ -400,6 +403,7 @@ cdef class Driver:
             free(op.delays)
             free(op.bases)
             free(op.touched)
+            free(op.windows)
             free(op.gathered)
             free(op.gathered_sizes)
             free(op.gathered_values)
@@ -438,7 +442,7 @@ cdef class Driver:
         return self._n_events - 1
 
     def add_map(
-        self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, late=0, after=(), sparse=None, i=None, j=None, uint32_t stream=0, int64_t every=1
+        self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, late=0, after=(), windows=None, sparse=None, i=None, j=None, uint32_t stream=0, int64_t every=1
     ):
         """A compiled Map over `size` elements. Returns the number of the operation.
 
@@ -450,6 +454,7 @@ cdef class Driver:
         only : the event whose elements run it.
         late : 1 if the Map comes before that event is found in a step, and runs for the elements of the step before.
         after : operations (Delivers); the Map is skipped in steps in which none of them delivered anything.
+        windows : for each of `after`, which of its targets is the first element here; 0 by default.
         sparse : the same kernel for a list of elements; it takes the place of the Map where few synapses delivered anything. Nothing may
             change at elements to which nothing was delivered, nor by running an element a second time.
         i, j : pre- and postsynaptic index of each element.
@@ -480,7 +485,7 @@ cdef class Driver:
             if not any("!" in token and array.ctypes.data == address for token, array in zip(kernel.signature.split()[1:], arrays)):
                 raise ValueError(f"the mask of event {event} is not among the arrays that this Map writes")
         op.events, op.n_events = <ptrdiff_t *>self._copy(events, sizeof(ptrdiff_t)), len(events)
-        self._after(op, after)
+        self._after(op, after, [0] * len(after) if windows is None else windows)
         return self._finish()
 
     def add_deliver(self, kernel, arrays, event, rows, *, ends=None, bases=(0,), delays=(0,), order=None, sources=None, uint32_t stream=0, int64_t every=1):
@@ -856,7 +861,7 @@ cdef class Driver:
         op.used = 0
         for n in range(op.n_after):
             other = &self._operations[op.after[n]]
-            if self._ran(other) and not touch(other, &self._events[other.event], own_step(self._step, other.every), op):
+            if self._ran(other) and not touch(other, &self._events[other.event], own_step(self._step, other.every), op, op.windows[n]):
                 return NO_MEMORY
         context.spikes, context.begin, context.end = op.touched, 0, op.used
         op.sparse(op.pointers, &context)
@@ -1145,11 +1150,14 @@ cdef class Driver:
         self._n_operations += 1
         return self._n_operations - 1
 
-    cdef int _after(self, Operation *op, after) except -1:
+    cdef int _after(self, Operation *op, after, windows) except -1:
+        if len(windows) != len(after):
+            raise ValueError(f"{len(windows)} windows do not fit {len(after)} operations")
         for other in after:
             if not 0 <= other < self._n_operations or self._operations[<ptrdiff_t>other].kind != DELIVER:
                 raise ValueError(f"operation {other} is not a Deliver before this Map")
         op.after, op.n_after = <ptrdiff_t *>self._copy(after, sizeof(ptrdiff_t)), len(after)
+        op.windows = <int64_t *>self._copy(windows, sizeof(int64_t))
         return 0
 
     cdef int _kernel(self, Operation *op, kernel, arrays, dict least) except -1:

@@ -16,8 +16,8 @@ from codegen.ir import Array, Deliver, Extern, Kernel, Let, Load, Map, Record, R
 from ._runtime import Driver
 from .build import build_cython
 from .calls import Calls
+from .deliveries import Deliveries, accumulator_block
 from .engines import Engine, events_of
-from .layout import Layout, arranged
 from .monitors import EventRecorder, PopulationRateMonitor, StateMonitor
 from .preferences import prefs
 from .prepare import Prepared
@@ -36,7 +36,9 @@ class CythonSimulation(Engine):
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
         self.inputs = prepared.inputs()
-        self.arrays = {array.name: self._array(array) for array in prepared.program.arrays}
+        sums = accumulator_block(prepared.program.arrays, self.inputs.sizes, self.inputs.float_dtype)
+        self._accumulators = frozenset(array.name for array in prepared.program.arrays if array.role is Role.ACCUMULATOR)
+        self.arrays = {array.name: sums[array.name] if array.name in sums else self._array(array) for array in prepared.program.arrays}
         table = {array.name: array for array in prepared.program.arrays}
         bodies = [k for k in prepared.program.kernels if isinstance(k, Map | Deliver)]
         self._interpreted = {k.name: k for k in bodies if not cython.compilable(k)}
@@ -46,9 +48,10 @@ class CythonSimulation(Engine):
         compiled = [*(k for k in bodies if k.name not in self._interpreted), *self._helpers.values()]
         self._steady = constant_in_run(prepared.program)
         self._sources = {k.name: cython.render(k, table | marks, self.inputs.float_dtype, self._steady) for k in compiled}
-        sums = [k for k in compiled if isinstance(k, Map) and k.after]
-        self._sparse = {k.name: cython.render(replace(k, only=TOUCHED, after=()), table, self.inputs.float_dtype) for k in sums}
+        adding = [k for k in compiled if isinstance(k, Map) and k.after]
+        self._sparse = {k.name: cython.render(replace(k, only=TOUCHED, after=()), table, self.inputs.float_dtype) for k in adding}
         self._kernels = build_cython([*self._sources.values(), *self._sparse.values()])
+        self._deliveries = Deliveries(prepared, self.inputs, self.arrays, self._sources, self._interpreted, self._steady)
         self._arrange()
         views = {a.name: self.arrays[a.name][: self._size(a)] for a in prepared.program.arrays}
         self._numpy = NumpyEngine(replace(prepared.program, kernels=tuple(self._interpreted.values())), replace(self.inputs, values=views))
@@ -78,23 +81,8 @@ class CythonSimulation(Engine):
         return memory
 
     def _arrange(self) -> None:
-        self._threads = int(prefs["core.threads"])
-        self._layouts = {k.name: self._layout(k) for k in self._delivers()}
-        self._sorted: dict[tuple[str, str], np.ndarray] = {}
-        self._stamps: dict[tuple[str, str], int] = {}
-        self.copied = frozenset(name for k in self._delivers() if self._layouts[k.name].order is not None for name in cython.by_row(k, self._steady))
-
-    def _delivers(self) -> list[Deliver]:
-        return [kernel for kernel in self.prepared.program.kernels if isinstance(kernel, Deliver)]
-
-    def _layout(self, kernel: Deliver) -> Layout:
-        """The rows of a pathway, with the delays as the driver counts them."""
-        connection, other = self.inputs.connections[kernel.space], Index.POST if kernel.side is Index.PRE else Index.PRE
-        near, far = connection.ends(kernel.side), connection.ends(other)
-        steps = 0 if kernel.delay is None else self.inputs.values[kernel.delay]
-        divisible = not kernel.sequential and kernel.name not in self._interpreted and all(s.index in (Index.SELF, other) for s in kernel.stores)
-        layout = arranged(near[0], far[0], steps, near[1], far[1], self._threads, divisible)
-        return replace(layout, delays=layout.delays + late(self.prepared.program, kernel, kernel.events))
+        self._deliveries.arrange(int(prefs["core.threads"]))
+        self.copied = self._deliveries.copied
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
@@ -105,7 +93,7 @@ class CythonSimulation(Engine):
         self.set_up()
         self._first = step
         seed, epoch = self._numpy.inputs.seed, self._numpy.inputs.epoch = next_epoch()
-        again = self._threads == int(prefs["core.threads"])
+        again = self._deliveries.threads == int(prefs["core.threads"])
         if not again:
             self._arrange()
         if again and self._driver is not None and not self._fed and self._driver.step == step:  # nothing of the driver has changed
@@ -123,8 +111,7 @@ class CythonSimulation(Engine):
     def set_up(self) -> None:
         """Repeat what was made from values that no step changes: sums and products of the set-up, sorted copies."""
         self._numpy.set_up()
-        for pathway, name in self._sorted:
-            self._sort(pathway, name)
+        self._deliveries.renew()
 
     def forget(self) -> None:
         """Drop what is still to be delivered."""
@@ -137,6 +124,7 @@ class CythonSimulation(Engine):
         events = [a for a in program.arrays if a.role is Role.EVENT]
         self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name], every=every(program, a.name)) for a in events}
         self._operations: dict[str, int] = {}
+        self._shares = self._deliveries.shares()
         for kernel in program.kernels:
             match kernel:
                 case Map(name) if name in self._interpreted:
@@ -146,10 +134,14 @@ class CythonSimulation(Engine):
                 case Map():
                     self._operations[kernel.name] = self._add_map(kernel)
                 case Deliver(name) if name in self._interpreted:
-                    self._operations[name] = self._add_deliver(self._helpers[name])  # type: ignore[arg-type]
+                    number = self._add_deliver(self._helpers[name])  # type: ignore[arg-type]
+                    assert number is not None
+                    self._operations[name] = number
                     driver.add_call(self._on_numpy(kernel), every=program.every(kernel))
                 case Deliver():
-                    self._operations[kernel.name] = self._add_deliver(kernel)
+                    number = self._add_deliver(kernel)
+                    if number is not None:
+                        self._operations[kernel.name] = number
                 case Record():
                     self._operations[kernel.name] = self._add_record(kernel)
                 case Table():
@@ -200,10 +192,13 @@ class CythonSimulation(Engine):
         sparse = self._sparse.get(kernel.name)
         events = tuple(self._events[s.array] for s in kernel.stores if s.array in self._events)
         only = None if kernel.only is None else self._events[kernel.only]
-        after = tuple(self._operations[name] for name in kernel.after)
+        leaders = list(dict.fromkeys(self._shares[name][0] for name in kernel.after))
+        accumulators = [load.array for load in kernel.loads if load.array in self._accumulators]
+        windows = [self._deliveries.window(leader, accumulators) for leader in leaders]
         stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
-            native, arrays, size, events=events, only=only, after=after, sparse=self._kernels[sparse.name] if sparse is not None else None, stream=stream,
+            native, arrays, size, events=events, only=only, after=[self._operations[name] for name in leaders],
+            windows=windows, sparse=self._kernels[sparse.name] if sparse is not None else None, stream=stream,
             late=self._late(kernel, kernel.only), every=self.prepared.program.every(kernel), **self._ends(kernel.space),
         )  # fmt: skip
         return number
@@ -211,36 +206,14 @@ class CythonSimulation(Engine):
     def _late(self, kernel: Kernel, events: str | None) -> int:
         return 0 if events is None else late(self.prepared.program, kernel, events)
 
-    def _add_deliver(self, kernel: Deliver) -> int:
-        source, layout = self._sources[kernel.name], self._layouts[kernel.name]
-        rows = cython.by_row(kernel, self._steady) if layout.order is not None else frozenset()
-        arrays = [self._by_row(kernel, name) if name in rows else self._parameter(name) for name in source.parameters]
-        number: int = self._driver.add_deliver(
-            self._kernels[source.name], arrays, self._events[kernel.events], layout.rows, ends=layout.ends, bases=layout.bases, delays=layout.delays,
-            order=layout.order, stream=self.inputs.stream(kernel), every=self.prepared.program.every(kernel),
-        )  # fmt: skip
-        return number
-
-    def _by_row(self, kernel: Deliver, name: str) -> np.ndarray:
-        """A copy of synaptic values in the order of a pathway's rows."""
-        if (kernel.name, name) not in self._sorted:
-            order = self._layouts[kernel.name].order
-            assert order is not None
-            self._sorted[kernel.name, name] = np.empty(len(order), self.arrays[name].dtype)
-            self._sort(kernel.name, name)
-        return self._sorted[kernel.name, name]
-
-    def _sort(self, pathway: str, name: str) -> None:
-        """Renew a sorted copy, if anybody can have changed the values."""
-        owner, _, variable = name.partition(".")
-        state = getattr(self.prepared.objects.get(owner), "state", None)
-        known = state is not None and variable in state and variable not in state.exposed
-        stamp = state.written[variable] if known and state is not None else -1
-        if stamp < 0 or self._stamps.get((pathway, name)) != stamp:
-            self._stamps[pathway, name] = stamp
-            order = self._layouts[pathway].order
-            assert order is not None
-            np.take(self.arrays[name], order, out=self._sorted[pathway, name])
+    def _add_deliver(self, kernel: Deliver) -> int | None:
+        """The number of the operation; None for a pathway that another one's operation runs."""
+        bundle = self._deliveries.bundle(kernel)
+        if bundle is None:
+            return None
+        source = self._sources[kernel.name]
+        arrays = {name: self._parameter(name) for name in source.parameters}
+        return self._deliveries.add(self._driver, bundle, self._kernels[source.name], self._events[kernel.events], arrays)
 
     def _add_record(self, kernel: Record) -> int:
         monitor, array = self._monitor(kernel), self.prepared.program.array(kernel.array)
@@ -294,7 +267,8 @@ class CythonSimulation(Engine):
         return {name: seconds - self._before[name] for name, seconds in self._spent().items()}
 
     def _spent(self) -> dict[str, float]:
-        return {name: self._driver.spent(number) for name, number in self._operations.items()}
+        found = {name: self._driver.spent(number) for name, number in self._operations.items()}
+        return found | {name: part * found[leader] for name, (leader, part) in self._shares.items()}
 
     def spikes_now(self, event: str, kernel: Extern | None) -> np.ndarray:
         found: np.ndarray = self._driver.spikes(self._events[event], 0 if kernel is None else self._late(kernel, event))

@@ -192,7 +192,7 @@ preferences logger comparing
 clocks ticks objects stages seeding randomness namespaces functions binomial default_functions build expressions codestrings equations
 stateupdaters views variabletable linked importexport state connect codes subgroups groups inputs poisson_input operations connecting synapseindices
 timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
-simulate recorders prepare calls engines layout drive choosing progress interrupts store summaries
+simulate recorders prepare calls engines layout deliveries drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
 plots datasets
 nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron nn demo __main__

@@ -213,3 +213,47 @@ def test_few_arrivals_are_added_where_they_arrive(size):
     assert np.count_nonzero(results[0][0]) > 5
     for mine, theirs in zip(*results):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def populations(delays: str, apart: bool):
+    """Three populations, all connected with all; `apart` makes them by target rather than by source."""
+    seed(8)
+    equations = "dv/dt = (1.2 - v)/(10*ms) : 1 (unless refractory)"
+    groups = [
+        NeuronGroup(n, equations, threshold="v > 1", reset="v = 0", refractory=1 * ms, method="exact", name=f"g{n}") for n in (170, 33, 65)
+    ]
+    for group in groups:
+        group.v = "rand()"
+    pairs = [(a, b) for a in range(3) for b in range(3)]
+    made = []
+    for a, b in sorted(pairs, key=lambda pair: pair[::-1]) if apart else pairs:
+        S = Synapses(groups[a], groups[b], "w : 1", on_pre="v_post += w", name=f"s{len(made)}")
+        S.connect(p=0.3)
+        S.w = "0.02*rand() - 0.005"
+        if delays:
+            S.delay = delays
+        made.append(S)
+    monitors = [SpikeMonitor(group) for group in groups]
+    return Network(*groups, *made, *monitors), groups, made, monitors
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["by source", "by target"])
+@pytest.mark.parametrize("delays", ["", "1*ms", "0.1*ms + 1*ms*rand()"])
+def test_pathways_of_equal_code_run_as_one(delays, apart, threads_for_everything):
+    results = []
+    for target, threads in (("numpy", 1), ("cython", 1), ("cython", 2)):
+        prefs.codegen.target, prefs.core.threads = target, threads
+        net, groups, made, monitors = populations(delays, apart)
+        net.run(20 * ms)
+        made[4].w = 0.01
+        net.run(5 * ms, profile=True)
+        if target == "cython":
+            engine = net._engine
+            assert len({leader for leader, _ in engine._deliveries.shares().values()}) == 3
+            assert sorted(name for name, _ in net.profiling_info if name.startswith("s") and name.endswith("pre")) == sorted(f"{S.name}_pre" for S in made)
+        results.append([np.array(group.v[:]) for group in groups] + [M.i[:] for M in monitors])
+    prefs.codegen.target = "auto"
+    assert sum(len(spikes) for spikes in results[0][3:]) > 300
+    for other in results[1:]:
+        for mine, theirs in zip(results[0], other):
+            np.testing.assert_array_equal(theirs, mine)

@@ -1,0 +1,243 @@
+"""The pathways of a network for the driver: which of them run as one, and the memory that they work on.
+
+Pathways of equal code whose events come from one group, such as those of a population to all others, run as one where their rows are short: each spike then has
+one row for all its targets. Their accumulators lie in one block, so that a target is one number, whatever its group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from codegen.dataflow import late, reads, writes
+from codegen.emit import cython
+from codegen.expr import DType, Index
+from codegen.ir import Array, Deliver, Draw, Kernel, Role, Source
+
+from .layout import Layout, arranged
+from .prepare import Prepared
+from .simulate import Inputs
+from .state import padded
+
+SHORT = 256  # synapses of a spike that arrive at a time; longer rows gain nothing from being joined
+LIMIT = 2**31 - 1
+
+
+@dataclass(slots=True)
+class Bundle:
+    """Pathways that the driver runs as one operation."""
+
+    members: tuple[Deliver, ...]
+    layout: Layout | None = None
+    sorted: dict[str, np.ndarray] = field(default_factory=dict)
+    stamps: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Deliver:
+        return self.members[0]
+
+
+class Deliveries:
+    """Every pathway of a prepared network.
+
+    Parameters
+    ----------
+    prepared, inputs : the network and its arrays as users have them.
+    arrays : the memory behind each array.
+    sources : the generated text of each pathway's kernel.
+    plain : names of pathways that only mark what arrives, for numpy.
+    steady : arrays that nothing changes in a run.
+    """
+
+    def __init__(
+        self, prepared: Prepared, inputs: Inputs, arrays: Mapping[str, np.ndarray], sources: Mapping[str, Source], plain: Collection[str], steady: Collection[str]
+    ) -> None:
+        self._prepared, self._inputs, self._arrays, self._sources, self._plain, self._steady = prepared, inputs, arrays, sources, plain, steady
+        self._kernels = [kernel for kernel in prepared.program.kernels if isinstance(kernel, Deliver)]
+        self._rowed = {kernel.name: cython.by_row(kernel, steady) for kernel in self._kernels}
+        self._offsets = _offsets(prepared.program.arrays, inputs.sizes)
+        self.threads = 0
+
+    def arrange(self, threads: int) -> None:
+        """Sort synapses for so many threads."""
+        self.threads = threads
+        self._bundles = {members[0].name: Bundle(tuple(members)) for members in self._joined()}
+        for bundle in self._bundles.values():
+            bundle.layout = self._layout(bundle)
+        self.copied = frozenset(name for bundle in self._bundles.values() for name in self._copies(bundle))
+        """Arrays of which there are sorted copies."""
+
+    # ------------------------------------------------------------------------------------------------------------------------------ what runs as one
+    def _joined(self) -> list[list[Deliver]]:
+        """The pathways, each with those that can run at its place."""
+        order: list[Kernel | list[Deliver]] = list(self._prepared.program.kernels)
+        place = 0
+        while place < len(order):
+            kernel = order[place]
+            if isinstance(kernel, Deliver):
+                order[place] = group = [kernel]
+                if self._joinable(kernel):
+                    self._gather(group, order, place)
+            place += 1
+        return [item for item in order if isinstance(item, list)]
+
+    def _gather(self, group: list[Deliver], order: list[Kernel | list[Deliver]], place: int) -> None:
+        """Move into `group` what does the same later, unless something in between touches what it reads or writes."""
+        seen: set[str] = set()
+        changed: set[str] = set()
+        n = place + 1
+        while n < len(order):
+            other = order[n]
+            assert not isinstance(other, list)
+            if isinstance(other, Deliver) and self._fits(group, other) and not (writes(other) & (seen | changed) or reads(other) & changed):
+                group.append(other)
+                del order[n]
+                continue
+            seen |= reads(other)
+            changed |= writes(other)
+            n += 1
+
+    def _joinable(self, kernel: Deliver) -> bool:
+        """Whether it adds values of its synapses to one accumulator, and rows are short."""
+        far = _other(kernel)
+        if kernel.name in self._plain or kernel.sequential or any(isinstance(line, Draw) for line in kernel.body):
+            return False
+        if len(kernel.stores) != 1 or kernel.stores[0].index is not far or kernel.stores[0].array not in self._offsets:
+            return False
+        if any(load.index is far or load.index is Index.WHOLE or (load.index is Index.SELF and load.array not in self._rowed[kernel.name]) for load in kernel.loads):
+            return False
+        near, count = self._inputs.connections[kernel.space].ends(kernel.side)
+        steps = 1 if kernel.delay is None else len(np.unique(self._inputs.values[kernel.delay][:10_000]))
+        return len(near) < SHORT * count * steps
+
+    def _fits(self, group: Sequence[Deliver], other: Deliver) -> bool:
+        first = group[0]
+        if not self._joinable(other) or self._sources[other.name].name != self._sources[first.name].name:
+            return False
+        if (first.events, first.side, first.clock, first.slot) != (other.events, other.side, other.clock, other.slot):
+            return False
+        if any(one.stores[0].array == other.stores[0].array for one in group):
+            return False
+        total = sum(len(self._inputs.connections[one.space].pre) for one in (*group, other))
+        common = zip(self._sources[first.name].parameters, self._sources[other.name].parameters)
+        own = {load.array for one in (first, other) for load in one.loads if load.index is Index.SELF} | {first.stores[0].array, other.stores[0].array}
+        return total <= LIMIT and all(mine == theirs or (mine in own and theirs in own) for mine, theirs in common)
+
+    # ------------------------------------------------------------------------------------------------------------------------------------------ memory
+    def _layout(self, bundle: Bundle) -> Layout:
+        """The rows of a bundle, with delays as the driver counts them."""
+        kernel, far = bundle.first, _other(bundle.first)
+        divisible = not kernel.sequential and kernel.name not in self._plain and all(store.index in (Index.SELF, far) for store in kernel.stores)
+        ends = [self._inputs.connections[member.space] for member in bundle.members]
+        steps: list[Any] = [0 if member.delay is None else self._inputs.values[member.delay] for member in bundle.members]
+        near, far_ends = [one.ends(kernel.side)[0] for one in ends], [one.ends(far)[0] for one in ends]
+        n_near, n_far = ends[0].ends(kernel.side)[1], ends[0].ends(far)[1]
+        if len(ends) > 1:
+            steps = [np.broadcast_to(np.asarray(each, np.int32), one.shape) for each, one in zip(steps, near)]
+            offsets = [self._offsets[member.stores[0].array] for member in bundle.members]
+            far_ends = [one + np.int32(offset) for one, offset in zip(far_ends, offsets)]
+            n_far = max(offset + one.ends(far)[1] for one, offset in zip(ends, offsets))
+            layout = arranged(np.concatenate(near), np.concatenate(far_ends), np.concatenate(steps), n_near, n_far, self.threads, divisible)
+            if layout.order is None:
+                layout = replace(layout, order=np.arange(len(layout.ends), dtype=np.int32))
+        else:
+            layout = arranged(near[0], far_ends[0], steps[0], n_near, n_far, self.threads, divisible)
+        return replace(layout, delays=layout.delays + late(self._prepared.program, kernel, kernel.events))
+
+    def _copies(self, bundle: Bundle) -> list[str]:
+        assert bundle.layout is not None
+        return [] if bundle.layout.order is None else [name for member in bundle.members for name in sorted(self._rowed[member.name])]
+
+    def renew(self) -> None:
+        """Make sorted copies anew where somebody can have changed the values."""
+        for bundle in self._bundles.values():
+            for parameter in bundle.sorted:
+                self._sort(bundle, parameter)
+
+    def _sort(self, bundle: Bundle, parameter: str) -> None:
+        """Renew the sorted copy of what is `parameter` for the first member, and of the same for the others."""
+        assert bundle.layout is not None
+        place = self._sources[bundle.first.name].parameters.index(parameter)
+        names = [self._sources[member.name].parameters[place] for member in bundle.members]
+        stamps = tuple(self._stamp(name) for name in names)
+        if min(stamps) < 0 or bundle.stamps.get(parameter) != stamps:
+            bundle.stamps[parameter] = stamps
+            sizes = [len(self._inputs.connections[member.space].pre) for member in bundle.members]
+            values = [self._arrays[name][:size] for name, size in zip(names, sizes)]
+            np.take(values[0] if len(values) == 1 else np.concatenate(values), bundle.layout.order, out=bundle.sorted[parameter])  # type: ignore[arg-type]
+
+    def _stamp(self, name: str) -> int:
+        """How often a variable was assigned to; -1 where that cannot be known."""
+        owner, _, variable = name.partition(".")
+        state = getattr(self._prepared.objects.get(owner), "state", None)
+        if state is None or variable not in state or variable in state.exposed:
+            return -1
+        return int(state.written[variable])
+
+    # -------------------------------------------------------------------------------------------------------------------------------------- the driver
+    def bundle(self, kernel: Deliver) -> Bundle | None:
+        """What runs at the place of a pathway; None if another one runs it."""
+        return self._bundles.get(kernel.name)
+
+    def add(self, driver: Any, bundle: Bundle, native: Any, event: int, arrays: Mapping[str, np.ndarray]) -> int:
+        """Add a bundle to the driver; `arrays` has what the kernel takes beside sorted copies. Returns the number of the operation."""
+        kernel, layout, source = bundle.first, bundle.layout, self._sources[bundle.first.name]
+        assert layout is not None
+        given = dict(arrays)
+        if layout.order is not None:
+            for name in sorted(self._rowed[kernel.name]):
+                if name not in bundle.sorted:
+                    bundle.sorted[name] = np.empty(len(layout.order), self._arrays[name].dtype)
+                    self._sort(bundle, name)
+                given[name] = bundle.sorted[name]
+        if len(bundle.members) > 1:
+            given[kernel.stores[0].array] = _block_of(self._arrays[kernel.stores[0].array])
+        number: int = driver.add_deliver(
+            native, [given[name] for name in source.parameters], event, layout.rows, ends=layout.ends, bases=layout.bases, delays=layout.delays,
+            order=layout.order, stream=self._inputs.stream(kernel), every=self._prepared.program.every(kernel),
+        )  # fmt: skip
+        return number
+
+    def window(self, leader: str, accumulators: Sequence[str]) -> int:
+        """Which of the targets of a bundle is the first element of the group that an accumulator belongs to."""
+        return self._offsets[accumulators[0]] if len(self._bundles[leader].members) > 1 else 0
+
+    def shares(self) -> dict[str, tuple[str, float]]:
+        """For each pathway the one whose operation runs it, and its part of the synapses there."""
+        found = {}
+        for bundle in self._bundles.values():
+            sizes = [len(self._inputs.connections[member.space].pre) for member in bundle.members]
+            for member, size in zip(bundle.members, sizes):
+                found[member.name] = (bundle.first.name, size / sum(sizes) if sum(sizes) else 1.0)
+        return found
+
+
+def _other(kernel: Deliver) -> Index:
+    return Index.POST if kernel.side is Index.PRE else Index.PRE
+
+
+def _offsets(arrays: Sequence[Array], sizes: Mapping[str, int]) -> dict[str, int]:
+    """Where each accumulator of floating point numbers begins in the block of all of them."""
+    found, place = {}, 0
+    for array in arrays:
+        if array.role is Role.ACCUMULATOR and array.space and array.dtype is DType.FLOAT:
+            found[array.name] = place
+            place += padded(sizes[array.space])
+    return found
+
+
+def accumulator_block(arrays: Sequence[Array], sizes: Mapping[str, int], dtype: Any) -> dict[str, np.ndarray]:
+    """The memory of these accumulators, side by side."""
+    offsets = _offsets(arrays, sizes)
+    length = max((offset + padded(sizes[array.space]) for array in arrays if (offset := offsets.get(array.name)) is not None and array.space), default=0)
+    block = np.zeros(length, dtype)
+    return {array.name: block[offsets[array.name] :][: padded(sizes[array.space])] for array in arrays if array.name in offsets and array.space}
+
+
+def _block_of(accumulator: np.ndarray) -> np.ndarray:
+    block = accumulator.base
+    assert isinstance(block, np.ndarray)
+    return block
