@@ -53,7 +53,13 @@ class Deliveries:
     """
 
     def __init__(
-        self, prepared: Prepared, inputs: Inputs, arrays: Mapping[str, np.ndarray], sources: Mapping[str, Source], plain: Collection[str], steady: Collection[str]
+        self,
+        prepared: Prepared,
+        inputs: Inputs,
+        arrays: Mapping[str, np.ndarray],
+        sources: Mapping[str, Source],
+        plain: Collection[str],
+        steady: Collection[str],
     ) -> None:
         self._prepared, self._inputs, self._arrays, self._sources, self._plain, self._steady = prepared, inputs, arrays, sources, plain, steady
         self._kernels = [kernel for kernel in prepared.program.kernels if isinstance(kernel, Deliver)]
@@ -107,7 +113,8 @@ class Deliveries:
             return False
         if len(kernel.stores) != 1 or kernel.stores[0].index is not far or kernel.stores[0].array not in self._offsets:
             return False
-        if any(load.index is far or load.index is Index.WHOLE or (load.index is Index.SELF and load.array not in self._rowed[kernel.name]) for load in kernel.loads):
+        own = self._rowed[kernel.name]
+        if any(load.index in (far, Index.WHOLE) or (load.index is Index.SELF and load.array not in own) for load in kernel.loads):
             return False
         near, count = self._inputs.connections[kernel.space].ends(kernel.side)
         steps = 1 if kernel.delay is None else len(np.unique(self._inputs.values[kernel.delay][:10_000]))
