@@ -34,7 +34,18 @@ class CythonSimulation(Engine):
     """A prepared network as a table of compiled kernels, which the driver walks without the interpreter."""
 
     def __init__(self, prepared: Prepared) -> None:
+        self._plain, self._traces = prepared, prepared.traces()
+        self._driver: Any = None
         self.prepared = prepared
+        self._use(self._on_neurons())
+
+    def _on_neurons(self) -> frozenset[str]:
+        """The Synapses whose traces live on neurons from now on."""
+        return frozenset(name for name, traces in self._traces.items() if traces.ready(self.prepared.of))
+
+    def _use(self, on_neurons: frozenset[str]) -> None:
+        """Make ready to run the network with the traces of these Synapses on neurons."""
+        self.prepared = prepared = replace(self._plain.with_traces(on_neurons), resolved=self.prepared.resolved)
         self.inputs = prepared.inputs()
         sums = accumulator_block(prepared.program.arrays, self.inputs.sizes, self.inputs.float_dtype)
         self._accumulators = frozenset(array.name for array in prepared.program.arrays if array.role is Role.ACCUMULATOR)
@@ -48,7 +59,7 @@ class CythonSimulation(Engine):
         compiled = [*(k for k in bodies if k.name not in self._interpreted), *self._helpers.values()]
         self._steady = constant_in_run(prepared.program)
         self._sources = {k.name: cython.render(k, table | marks, self.inputs.float_dtype, self._steady) for k in compiled}
-        adding = [k for k in compiled if isinstance(k, Map) and k.after]
+        adding = [k for k in compiled if isinstance(k, Map) and k.after and any(table[store.array].role is Role.ACCUMULATOR for store in k.stores)]
         self._sparse = {k.name: cython.render(replace(k, only=TOUCHED, after=()), table, self.inputs.float_dtype) for k in adding}
         self._kernels = build_cython([*self._sources.values(), *self._sparse.values()])
         self._deliveries = Deliveries(prepared, self.inputs, self.arrays, self._sources, self._interpreted, self._steady)
@@ -56,7 +67,6 @@ class CythonSimulation(Engine):
         views = {a.name: self.arrays[a.name][: self._size(a)] for a in prepared.program.arrays}
         self._numpy = NumpyEngine(replace(prepared.program, kernels=tuple(self._interpreted.values())), replace(self.inputs, values=views))
         self._first = 0
-        self._driver: Any = None
         self._counts: dict[str, np.ndarray] = {}
         self.calls = Calls(prepared, self)
         self._fed = any(isinstance(kernel, Table) for kernel in prepared.program.kernels)
@@ -67,6 +77,9 @@ class CythonSimulation(Engine):
     def _array(self, array: Array) -> np.ndarray:
         """The padded memory behind an array: the object's own where it has it."""
         owner, _, variable = array.name.partition(".")
+        traces = self._traces.get(owner.partition(":")[0])
+        if traces is not None and array.name in traces.arrays:
+            return traces.arrays[array.name]
         item = self.prepared.objects.get(owner)
         state = getattr(item, "state", None)
         if state is not None and variable in state:
@@ -86,6 +99,8 @@ class CythonSimulation(Engine):
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
+        changed = self._choose()
+        self._run = step, steps, tables or {}
         fresh = self.prepared.inputs()
         for array in self.prepared.program.arrays:
             if array.role in (Role.EXTERNAL, Role.CLOCK, Role.TABLE) and array.name in fresh.values:
@@ -93,16 +108,32 @@ class CythonSimulation(Engine):
         self.set_up()
         self._first = step
         seed, epoch = self._numpy.inputs.seed, self._numpy.inputs.epoch = next_epoch()
-        again = self._deliveries.threads == int(prefs["core.threads"])
+        again = not changed and self._deliveries.threads == int(prefs["core.threads"])
         if not again:
             self._arrange()
         if again and self._driver is not None and not self._fed and self._driver.step == step:  # nothing of the driver has changed
             self._driver.seed, self._driver.epoch = seed, epoch
             return
+        self._renew(step)
+
+    def _renew(self, step: int) -> None:
+        """A new driver for the run, which goes on at this step with the events of the last one still to be delivered."""
         past = None if self._driver is None else self._driver.state()["events"]
-        self._driver = Driver(seed, epoch)
-        self._build(step, steps, tables or {})
+        self._driver = Driver(self._numpy.inputs.seed, self._numpy.inputs.epoch)
+        self._build(*self._run)
         self._driver.set_state({"step": step, "events": [[] for _ in self._events] if past is None else past})
+
+    def _choose(self) -> bool:
+        """Let traces live on neurons, or on synapses, as their values allow now; whether this is another form than before."""
+        if not self._traces:
+            return False
+        on_neurons = self._on_neurons()
+        if on_neurons == self.prepared.on_neurons:
+            return False
+        if self._driver is not None:
+            self.collect()
+        self._use(on_neurons)
+        return True
 
     @property
     def step(self) -> int:
@@ -253,8 +284,18 @@ class CythonSimulation(Engine):
         return number
 
     def advance(self, steps: int) -> None:
+        if self._choose():  # between two parts of a run, who watches it may change values
+            self._numpy.set_up()
+            self._renew(self.step)
+        for name in self.prepared.on_neurons:
+            self._traces[name].leave()
         self._driver.run(steps, threads=int(prefs["core.threads"]))
         self.calls.raise_failure()
+
+    def end(self) -> None:
+        super().end()
+        for name in self.prepared.on_neurons:
+            self._traces[name].end()
 
     def stop(self) -> None:
         self._driver.stop()

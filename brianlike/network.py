@@ -372,8 +372,10 @@ class Network:
             for variable in prepared.resolved[item.name].model.variables if item.name in prepared.resolved else ():
                 if variable.role is not Role.STATE:
                     continue
-                values = item.state[variable.name]
-                bad = np.flatnonzero(~(np.abs(values) < _TOO_LARGE))  # also NaN
+                bad = np.flatnonzero(~(np.abs(item.state.distinct(variable.name)) < _TOO_LARGE))  # also NaN
+                if len(bad):
+                    values = item.state[variable.name]
+                    bad = np.flatnonzero(~(np.abs(values) < _TOO_LARGE))
                 if len(bad):
                     element = "synapse" if isinstance(item, Synapses) else "neuron"
                     text = f"{item.name}.{variable.name} of {element} {bad[0]} is {values[bad[0]]} at t = {self.t_:g} s ({len(bad)} of {len(values)} values)"

@@ -12,10 +12,11 @@ from codegen.desugar import relative
 from codegen.expr import Access, DType, Index
 from codegen.fuse import Part
 from codegen.integrate import DEFAULT_METHODS, Method
-from codegen.ir import Extern, Fire, Kernel, Let, Model, Program, Result, Role, Table, Variable
+from codegen.ir import Array, Extern, Fire, Kernel, Let, Model, Program, Result, Role, Table, Variable
 from codegen.link import Link, link
 from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
+from codegen.traces import Split, split
 
 from .clocks import Clock
 from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes
@@ -36,6 +37,7 @@ from .stateupdaters import compiler_methods, log_choice, with_written_step
 from .subgroups import Subgroup
 from .synapses import Synapses
 from .ticks import Ticks, common_ticks
+from .traces import NeuronTraces, add_neurons, arrivals
 from .units import Quantity
 
 SPIKE = "_spike"
@@ -50,6 +52,10 @@ class Prepared:
     compiled: dict[str, Compiled]
     resolved: dict[str, Resolved]
     ticks: Ticks
+    parts: tuple[Part, ...] = ()
+    extra: tuple[Kernel, ...] = ()
+    schedule: tuple[str, ...] = ()
+    on_neurons: frozenset[str] = frozenset()
 
     def read_constants(self, namespace: Mapping[str, object]) -> bool:
         """Take the constants' values from the namespaces as they are now; False where one has another unit or type, or none: then compile anew."""
@@ -75,6 +81,35 @@ class Prepared:
         resolved = self.resolved[name]
         return {constant: Quantity(value, resolved.model.variable(constant).dimensions) for constant, value in resolved.values.items()}
 
+    def split(self, name: str, parts: Sequence[Part]) -> Split | None:
+        """The network with the traces of these synapses on neurons, as far as it can have them there."""
+        item, compiled = self.objects[name], self.compiled[name]
+        if not isinstance(item, Synapses) or not compiled.core.event_driven:
+            return None
+        return split(parts, name, compiled.steps, self.program, arrivals(item))
+
+    def traces(self) -> dict[str, NeuronTraces]:
+        """The Synapses whose traces can live on neurons, if their values allow it."""
+        found = {}
+        for name in self.compiled:
+            one = self.split(name, self.parts)
+            item = self.objects[name]
+            if one is not None and isinstance(item, Synapses):
+                found[name] = NeuronTraces(item, one, replace(self, program=one.settle, on_neurons=frozenset({name})).inputs())
+        return found
+
+    def with_traces(self, names: frozenset[str]) -> Prepared:
+        """The same network, with the traces of these synapses on neurons."""
+        parts: Sequence[Part] = self.parts
+        for name in sorted(names):
+            one = self.split(name, parts)
+            assert one is not None
+            parts = one.parts
+        if not names:
+            return self
+        program = compile_program(parts, self.extra, self.schedule, self.ticks.table)
+        return replace(self, program=program, on_neurons=names)
+
     def own_steps(self, kernel: Kernel, tick: int, ticks: int) -> tuple[int, int]:
         """The first step of a kernel's clock from `tick` on, and how many begin within `ticks` ticks."""
         every = self.program.every(kernel)
@@ -95,7 +130,16 @@ class Prepared:
         if len(dtype) > 1:
             raise TypeError("all objects of a network must have one float type; this one mixes float32 and float64")
         sizes |= {array.space: len(values[array.name]) for array in self.program.arrays if array.role is Role.TABLE and array.space}
-        return Inputs(values, sizes, connections, streams=streams, seed=seed, epoch=epoch, float_dtype=dtype.pop() if dtype else "float64")
+        inputs = Inputs(values, sizes, connections, streams=streams, seed=seed, epoch=epoch, float_dtype=dtype.pop() if dtype else "float64")
+        for name in self.on_neurons:
+            item = self.objects[name]
+            assert isinstance(item, Synapses)
+            add_neurons(inputs, item, self.program)
+        return inputs
+
+    def of(self, array: Array) -> np.ndarray | None:
+        """The values behind an array, if it is one of the users'."""
+        return self._values(array.name, array.role)
 
     def _values(self, name: str, role: Role) -> np.ndarray | None:
         owner, _, variable = name.partition(".")
@@ -230,7 +274,7 @@ def prepare(
         if acts(item) and item.active:
             kernels.append(Extern(item.name, item.when, item.order, clock=name_of(item.clock)))
     program = compile_program(list(parts.values()), kernels, schedule, ticks.table)
-    return Prepared(program, present, compiled, resolved, ticks)
+    return Prepared(program, present, compiled, resolved, ticks, tuple(parts.values()), tuple(kernels), tuple(schedule))
 
 
 def _neurons(synapses: Synapses, target: str) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,6 +34,16 @@ _FILL: dict[str, object] = {NOT_REFRACTORY: True, LAST_SPIKE: NEVER}
 _FIXED: dict[DType, np.dtype[Any]] = {DType.INT32: np.dtype(np.int32), DType.INT64: np.dtype(np.int64), DType.BOOL: np.dtype(np.bool_)}
 
 
+class Waiting(Protocol):
+    """What keeps values in another form."""
+
+    def settle(self) -> None:
+        """Write them into the arrays of the state, and no longer stand in its `pending`."""
+
+    def distinct(self, name: str) -> np.ndarray:
+        """What the values of a variable are worked out from, in any order and number."""
+
+
 class State:
     """The arrays of one object, by name, in SI units.
 
@@ -56,6 +66,8 @@ class State:
         Variables whose own array somebody outside may have, and change without a word.
     locked : bool
         Set while a run holds the arrays: then the number of elements cannot change.
+    pending : dict
+        By variable, what works out its values when they are asked for: a run keeps them in another form (see `traces`).
 
     Examples
     --------
@@ -77,6 +89,7 @@ class State:
         self.variables: dict[str, Variable] = {}
         self.written: Counter[str] = Counter()
         self.exposed: set[str] = set()
+        self.pending: dict[str, Waiting] = {}
         self._dtypes: dict[str, np.dtype] = {}
         self._buffers: dict[str, np.ndarray] = {}
         self._views: dict[str, np.ndarray] = {}
@@ -110,7 +123,18 @@ class State:
         return buffer
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name in self.pending:
+            self.pending[name].settle()
         return self._views[name]
+
+    def distinct(self, name: str) -> np.ndarray:
+        """Values of which one is not a number if one of the variable is not; where these wait to be worked out, they still do."""
+        return self.pending[name].distinct(name) if name in self.pending else self._views[name]
+
+    def settle(self) -> None:
+        """Work out all values that wait for it."""
+        while self.pending:
+            next(iter(self.pending.values())).settle()
 
     def __call__(self, name: str, use_units: bool = True, level: int = 0) -> VariableView:
         """`owner.state('v')`, another way to write `owner.v`; without units `owner.v_`."""
@@ -121,7 +145,7 @@ class State:
         return VariableView(owner, variable, units=use_units)
 
     def __setitem__(self, name: str, value: object) -> None:
-        self._views[name][:] = value
+        self[name][:] = value
         self.written[name] += 1
 
     def __contains__(self, name: object) -> bool:
@@ -135,12 +159,15 @@ class State:
 
     def base(self, name: str) -> np.ndarray:
         """The aligned array, padded to whole vectors, that begins with the values of `name`; to be asked for again after `resize`."""
+        if name in self.pending:
+            self.pending[name].settle()
         return self._buffers[name][: padded(self._count(name))]
 
     def resize(self, size: int) -> None:
         """Change the number of elements; old values stay, new ones are as after construction. Arrays handed out before are no longer the state's."""
         if self.locked:
             raise RuntimeError("the number of elements cannot change while a run is under way; connect before the run, or between two runs")
+        self.settle()
         old, self.size = self.size, size
         for name, variable in self.variables.items():
             if variable.shared:
@@ -157,6 +184,7 @@ class State:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """A copy of all values."""
+        self.settle()
         return {name: view.copy() for name, view in self._views.items()}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
@@ -164,6 +192,7 @@ class State:
 
         Variables added since the snapshot become as they were when they were added.
         """
+        self.settle()
         unknown = snapshot.keys() - self._views.keys()
         if unknown:
             raise ValueError(f"this snapshot has variables that the object has not: {', '.join(sorted(unknown))}")

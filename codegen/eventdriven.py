@@ -29,8 +29,8 @@ def catch_up(step: Step, flows: Sequence[Flow]) -> Step:
     elapsed = fresh("elapsed")
     table: dict[Expr, Expr] = {DT: Name(elapsed)}
     lines: list[Line] = [Let(elapsed, Binary("-", T, LAST_UPDATE))]
-    solved, new = _solved(flows, fresh)
-    lines += [rewrite_line(line, lambda e: substitute(e, table)) for line in solved]
+    flowed, new = solved(flows, fresh)
+    lines += [rewrite_line(line, lambda e: substitute(e, table)) for line in flowed]
     now: dict[Expr, Expr] = {Access(name): Name(value) for name, value in new.items()}
     body = [rewrite_line(line, lambda e: substitute(e, now)) for line in step.body]
     stamp = fresh("now")
@@ -40,7 +40,8 @@ def catch_up(step: Step, flows: Sequence[Flow]) -> Step:
     return replace(step, body=(*lines, *body, Let(stamp, T)), results=tuple(results))
 
 
-def _solved(flows: Sequence[Flow], fresh: Fresh) -> tuple[list[Line], dict[str, str]]:
+def solved(flows: Sequence[Flow], fresh: Fresh) -> tuple[list[Line], dict[str, str]]:
+    """The lines that solve the equations over `dt`, and the name of each variable's new value."""
     try:
         lines, new, _ = integrate(flows, "exact", fresh)
     except IntegrationError as error:

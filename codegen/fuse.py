@@ -174,7 +174,7 @@ def _bind(part: Part, models: Mapping[str, Model], step: Step) -> tuple[list[Ker
     space = {Index.SELF: part.name, Index.SHARED: "", Index.PRE: part.pre, Index.POST: part.post}[step.over]
     assert space is not None
     stores, applies, arrays = _stores(step, binder, name, slot, order)
-    return [Map(name, space, tuple(binder.loads.values()), body, stores, slot, order, only), *applies], arrays
+    return [Map(name, space, tuple(binder.loads.values()), body, stores, slot, order, only, step.after), *applies], arrays
 
 
 def _stores(step: Step, binder: _Binder, name: str, slot: str, order: int) -> tuple[tuple[Store, ...], list[Kernel], list[Array]]:

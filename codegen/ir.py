@@ -315,7 +315,7 @@ class Step:
 
     `side` is None except for a pathway, where it is the side whose events run this Step. `event` is the variable of the event whose elements run it
     (None: all elements). `over` tells whose elements, as in `Code`. `sequential`: the result depends on the order of the synapses, which must be that in
-    which they were created.
+    which they were created. With `after`, just in steps in which a Deliver of those names delivered anything.
     """
 
     name: str
@@ -327,6 +327,7 @@ class Step:
     event: str | None = None
     sequential: bool = False
     over: Index = Index.SELF
+    after: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         head = f"step {self.name} (slot {self.slot}, order {self.order}"

@@ -11,7 +11,7 @@ from .eventdriven import catch_up
 from .expr import Expr
 from .fuse import DEFAULT_SCHEDULE, Part, assemble, fuse
 from .integrate import DEFAULT_METHODS
-from .ir import Kernel, Model, Program
+from .ir import Kernel, Model, Program, Step
 from .lower import Detach, Methods, lower, with_events
 from .optimize import hoist
 
@@ -46,12 +46,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """One object of a network after every pass that concerns it alone, with the rungs in between (for `explain`)."""
+    """One object of a network after every pass that concerns it alone, with the rungs in between (for `explain`, and `steps` for `traces`)."""
 
     model: Model
     core: Model
     part: Part
     method: str | None
+    steps: tuple[Step, ...] = ()
 
 
 def compile_model(model: Model, options: Options, pre: Compiled | None = None, post: Compiled | None = None) -> Compiled:
@@ -64,7 +65,7 @@ def compile_model(model: Model, options: Options, pre: Compiled | None = None, p
     places = (options.order, options.slots, options.orders, options.ties, options.clock, options.clocks)
     steps = tuple(catch_up(step, core.event_driven) for step in lowered.steps)
     part = Part(model.name, core, steps, options.pre, options.post, options.delayed, *places)
-    return Compiled(model, core, part, lowered.method)
+    return Compiled(model, core, part, lowered.method, lowered.steps)
 
 
 def _inner(group: Compiled | None) -> dict[str, Expr]:

@@ -192,7 +192,7 @@ preferences logger comparing
 clocks ticks objects stages seeding randomness namespaces functions binomial default_functions build expressions codestrings equations
 stateupdaters views variabletable linked importexport state connect codes subgroups groups inputs poisson_input operations connecting synapseindices
 timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
-simulate recorders prepare calls engines layout deliveries drive choosing progress interrupts store summaries
+simulate traces recorders prepare calls engines layout deliveries drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
 plots datasets
 nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron nn demo __main__
@@ -202,7 +202,7 @@ nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron 
 COMPILER = """
 errors dims expr ir lines dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
 integrate propagate lower optimize
-surrogate eventdriven derivative adjoint force fuse arrivals pipeline emit emit.base emit.prelude emit.rows emit.python emit.cython emit.torch
+surrogate eventdriven derivative adjoint force fuse arrivals traces pipeline emit emit.base emit.prelude emit.rows emit.python emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""
 

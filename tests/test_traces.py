@@ -1,0 +1,160 @@
+"""Traces that live on neurons: both engines agree, whatever users read and write between, and the compiled one really keeps them there."""
+
+import numpy as np
+import pytest
+
+from brianlike import *
+
+DT = 1e-4
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    start_scope()
+    defaultclock.dt = 0.1 * ms
+    yield
+    prefs.reset_to_defaults()
+
+
+def inputs(size, steps, rate=0.05, seed_=1):
+    """Spikes of `size` neurons, several in most steps."""
+    fired = np.random.RandomState(seed_).rand(steps, size) < rate
+    step, neuron = np.nonzero(fired)
+    return SpikeGeneratorGroup(size, neuron, (step + 0.5) * DT * second)
+
+
+PLASTIC = """w : 1
+dApre/dt = -Apre/tau_pre : 1 (event-driven)
+dApost/dt = -Apost/tau_post : 1 (event-driven)"""
+ON_PRE = "v_post += w\nApre += 0.001\nw = clip(w + Apost, 0, 1)"
+ON_POST = "Apost -= 0.00105\nw = clip(w + Apre, 0, 1)"
+TRIPLET = """w : 1
+dr1/dt = -r1/(16*ms) : 1 (event-driven)
+dr2/dt = -r2/(100*ms) : 1 (event-driven)
+do1/dt = -o1/(33*ms) : 1 (event-driven)
+do2/dt = -o2/(110*ms) : 1 (event-driven)"""
+BOTH = {"Apre": "pre", "Apost": "post"}
+MODELS = {  # equations, on_pre, on_post, arguments, where each trace lives
+    "the classic example": (PLASTIC, ON_PRE, ON_POST, {}, BOTH),
+    "on_pre only": ("dx/dt = -x/tau_pre : 1 (event-driven)\nw : 1", "x += 1\nv_post += w*x", None, {}, {"x": "pre"}),
+    "on_post only": ("dx/dt = -x/tau_pre : 1 (event-driven)\nw : 1", None, "w += 0.001*x\nx += 1", {}, {"x": "post"}),
+    "a delay on pre": (PLASTIC, ON_PRE, ON_POST, {"delay": 0.7 * ms}, BOTH),
+    "delays on both": (PLASTIC, ON_PRE, ON_POST, {"delay": {"pre": 0.3 * ms, "post": 0.5 * ms}}, BOTH),
+    "resets": (PLASTIC, ON_PRE.replace("+= 0.001", "= 0.001"), ON_POST.replace("-= 0.00105", "= -0.002"), {}, BOTH),
+    "read before and behind": (PLASTIC, "w -= 0.1*Apre\nApre += 0.001\nw += Apre\nApre *= 0.9\nw -= Apre\nv_post += w", ON_POST, {}, BOTH),
+    "triplets": (
+        TRIPLET,
+        "v_post += w\nw = clip(w - o1*(0.0005 + 0.0006*r2), 0, 1)\nr1 += 1\nr2 += 1",
+        "w = clip(w + r1*(0.0005 + 0.0006*o2), 0, 1)\no1 += 1\no2 += 1",
+        {},
+        {"r1": "pre", "r2": "pre", "o1": "post", "o2": "post"},
+    ),
+    "coupled traces": (
+        "w : 1\ndx/dt = (y - x)/(7*ms) : 1 (event-driven)\ndy/dt = -y/(3*ms) : 1 (event-driven)", "y += 1\nv_post += w*x", "w += 0.0001*x", {},
+        {"x": "pre", "y": "pre"},
+    ),
+    "a third factor": (
+        PLASTIC + "\ndc/dt = -c/(50*ms) : 1 (event-driven)", "v_post += w\nApre += 0.001\nc = clip(c + Apost, -1, 1)\nw = clip(w + c*dopamine_post, 0, 1)",
+        "Apost -= 0.001\nc = clip(c + Apre, -1, 1)\nw = clip(w + c*dopamine_post, 0, 1)", {}, BOTH,
+    ),
+    "parameters of neurons": (
+        PLASTIC.replace("tau_pre", "slow_pre").replace("tau_post", "slow_post"), ON_PRE.replace("0.001", "0.001*gain_pre"), ON_POST, {}, BOTH,
+    ),
+    "a decay that is not to zero": ("w : 1\ndx/dt = (5 - x)/tau_pre : 1 (event-driven)", "x += 1\nv_post += w*x", "w -= 0.001*x", {}, {"x": "pre"}),
+    "three pathways": (PLASTIC, {"pre": ON_PRE, "late": "Apre += 0.0002\nw *= 0.99"}, ON_POST, {"delay": {"late": 0.9 * ms}}, BOTH),
+    "order matters": (PLASTIC, "v_post = 0.5*v_post + w\nApre += 0.001\nw = clip(w + Apost, 0, 1)", ON_POST, {}, BOTH),
+    "a trace of both sides": ("w : 1\ndx/dt = -x/tau_pre : 1 (event-driven)", "x += 1\nv_post += w*x", "x += 1", {}, {}),
+    "a change by synapse": (PLASTIC, ON_PRE.replace("0.001", "0.001*w"), ON_POST, {}, {"Apost": "post"}),
+    "a change by a random number": (PLASTIC, ON_PRE.replace("0.001", "0.001*rand()"), ON_POST, {}, {"Apost": "post"}),
+    "a rate by synapse": (PLASTIC.replace("tau_pre", "(tau_pre*(1 + w))"), ON_PRE, ON_POST, {}, {"Apost": "post"}),
+    "the time of the update": (PLASTIC, ON_PRE + "\nw += 0*lastupdate/second", ON_POST, {}, {}),
+    "what the pathway changes": (PLASTIC, "v_pre += 1\nApre += 0.001*v_pre", ON_POST, {}, {"Apost": "post"}),
+}  # fmt: skip
+NAMES = {"tau_pre": 20 * ms, "tau_post": 15 * ms}
+NEURON = "dv/dt = -v/(10*ms) : 1\nslow : second (constant)\ngain : 1\ndopamine : 1"
+CONNECTIONS = {
+    "all": dict(),
+    "some": dict(p=0.3),
+    "few": dict(condition="(i + j) % 9 == 0"),
+    "several": dict(n=2),
+}
+
+
+def network(model, connection="all", recurrent=False, parts=False):
+    """The plastic network; what it is asked about."""
+    equations, on_pre, on_post, more, _ = MODELS[model]
+    seed(3)
+    G = NeuronGroup(13, NEURON, threshold="v > 1", reset="v = 0", method="exact", name="G")
+    G.slow, G.gain, G.dopamine = "(5 + i)*ms", "1 + 0.1*i", "0.5 + 0.1*i"
+    if recurrent:
+        source = G
+        kick = Synapses(inputs(13, 400, 0.04), G, on_pre="v_post += 1.2", name="kick")
+        kick.connect(j="i")
+        objects = [kick.source, kick]
+    else:
+        spikes = inputs(9, 400)
+        source = NeuronGroup(9, NEURON, threshold="v > 1", reset="v = 0", method="exact", name="H")
+        source.slow, source.gain = "(9 - i)*ms", "1 - 0.1*i"
+        relay = Synapses(spikes, source, on_pre="v_post += 1.2", name="relay")
+        relay.connect(j="i")
+        objects = [spikes, source, relay]
+    S = Synapses(source[2:8] if parts else source, G[3:] if parts else G, equations, on_pre=on_pre, on_post=on_post, name="S", namespace=NAMES, **more)
+    S.connect(**CONNECTIONS[connection])
+    S.w = "rand()*0.4"
+    return Network(G, S, *objects), S, G
+
+
+def on_neurons(net, S):
+    """Where each trace of a compiled network lives."""
+    engine = net._engine
+    return {} if S.name not in engine.prepared.on_neurons else {name: side.value for name, side in engine._traces[S.name].sides.items()}
+
+
+def result(engine, model, actions, dtype="float64", **more):
+    prefs.codegen.target = engine
+    prefs.core.default_float_dtype = np.dtype(dtype)
+    start_scope()
+    net, S, G = network(model, **more)
+    found = []
+    actions(net, S, found)
+    states = {name: np.array(S.state[name]) for name in S.state if name not in ("i", "j")}
+    return net, S, found, {**states, "v": np.array(G.v[:])}
+
+
+def same(model, actions=lambda net, S, found: net.run(40 * ms), dtype="float64", **more):
+    """Run on both engines, compare all that can be seen, and give the compiled network."""
+    expected, _, first, definition = result("numpy", model, actions, dtype, **more)
+    net, S, second_, values = result("cython", model, actions, dtype, **more)
+    tolerance = 1e-11 if dtype == "float64" else 2e-4
+    for name, array in definition.items():
+        np.testing.assert_allclose(values[name], array, rtol=tolerance, atol=tolerance * 1e-3, err_msg=name)
+    assert len(first) == len(second_)
+    for one, other in zip(first, second_):
+        np.testing.assert_allclose(other, one, rtol=tolerance, atol=tolerance * 1e-3)
+    assert ((definition["w"] > 0) & (definition["w"] < 1)).any()
+    return net, S
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_on_both_engines(model, connection):
+    net, S = same(model, connection=connection)
+    assert on_neurons(net, S) == MODELS[model][4]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_recurrent_networks(model):
+    net, S = same(model, lambda net, S, found: net.run(8 * ms), recurrent=True)
+    assert on_neurons(net, S) == MODELS[model][4]
+
+
+@pytest.mark.parametrize("model", ["the classic example", "triplets", "parameters of neurons", "delays on both"])
+def test_parts_of_groups(model):
+    net, S = same(model, parts=True)
+    assert on_neurons(net, S) == MODELS[model][4]
+
+
+@pytest.mark.parametrize("model", ["the classic example", "triplets", "delays on both", "resets", "a third factor"])
+def test_in_single_precision(model):
+    net, S = same(model, dtype="float32")
+    assert on_neurons(net, S) == MODELS[model][4]
