@@ -1,4 +1,4 @@
-"""All metadata of the two packages, and the one extension that is compiled at installation."""
+"""All metadata of the two packages, and the extensions that are compiled at installation."""
 
 import os
 import warnings
@@ -27,19 +27,26 @@ def compile_flags() -> list[str]:
     return [] if os.name == "nt" else ["-O3", "-ffp-contract=off"]
 
 
+def loop_flags() -> list[str]:
+    """Those, and what lets compilers use vectors without changing a value: nobody reads errno or the flags of exceptions."""
+    return [*compile_flags(), *(["-fno-math-errno", "-fno-trapping-math"] if os.name != "nt" else [])]
+
+
 def extensions() -> list[Extension]:
-    """`brianlike._runtime`, or nothing where Cython cannot translate it: the numpy backend needs no extension."""
+    """`brianlike._runtime` and `brianlike._connections`, or nothing where Cython cannot translate them."""
     runtime = Extension("brianlike._runtime", ["brianlike/_runtime.pyx"], extra_compile_args=compile_flags())
+    headers = ["brianlike/_connections.h", "brianlike/_connections_kernels.h"]
+    connections = Extension("brianlike._connections", ["brianlike/_connections.pyx"], extra_compile_args=loop_flags(), depends=headers)
     try:
         from Cython.Build import cythonize
         from Cython.Compiler.Errors import CompileError
     except ImportError:
-        warnings.warn("Cython is missing: installing without brianlike._runtime, simulations run on numpy", stacklevel=2)
+        warnings.warn("Cython is missing: installing without the compiled parts", stacklevel=2)
         return []
     try:
-        modules = cythonize([runtime], language_level=3)
+        modules = cythonize([runtime, connections], language_level=3)
     except CompileError as error:
-        warnings.warn(f"Cython failed ({error}): installing without brianlike._runtime, simulations run on numpy", stacklevel=2)
+        warnings.warn(f"Cython failed ({error}): installing without the compiled parts", stacklevel=2)
         return []
     for module in modules:
         module.optional = True  # set here because cythonize does not carry it over

@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-Pairs = tuple[np.ndarray, np.ndarray]
-PairFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
+from . import _connections, sampling
+from .arrays import reserve, shortened
+from .sampling import Key, Pairs, Runs
 
-CHUNK = 1 << 20  # candidate pairs looked at in one go
+PairFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
+RunsOfRows = Callable[[int, int], Iterator[Runs]]
+
+CHUNK = 1 << 15  # candidate pairs that a text is evaluated for in one go: their numbers stay in the cache
+FIRST_PAIRS = 1 << 26  # room that is reserved where only an upper limit of their number is known
 LIMIT = 2**31 - 1
 NOTHING: Pairs = (np.zeros(0, np.int32), np.zeros(0, np.int32))
 
@@ -25,9 +30,12 @@ def all_to_all(n_pre: int, n_post: int) -> Pairs:
     >>> all_to_all(2, 2)
     (array([0, 0, 1, 1], dtype=int32), array([0, 1, 0, 1], dtype=int32))
     """
-    check_total(n_pre * n_post)
-    i = np.repeat(np.arange(n_pre, dtype=np.int32), n_post)
-    return i, np.tile(np.arange(n_post, dtype=np.int32), n_pre)
+    count = n_pre * n_post
+    check_total(count)
+    i, j = shortened(reserve(count, np.int32), count), shortened(reserve(count, np.int32), count)
+    i.reshape(n_pre, n_post)[...] = np.arange(n_pre, dtype=np.int32)[:, None]
+    j.reshape(n_pre, n_post)[...] = np.arange(n_post, dtype=np.int32)
+    return i, j
 
 
 def from_arrays(i: object, j: object, n_pre: int, n_post: int) -> Pairs:
@@ -49,7 +57,14 @@ def from_arrays(i: object, j: object, n_pre: int, n_post: int) -> Pairs:
     except ValueError:
         raise ValueError(f"i has shape {pre.shape} and j has shape {post.shape}; they must match, or one of them be a single number") from None
     check_total(pre.size)
-    return pre.astype(np.int32).ravel(), post.astype(np.int32).ravel()
+    return _placed(pre), _placed(post)
+
+
+def _placed(numbers: np.ndarray) -> np.ndarray:
+    """Numbers in memory that a State can take over."""
+    array = shortened(reserve(numbers.size, np.int32), numbers.size)
+    array[...] = numbers.ravel()
+    return array
 
 
 def _checked_indices(given: object, size: int, name: str, side: str) -> np.ndarray:
@@ -61,96 +76,114 @@ def _checked_indices(given: object, size: int, name: str, side: str) -> np.ndarr
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold whole numbers, not {array.dtype}")
     # Compared in the type given: a value of 2**32 would be 0 in 32 bits.
-    bad = array[(array < 0) | (array >= size)]
-    if bad.size:
+    if array.min() < 0 or array.max() >= size:
+        bad = array[(array < 0) | (array >= size)]
         raise IndexError(f"{name} contains {bad.flat[0]}, but the {side} has neurons 0 to {size - 1}")
-    return array.astype(np.int64)
+    return array
 
 
 def by_condition(
     n_pre: int,
     n_post: int,
     condition: PairFunction | None = None,
-    p: float | PairFunction | None = None,
-    rng: np.random.Generator | None = None,
+    p: float | np.ndarray | PairFunction | None = None,
+    key: Key | None = None,
     n: int | PairFunction = 1,
+    *,
     chunk: int | None = None,
+    runs: RunsOfRows | None = None,
+    threads: int = 1,
 ) -> Pairs:
     """The pairs for which `condition(i, j)` holds, each with probability `p`, each `n` times.
 
     Parameters
     ----------
     condition : function of two index arrays, optional
-        Returns booleans; it is called for a bounded number of pairs at a time, in order. Where `p` is one number, it is asked only about pairs that chance
-        has chosen already.
-    p : float or function of two index arrays, optional
+        Returns booleans; it is called for a bounded number of pairs at a time. Where `p` is no function, it is asked only about pairs that chance has chosen
+        already.
+    p : float, array of float (one for each presynaptic neuron) or function of two index arrays, optional
         Probability; a function is asked only about pairs that fulfil the condition. Values outside 0 to 1 count as the nearest of them.
-    rng : numpy.random.Generator
+    key : (seed, epoch)
         Needed with `p`.
     n : int or function of two index arrays
         How many synapses a chosen pair gets.
     chunk : int
-        How many pairs are looked at in one go. The result does not depend on it.
+        For how many pairs a function is called at most. The result does not depend on it.
+    runs : function of two rows, optional
+        The candidates between these rows with upper limits of their probability, where these are known (see `bounds.py`).
+    threads : int
+        The result does not depend on it; functions are called from all of them.
 
     Examples
     --------
     >>> by_condition(3, 3, lambda i, j: i == j)
     (array([0, 1, 2], dtype=int32), array([0, 1, 2], dtype=int32))
     """
+    rows = _row_probabilities(n_pre, p)
+    seeds = _key(key) if callable(p) or bool(np.any((rows > 0) & (rows < 1))) else (0, 0)
+    expected = float(np.mean(rows)) * n_pre * n_post if rows.size and n_post else 0.0
+    if expected == 0:
+        return NOTHING
+    asked = condition is not None or callable(p) or callable(n) or n != 1
+    if expected - 8 * math.sqrt(expected) > LIMIT and not asked:
+        check_total(int(expected))
     chunk = CHUNK if chunk is None else chunk
-    total = n_pre * n_post
-    if callable(p):
-        flats = _scan(total, n_post, condition, p, rng, chunk)
-    else:
-        flats = _bernoulli(total, 1.0 if p is None else checked_probability(p), rng, chunk)
-    found, count = [], 0
-    for flat in flats:
-        i, j = np.divmod(flat, max(n_post, 1))
-        if condition is not None and not callable(p) and flat.size:
-            chosen = np.broadcast_to(_checked_condition(condition(i, j)), flat.shape)
-            i, j = i[chosen], j[chosen]
-        i, j = multiply(i, j, n)
-        count += i.size
-        check_total(count)
-        found.append((i.astype(np.int32), j.astype(np.int32)))
-    empty = np.zeros(0, dtype=np.int32)
-    return np.concatenate([empty, *(i for i, _ in found)]), np.concatenate([empty, *(j for _, j in found)])
+    keep = _filter(condition, p if callable(p) else None, n, seeds)
+    longest = sampling.SEGMENT if asked else sampling.LONGEST
+    if rows.ndim == 0 and expected < n_pre / 4 * -(-n_post // longest):
+        return _scattered(n_pre * n_post, n_post, float(rows), seeds, keep if asked else None, chunk)
+
+    def work(first: int, last: int) -> sampling.Growing:
+        candidates = sampling.uniform_runs(first, last, n_post, rows, longest) if runs is None else runs(first, last)
+        if not asked:
+            return sampling.drawn(candidates, seeds, expected + 8 * math.sqrt(expected) + longest + 64, check_total)
+        return sampling.filtered(candidates, seeds, keep, chunk, min(expected + 8 * math.sqrt(expected) + chunk, FIRST_PAIRS), check_total)
+
+    return sampling.in_parts(n_pre, threads, work)
 
 
-def _scan(total: int, n_post: int, condition: PairFunction | None, p: PairFunction, rng: np.random.Generator | None, chunk: int):
-    """The chosen pairs, as numbers `i*n_post + j`, one array for each run of `chunk` candidates."""
-    for start in range(0, total, chunk):
-        i, j = _pairs_from(start, min(start + chunk, total), n_post)
+def _row_probabilities(n_pre: int, p: float | np.ndarray | PairFunction | None) -> np.ndarray:
+    """The probability with which candidates are drawn before anybody is asked: one, or one for each row."""
+    if p is None or callable(p):
+        return np.ones(())
+    if np.ndim(p) == 0:
+        return np.asarray(checked_probability(p))
+    values = np.clip(_no_nan(np.asarray(p, np.float64)), 0.0, 1.0)
+    if values.shape != (n_pre,):
+        raise ValueError(f"p must be one probability, or one for each of {n_pre} neurons, not an array of shape {values.shape}")
+    return values
+
+
+def _filter(condition: PairFunction | None, p: PairFunction | None, n: int | PairFunction, key: Key) -> sampling.Filter:
+    """What becomes of pairs that were drawn with certain probabilities, which are 1, or upper limits of p."""
+
+    def keep(i: np.ndarray, j: np.ndarray, drawn: np.ndarray | float) -> Pairs:
         if condition is not None:
             chosen = np.broadcast_to(_checked_condition(condition(i, j)), i.shape)
+            i, j, drawn = i[chosen], j[chosen], drawn if isinstance(drawn, float) else drawn[chosen]
+        if p is not None and i.size:
+            probability = _no_nan(np.broadcast_to(p(i, j), i.shape))
+            level = _connections.fill("uniform", np.empty(i.size), key, 0, 0, _connections.THINNED, 0, i, j)
+            chosen = level * drawn < probability
             i, j = i[chosen], j[chosen]
-        if i.size:
-            probability = np.broadcast_to(_no_nan(p(i, j)), i.shape)
-            chosen = np.flatnonzero(_generator(rng).random(i.size) < probability)
-            i, j = i[chosen], j[chosen]
-        yield i.astype(np.int64) * n_post + j
+        return multiply(i, j, n)
+
+    return keep
 
 
-def _pairs_from(start: int, stop: int, n_post: int) -> Pairs:
-    """The candidates `start` to `stop`, counted row by row; without a division for each."""
-    first, last = start // n_post, -(-stop // n_post)
-    cut = slice(start - first * n_post, stop - first * n_post)
-    i = np.repeat(np.arange(first, last, dtype=np.int32), n_post)[cut]
-    return i, np.tile(np.arange(n_post, dtype=np.int32), last - first)[cut]
+def _scattered(total: int, n_post: int, p: float, key: Key, keep: sampling.Filter | None, chunk: int) -> Pairs:
+    """Chosen pairs where most rows have none: jumps through all rows as one."""
+    found = [NOTHING]
+    for flat in _bernoulli(total, p, _numbers(key), chunk):
+        i, j = (part.astype(np.int32) for part in np.divmod(flat, n_post))
+        found.append((i, j) if keep is None else keep(i, j, p))
+        check_total(sum(part.size for part, _ in found))
+    return np.concatenate([i for i, _ in found]), np.concatenate([j for _, j in found])
 
 
-def _bernoulli(total: int, p: float, rng: np.random.Generator | None, chunk: int):
-    """The successes of `total` independent trials; where they are rare, by jumping from one to the next: the gaps have a geometric law."""
-    if p == 0:
-        return
-    if p == 1:
-        yield from (np.arange(start, min(start + chunk, total), dtype=np.int64) for start in range(0, total, chunk))
-        return
-    rng, last = _generator(rng), -1
-    if p > 0.05:  # a comparison for every trial then costs less than a jump for every success
-        for start in range(0, total, chunk):
-            yield start + np.flatnonzero(rng.random(min(chunk, total - start)) < p)
-        return
+def _bernoulli(total: int, p: float, rng: np.random.Generator, chunk: int) -> Iterator[np.ndarray]:
+    """The successes of `total` independent trials, by jumping from one to the next: the gaps have a geometric law."""
+    last = -1
     while last < total - 1:
         left = total - 1 - last
         count = min(chunk, int(p * left + 6 * math.sqrt(p * left)) + 16, 2**62 // (left + 1))
@@ -160,10 +193,15 @@ def _bernoulli(total: int, p: float, rng: np.random.Generator | None, chunk: int
         yield flat[flat < total]
 
 
-def _generator(rng: np.random.Generator | None) -> np.random.Generator:
-    if rng is None:
-        raise TypeError("a random rule needs rng")
-    return rng
+def _key(key: Key | None) -> Key:
+    if key is None:
+        raise TypeError("a random rule needs a key (seed, epoch)")
+    return key
+
+
+def _numbers(key: Key) -> np.random.Generator:
+    """Random numbers one after the other, for what is no matter of rows."""
+    return np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
 
 
 def multiply(i: np.ndarray, j: np.ndarray, n: int | PairFunction) -> Pairs:
@@ -186,11 +224,15 @@ def multiply(i: np.ndarray, j: np.ndarray, n: int | PairFunction) -> Pairs:
     return np.repeat(i, times), np.repeat(j, times)
 
 
-def thin(i: np.ndarray, j: np.ndarray, p: float | PairFunction, rng: np.random.Generator) -> Pairs:
+def thin(i: np.ndarray, j: np.ndarray, p: float | PairFunction, key: Key) -> Pairs:
     """The given pairs, each kept with probability `p`."""
-    probability = _no_nan(p(i, j)) if callable(p) else checked_probability(p)
-    kept = rng.random(i.size) < probability
-    return i[kept], j[kept]
+    found = [NOTHING]
+    for start in range(0, i.size, CHUNK):
+        part = slice(start, min(start + CHUNK, i.size))
+        probability = _no_nan(np.asarray(p(i[part], j[part]))) if callable(p) else checked_probability(p)
+        level = _connections.fill("uniform", np.empty(part.stop - start), key, 0, 0, _connections.THINNED, start)
+        found.append((i[part][level < probability], j[part][level < probability]))
+    return np.concatenate([left for left, _ in found]), np.concatenate([right for _, right in found])
 
 
 def checked_probability(p: object) -> float:
@@ -256,37 +298,32 @@ def _rows(sizes: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return row, flat - (ends[row] - sizes[row])
 
 
-def with_probability(sizes: np.ndarray, p: np.ndarray, rng: np.random.Generator, chunk: int) -> Candidates:
-    """Each candidate of a row with the probability `p` of the row, at a cost that grows with the number of those chosen.
-
-    Where all rows have one probability, by jumps of geometric length. Otherwise each candidate of a row gets a Poisson number of marks of mean
-    `-log(1 - p)`, so that it has one or more with probability `p`: a Poisson number for the row, spread over it evenly. Rows with p > 1/2 are looked at
-    candidate by candidate.
-    """
+def with_probability(sizes: np.ndarray, p: np.ndarray, key: Key, chunk: int) -> Candidates:
+    """Each candidate of a row with the probability `p` of the row, at a cost that grows with the number of rows and of those chosen."""
     p = np.clip(_no_nan(p), 0.0, 1.0)
-    if p.size and np.all(p == p[0]):
-        yield from (_rows(sizes, flat) for flat in _bernoulli(int(sizes.sum()), float(p[0]), rng, chunk))
+    if p.size and np.all(p == p[0]) and 0 < float(sizes.sum()) * float(p[0]) < sizes.size / 4:
+        yield from (_rows(sizes, flat) for flat in _bernoulli(int(sizes.sum()), float(p[0]), _numbers(key), chunk))
         return
-    dense = p > 0.5
-    rate = -np.log1p(-np.where(dense, 0.0, p))
-    for rows in _spans(np.where(dense, sizes, sizes * rate), chunk):
-        first = np.cumsum(sizes[rows]) - sizes[rows]
-        thick = np.flatnonzero(dense[rows])
-        row, place = _rows(sizes[rows][thick], np.arange(sizes[rows][thick].sum()))
-        hit = rng.random(row.size) < p[rows][thick][row]
-        marked = np.repeat(np.arange(first.size), rng.poisson(sizes[rows] * rate[rows]))
-        marks = np.unique(first[marked] + rng.integers(0, sizes[rows][marked]))
-        found = np.sort(np.concatenate([first[thick][row[hit]] + place[hit], marks]))
-        row, place = _rows(sizes[rows], found)
-        yield row + rows.start, place
+    pieces = -(-sizes // sampling.SEGMENT)
+    rows, columns = (np.empty(2 * sampling.SEGMENT, np.int32) for _ in range(2))
+    for span in _spans(pieces, sampling.RUNS):
+        row = np.repeat(np.arange(span.start, span.stop), pieces[span])
+        first = np.cumsum(pieces[span]) - pieces[span]
+        start = (np.arange(row.size) - np.repeat(first, pieces[span])) * sampling.SEGMENT
+        stop, run = np.minimum(start + sampling.SEGMENT, sizes[row]), 0
+        while run < row.size:
+            run, used = _connections.draw_runs(row, start, stop, p[row], key, run, row.size, rows, columns, 0)
+            for begin in range(0, used, chunk):
+                part = slice(begin, min(begin + chunk, used))
+                yield rows[part].astype(np.int64), columns[part].astype(np.int64)
 
 
-def of_size(sizes: np.ndarray, wanted: np.ndarray, rng: np.random.Generator, chunk: int) -> Candidates:
+def of_size(sizes: np.ndarray, wanted: np.ndarray, key: Key, chunk: int) -> Candidates:
     """`wanted` different candidates of each row, all subsets of that size equally likely.
 
     Places are drawn until there are as many different ones as needed: of those chosen, or of those left out where that is fewer.
     """
-    few = np.minimum(wanted, sizes - wanted)
+    few, rng = np.minimum(wanted, sizes - wanted), _numbers(key)
     inverted = wanted > few
     for rows in _spans(np.where(inverted, sizes, wanted), chunk):
         size, first = sizes[rows], np.cumsum(sizes[rows]) - sizes[rows]
@@ -313,46 +350,3 @@ def _spans(work: np.ndarray, chunk: int) -> Iterator[slice]:
         stop = max(start + 1, int(np.searchsorted(done, before + chunk, side="right")))
         yield slice(start, stop)
         start = stop
-
-
-def sorted_rows(source_index: np.ndarray, delays_in_steps: np.ndarray | int, n_source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort synapses by source neuron, then delay, then creation.
-
-    Parameters
-    ----------
-    source_index : array of int, shape (synapses,)
-        The neuron whose spikes a synapse receives.
-    delays_in_steps : array of int, shape (synapses,), or int
-    n_source : int
-
-    Returns
-    -------
-    order : array of int32 (int64 for more than 2**31 - 1), shape (synapses,)
-        Creation numbers of the synapses in sorted order.
-    rows : array of int64, shape (n_source*D + 1,)
-        Synapses of neuron `s` with the `d`-th of D delays are `order[rows[s*D + d]:rows[s*D + d + 1]]`.
-    delays : array of int64, shape (D,)
-        The distinct delays, ascending.
-
-    Examples
-    --------
-    >>> sorted_rows(np.array([1, 0, 1, 1]), np.array([5, 0, 0, 5]), 2)
-    (array([1, 2, 0, 3], dtype=int32), array([0, 1, 1, 2, 4]), array([0, 5]))
-    """
-    source = np.asarray(source_index)
-    if np.ndim(delays_in_steps) == 0:
-        distinct, which = np.array([delays_in_steps], dtype=np.int64), None
-    else:
-        distinct, which = np.unique(np.asarray(delays_in_steps, dtype=np.int64), return_inverse=True)
-        if distinct.size == 0:
-            distinct = np.zeros(1, dtype=np.int64)
-    if distinct[0] < 0:
-        raise ValueError(f"a delay cannot be negative, but one is {distinct[0]} steps")
-    key = source.astype(np.int64)
-    if which is not None and distinct.size > 1:
-        key = key * distinct.size + which
-    rows = np.zeros(n_source * distinct.size + 1, dtype=np.int64)
-    np.cumsum(np.bincount(key, minlength=n_source * distinct.size), out=rows[1:])
-    ascending = bool(np.all(key[1:] >= key[:-1]))  # the usual case: created in order, one delay
-    order = np.arange(key.size) if ascending else np.argsort(key, kind="stable")
-    return order.astype(np.int32 if key.size <= LIMIT else np.int64), rows, distinct

@@ -6,6 +6,7 @@ Texts are evaluated on numpy for many candidates at a time; `connect.py` has the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +23,18 @@ from codegen.grammar import parse_expression
 from codegen.ir import Model, Role, Variable
 
 from . import connect as rules
+from .preferences import prefs
+from .randomness import Elements
 from .seeding import next_epoch
 from .state import VariableOwner
 from .subgroups import Subgroup
-from .views import evaluated
+from .views import evaluated, evaluation_of
 
 if TYPE_CHECKING:
     from .synapses import Synapses
 
 Namespace = Mapping[str, object]
+TEXTS = 8  # chunks of candidates for which the texts of a generator, which are looked through anew each time, are evaluated at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +52,19 @@ class Request:
 def requested_pairs(synapses: Synapses, request: Request, namespace: Namespace) -> rules.Pairs:
     """The pairs of neurons that a call of `connect` makes synapses for; errors come before anything is made."""
     _check(request)
-    rng = np.random.Generator(np.random.Philox(key=np.array(next_epoch(), dtype=np.uint64)))
+    key = next_epoch()
     if isinstance(request.i, str):
-        return _generated(synapses, parse_generator(request.i), Index.PRE, request, namespace, rng)
+        return _generated(synapses, parse_generator(request.i), Index.PRE, request, namespace, key)
     if isinstance(request.j, str):
-        return _generated(synapses, parse_generator(request.j), Index.POST, request, namespace, rng)
-    n = _pair_function(synapses, request.n, namespace)
+        return _generated(synapses, parse_generator(request.j), Index.POST, request, namespace, key)
+    n = _pair_function(synapses, request.n, namespace, request.i is not None)
     if request.i is not None:
         i, j = _numbers(request.i, synapses.source), _numbers(request.j, synapses.target)
         pre, post = rules.from_arrays(i, j, len(synapses.source), len(synapses.target))
-        p = _pair_function(synapses, request.p, namespace)
-        kept = (pre, post) if not callable(p) and rules.checked_probability(p) == 1 else rules.thin(pre, post, p, rng)
+        p = _pair_function(synapses, request.p, namespace, True)
+        kept = (pre, post) if not callable(p) and rules.checked_probability(p) == 1 else rules.thin(pre, post, p, key)
         return rules.multiply(*kept, n)
-    return _by_condition(synapses, request, n, namespace, rng)
+    return _by_condition(synapses, request, n, namespace, key)
 
 
 def _numbers(given: object, group: VariableOwner) -> object:
@@ -92,48 +96,75 @@ def _check(request: Request) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------ conditions
-def _by_condition(synapses: Synapses, request: Request, n: Any, namespace: Namespace, rng: np.random.Generator) -> rules.Pairs:
+def _by_condition(synapses: Synapses, request: Request, n: Any, namespace: Namespace, key: rules.Key) -> rules.Pairs:
     n_pre, n_post = len(synapses.source), len(synapses.target)
     text = request.condition
-    condition = _pair_function(synapses, text, namespace, boolean=True) if isinstance(text, str) else None
     if not isinstance(text, str) and text is not None and not text:
         return rules.NOTHING
-    if isinstance(request.p, str):
-        p = parse_expression(request.p)
-        if not _depending(synapses, p, Index.POST):  # one probability for each row
-            source = Sample(Range(*map(parse_expression, ("0", "N_post", "1"))), p)
-            generator = Generator(Name("_k"), "_k", source, parse_expression(text) if isinstance(text, str) else None)
-            return _generated(synapses, generator, Index.POST, request, namespace, rng)
-        return rules.by_condition(n_pre, n_post, condition, _pair_function(synapses, request.p, namespace), rng, n)
-    if condition is None and not callable(n) and rules.checked_probability(request.p) == 1:
+    condition = _PairFunction(synapses, text, namespace, boolean=True) if isinstance(text, str) else None
+    p: Any = _probability(synapses, request.p, namespace)
+    if condition is None and not callable(n) and isinstance(p, float) and p == 1:
         return rules.multiply(*rules.all_to_all(n_pre, n_post), n)
-    return rules.by_condition(n_pre, n_post, condition, rules.checked_probability(request.p), rng, n)
+    python = any(isinstance(function, _PairFunction) and function.calls_python for function in (condition, p, n))
+    return rules.by_condition(n_pre, n_post, condition, p, key, n, threads=1 if python else prefs["core.threads"])
 
 
-def _pair_function(synapses: Synapses, text: Any, namespace: Namespace, boolean: bool = False) -> Any:
+def _probability(synapses: Synapses, given: Any, namespace: Namespace) -> Any:
+    """One probability; one for each presynaptic neuron where a text depends on nothing else; or a function of pairs."""
+    if not isinstance(given, str):
+        return rules.checked_probability(given)
+    function = _PairFunction(synapses, given, namespace)
+    if function.random or _depending(synapses, parse_expression(given), Index.POST):
+        return function
+    pre = np.arange(len(synapses.source), dtype=np.int32)
+    return np.array(function(pre, np.zeros(pre.size, np.int32)), np.float64) if pre.size and len(synapses.target) else 0.0
+
+
+def _pair_function(synapses: Synapses, text: Any, namespace: Namespace, in_order: bool) -> Any:
     """A function of the neurons of many pairs for a text; anything else as it is."""
-    if not isinstance(text, str):
-        return text
-    expr = parse_expression(text)
-    _refuse_synaptic(synapses, expr)
+    return _PairFunction(synapses, text, namespace, in_order=in_order) if isinstance(text, str) else text
 
-    def values(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        candidates = _Candidates(synapses, {Index.PRE: i, Index.POST: j})
-        return candidates.values(expr, namespace, boolean=boolean, dimensions=None if boolean else DIMENSIONLESS)
 
-    # Errors in the text must come before any work, and also where there is no pair to look at.
-    values(np.zeros(1, np.int32), np.zeros(1, np.int32))
-    return values
+class _PairFunction:
+    """The values of a text for pairs of neurons. Errors in it come before any work, also where there is no pair to look at.
+
+    Random numbers belong to pairs of neurons, or, `in_order`, to the calls: where pairs may occur more than once.
+    """
+
+    def __init__(self, synapses: Synapses, text: str, namespace: Namespace, *, boolean: bool = False, in_order: bool = False) -> None:
+        expr, zero = parse_expression(text), np.zeros(1, np.int32)
+        _refuse_synaptic(synapses, expr)
+        self._candidates, dimensions = _Candidates(synapses, {Index.PRE: zero, Index.POST: zero}), None if boolean else DIMENSIONLESS
+        self._evaluation = evaluation_of(expr, self._candidates, namespace, expect_boolean=boolean, dimensions=dimensions)  # type: ignore[arg-type]
+        self._asked: int | None = 0 if in_order else None
+        self(zero, zero)
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws random numbers, or may do so."""
+        return self.calls_python or self._evaluation.random
+
+    @property
+    def calls_python(self) -> bool:
+        """Whether functions from outside take part."""
+        return self._evaluation.calls_python
+
+    def __call__(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        places: Elements = (i, j)
+        if self._asked is not None:
+            places = slice(self._asked, self._asked + i.size)
+            self._asked += i.size
+        return self._evaluation(self._candidates.at(i, j), slice(0, i.size), places)  # type: ignore[arg-type]
 
 
 # -------------------------------------------------------------------------------------------------------------------------------------- generators
-def _generated(synapses: Synapses, generator: Generator, target: Index, request: Request, namespace: Namespace, rng: np.random.Generator) -> rules.Pairs:
+def _generated(synapses: Synapses, generator: Generator, target: Index, request: Request, namespace: Namespace, key: rules.Key) -> rules.Pairs:
     """The pairs of a generator that gives neurons of the side `target` for each neuron of the other."""
     found: list[rules.Pairs] = [rules.NOTHING]
     loop = _Loop(synapses, generator, target, namespace, request.skip_if_invalid)
     n: Any = parse_expression(request.n) if isinstance(request.n, str) else request.n
     loop.check(n)
-    for outer, inner, result in loop.accepted(rng):
+    for outer, inner, result in loop.accepted(key):
 
         def times(outer: np.ndarray, result: np.ndarray, inner: np.ndarray | None = inner) -> np.ndarray:
             return loop.values(n, outer, inner, result)
@@ -202,7 +233,7 @@ class _Loop:
         """Where a condition holds; a number counts as true unless it is zero."""
         return self.values(expr, outer, inner, result, None) != 0
 
-    def accepted(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
+    def accepted(self, key: rules.Key) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
         """Neurons, values of the variable and neurons chosen, a bounded number at a time."""
         generator, size = self.generator, _size(self.synapses, self.target)
         rows, condition = np.arange(_size(self.synapses, self.outer)), generator.condition
@@ -210,7 +241,7 @@ class _Loop:
             rows, condition = rows[self.truth(condition, rows)], None
         # A neuron that does not exist has no variables, so it is an error before the condition is asked.
         early = condition is not None and bool(set(_depending(self.synapses, condition, self.target)) - {"i", "j", generator.variable})
-        for outer, inner in self._candidates(rows, rng):
+        for outer, inner in self._candidates(rows, key):
             result = inner
             if inner is None or generator.element != Name(str(generator.variable)):
                 result = _whole(self.values(generator.element, outer, inner), generator.element)
@@ -232,24 +263,24 @@ class _Loop:
         names = _reached(self.synapses, condition)
         return not drawn and self.generator.variable not in names and not _depending(self.synapses, condition, self.target)
 
-    def _candidates(self, rows: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def _candidates(self, rows: np.ndarray, key: rules.Key) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         source = self.generator.source
         if source is None:
-            for start in range(0, rows.size, rules.CHUNK):
-                yield rows[start : start + rules.CHUNK], None
+            for start in range(0, rows.size, TEXTS * rules.CHUNK):
+                yield rows[start : start + TEXTS * rules.CHUNK], None
             return
         numbers = source.range if isinstance(source, Sample) else source
         strict = isinstance(source, Range)
         low, high, step = (_whole(self.values(expr, rows), expr, strict) for expr in (numbers.low, numbers.high, numbers.step))
-        sizes = rules.range_sizes(low, high, step)
+        sizes, chunk = rules.range_sizes(low, high, step), TEXTS * rules.CHUNK
         match source:
             case Range():
-                chosen = rules.every(sizes, rules.CHUNK)
+                chosen = rules.every(sizes, chunk)
             case Sample(_, p, None) if p is not None:
-                chosen = rules.with_probability(sizes, self.values(p, rows), rng, rules.CHUNK)
+                chosen = rules.with_probability(sizes, self.values(p, rows), key, chunk)
             case Sample(_, None, size) if size is not None:
                 wanted = self._sample_sizes(_whole(self.values(size, rows), size), sizes, rows, size)
-                chosen = rules.of_size(sizes, wanted, rng, rules.CHUNK)
+                chosen = rules.of_size(sizes, wanted, key, chunk)
             case _:
                 raise TypeError(f"not a source of numbers: {source!r}")
         for row, place in chosen:
@@ -348,10 +379,16 @@ class _Candidates:
         before, after = (tuple(v for v in side if v.shared or end is not None) for side, end in ((model.pre, pre), (model.post, post)))
         self.model = Model(synapses.name, own, subexpressions=subexpressions, pre=before, post=after)
 
-    def values(self, expr: Expr, namespace: Namespace, *, boolean: bool = False, dimensions: Dimensions | None = None) -> np.ndarray:
+    def at(self, i: np.ndarray, j: np.ndarray) -> _Candidates:
+        """The same for other pairs."""
+        other = copy(self)
+        other._ends, other._values = {Index.PRE: i, Index.POST: j}, {**self._values, "i": i, "j": j}
+        return other
+
+    def values(self, expr: Expr, namespace: Namespace, *, dimensions: Dimensions | None = None) -> np.ndarray:
         """The values of an expression, one for each pair."""
         count = next(iter(self._ends.values())).size
-        return evaluated(expr, self, np.arange(count), namespace, expect_boolean=boolean, dimensions=dimensions)  # type: ignore[arg-type]
+        return evaluated(expr, self, slice(0, count), namespace, dimensions=dimensions)  # type: ignore[arg-type]
 
     def values_of(self, access: Access, indices: Any, namespace: Namespace | None = None) -> np.ndarray:
         """The values (SI) that `access` reaches from the pairs at `indices`."""

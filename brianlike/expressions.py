@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from .build import build_python
 from .default_functions import functions_of
 from .functions import Specified
 from .namespaces import externals
-from .randomness import drawn
+from .randomness import Elements, drawn
 from .seeding import next_epoch
 
 if TYPE_CHECKING:
@@ -79,54 +79,86 @@ def external_variable(name: str, value: float, dimensions: Dimensions) -> Variab
     return Variable(name, Role.EXTERNAL, dimensions, dtype, shared=True, constant=True)
 
 
-def evaluate(
-    text: str | Expr,
-    owner: VariableOwner,
-    indices: np.ndarray | None,
-    namespace: Mapping[str, object],
-    *,
-    expect_boolean: bool = False,
-    dimensions: Dimensions | None = None,
-    extra: Mapping[str, np.ndarray] | None = None,
-) -> np.ndarray:
-    """The values (SI numbers or booleans) of an expression for the elements at `indices` (None: all).
+class Evaluation:
+    """An expression that has been looked through, checked and turned into a function: its values for one set of elements after another.
+
+    Random numbers depend on the element and on when the Evaluation was made, not on how elements are divided among calls.
 
     Parameters
     ----------
     text : str or Expr
         The user's expression, or what it was parsed to; it may read the owner's variables and call `rand()`.
+    owner : VariableOwner
+        What has the variables.
     dimensions : Dimensions, optional
         What the value must have; a UnitError points at the text otherwise.
-    extra : dict, optional
-        Values that replace those of variables of the same name (`i` and `j` of synapses that do not exist yet).
     """
-    expr, text = (parse_expression(text), text) if isinstance(text, str) else (text, text_of(text))
-    resolved = _with_value(owner, expr, namespace)
-    value = next(s.value for s in resolved.model.subexpressions if s.variable == _VALUE)
-    _check(value, resolved.model, text, expect_boolean, dimensions)
-    core = resolved.model
-    lines, result, dtype = lower_expression(core, _inlined(core, value))
-    chosen = np.arange(owner.state.size) if indices is None else np.asarray(indices)
-    loads: dict[Access, Load] = {}
-    arguments: list[np.ndarray] = []
 
-    def load(expr: Expr) -> Expr:
-        table: dict[Expr, Expr] = {}
-        for node in walk(expr):
-            if isinstance(node, Access):
-                if node not in loads:
-                    loads[node] = Load(f"a{len(loads)}", node.variable, Index.SELF, core.variable(node).dtype)
-                    arguments.append(_value_of(owner, node, core.variable(node), chosen, resolved, extra or {}, namespace))
-                table[node] = Name(loads[node].name)
-        return substitute(expr, table)
+    def __init__(
+        self,
+        text: str | Expr,
+        owner: VariableOwner,
+        namespace: Mapping[str, object],
+        *,
+        expect_boolean: bool = False,
+        dimensions: Dimensions | None = None,
+    ) -> None:
+        expr, text = (parse_expression(text), text) if isinstance(text, str) else (text, text_of(text))
+        self._namespace, self._resolved = namespace, _with_value(owner, expr, namespace)
+        self._model = self._resolved.model
+        value = next(s.value for s in self._model.subexpressions if s.variable == _VALUE)
+        _check(value, self._model, text, expect_boolean, dimensions)
+        lines, self._result, dtype = lower_expression(self._model, _inlined(self._model, value))
+        loads: dict[Access, Load] = {}
 
-    body = tuple(rewrite_line(line, load) for line in lines)
-    kernel = Map("expression", owner.name, tuple(loads.values()), body, (Store(_VALUE, Index.SELF, result, dtype),))
-    seed, epoch = next_epoch()
-    draws = [drawn(line, seed, epoch, 0, chosen, 0) for line in body if isinstance(line, Draw)]
-    with np.errstate(all="ignore"):
-        (values,) = build_python(python.render(kernel))(*arguments, *draws, *(spec.implementation for spec in python.functions(kernel)))
-    return np.broadcast_to(values, chosen.shape)
+        def load(expr: Expr) -> Expr:
+            table: dict[Expr, Expr] = {}
+            for node in walk(expr):
+                if isinstance(node, Access):
+                    if node not in loads:
+                        loads[node] = Load(f"a{len(loads)}", node.variable, Index.SELF, self._model.variable(node).dtype)
+                    table[node] = Name(loads[node].name)
+            return substitute(expr, table)
+
+        self.lines, self.loads = tuple(rewrite_line(line, load) for line in lines), loads
+        kernel = Map("expression", owner.name, tuple(loads.values()), self.lines, (Store(_VALUE, Index.SELF, self._result, dtype),))
+        self._function, self._functions = build_python(python.render(kernel)), [spec.implementation for spec in python.functions(kernel)]
+        self._draws = [line for line in self.lines if isinstance(line, Draw)]
+        self._key = next_epoch()
+
+    @property
+    def result(self) -> str:
+        """The line whose value is that of the expression."""
+        return self._result
+
+    @property
+    def calls_python(self) -> bool:
+        """Whether functions from outside take part, which may have effects of their own."""
+        return bool(self._functions)
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws random numbers."""
+        return bool(self._draws)
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether values are read at the element itself or at its neurons only, so that others may change meanwhile."""
+        variables = [self._model.variable(access) for access in self.loads]
+        return not any(access.index is Index.WHOLE or variable.role is Role.LINKED for access, variable in zip(self.loads, variables, strict=True))
+
+    def __call__(self, owner: VariableOwner, indices: Any, places: Elements | None = None) -> np.ndarray:
+        """The values (SI numbers or booleans) for the elements of `owner` at `indices`, an array or a slice from a number to a number.
+
+        Random numbers are those of these elements, or of `places`.
+        """
+        model, resolved = self._model, self._resolved
+        arguments = [_value_of(owner, access, model.variable(access), indices, resolved, self._namespace) for access in self.loads]
+        draws = [drawn(line, *self._key, 0, indices if places is None else places, 0) for line in self._draws]
+        shape = (max(0, indices.stop - indices.start),) if isinstance(indices, slice) else np.shape(indices)
+        with np.errstate(all="ignore"):
+            (values,) = self._function(*arguments, *draws, *self._functions)
+        return np.broadcast_to(values, shape)
 
 
 def _with_value(owner: VariableOwner, expr: Expr, run: Mapping[str, object]) -> Resolved:
@@ -180,13 +212,10 @@ def _value_of(
     owner: VariableOwner,
     access: Access,
     variable: Variable,
-    indices: np.ndarray,
+    indices: Any,
     resolved: Resolved,
-    extra: Mapping[str, np.ndarray],
     namespace: Mapping[str, object],
 ) -> np.ndarray:
-    if access.index is Index.SELF and access.variable in extra:
-        return extra[access.variable]
     match variable.role:
         case Role.EXTERNAL:
             return np.asarray(resolved.values[access.variable])

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .sorting import counted, looked_up, sorted_rows
+
 NARROW = 1 << 16  # neurons that 16 bits can tell apart
 SHARED_FROM = 1 << 14  # synapses from which threads get parts of their own
 LINE = 16  # neurons: parts begin at whole vectors, so threads do not share cache lines
@@ -63,48 +65,13 @@ def arranged(near: np.ndarray, far: np.ndarray, delays: np.ndarray | int, n_near
     >>> layout.delays, layout.order, layout.rows
     (array([0, 5]), array([1, 2, 0, 3], dtype=int32), array([0, 1, 1, 2, 4], dtype=int32))
     """
-    distinct, which = _distinct(delays)
     bases = _bases(far, n_far, threads) if divisible else np.zeros(1, np.int64)
-    part = None if len(bases) == 1 else np.searchsorted(bases, far, side="right") - 1
-    stride = len(distinct) * len(bases)
-    key = near.astype(np.int64)
-    if stride > 1:
-        key *= stride
-    if which is not None:
-        key += which * len(bases)
-    if part is not None:
-        key += part
-    rows = np.zeros(n_near * stride + 1, np.int32)
-    np.cumsum(np.bincount(key, minlength=n_near * stride), out=rows[1:])
-    order = None if bool(np.all(key[1:] >= key[:-1])) else np.argsort(key, kind="stable").astype(np.int32)
-    del key, which
-    widths = np.diff(np.append(bases, n_far))
-    narrow = int(widths.max(initial=0)) <= NARROW
-    ends = far if order is None else far[order]
-    if len(bases) > 1:
-        number = np.searchsorted(bases, ends, side="right") - 1
-        ends = ends - bases[number]
-    ends = np.ascontiguousarray(ends, np.uint16 if narrow else np.int32)
-    return Layout(rows, distinct, bases, ends, order)
-
-
-def _distinct(delays: np.ndarray | int) -> tuple[np.ndarray, np.ndarray | None]:
-    """The delays that occur, ascending, and which of them each synapse has (None if there is one only)."""
-    if np.ndim(delays) == 0 or not np.size(delays):
-        return np.array([delays if np.ndim(delays) == 0 else 0], np.int64), None
-    delays = np.asarray(delays)
-    low, high = int(delays.min()), int(delays.max())
-    if low < 0:
-        raise ValueError(f"a delay cannot be negative, but one is {low} steps")
-    if low == high:
-        return np.array([low], np.int64), None
-    if high - low > max(4 * delays.size, 1 << 16):
-        distinct, which = np.unique(delays, return_inverse=True)
-        return distinct.astype(np.int64), which
-    present = np.zeros(high - low + 1, bool)
-    present[delays - low] = True
-    number = np.cumsum(present, dtype=np.int32) - 1
-    return (np.flatnonzero(present) + low).astype(np.int64), number[delays - low]
+    neurons = np.arange(n_far)
+    part_of = None if len(bases) == 1 else (np.searchsorted(bases, neurons, side="right") - 1).astype(np.int32)
+    order, rows, distinct = sorted_rows(near, delays, n_near, targets=far, part_of=part_of, threads=threads)
+    narrow = int(np.diff(np.append(bases, n_far)).max(initial=0)) <= NARROW
+    local = (neurons if part_of is None else neurons - bases[part_of]).astype(np.uint16 if narrow else np.int32)
+    return Layout(rows, distinct, bases, looked_up(local, far, order, threads), order)
 
 
 def _bases(far: np.ndarray, n_far: int, threads: int) -> np.ndarray:
@@ -113,8 +80,8 @@ def _bases(far: np.ndarray, n_far: int, threads: int) -> np.ndarray:
     wanted = fewest if far.size < SHARED_FROM else max(threads, -(-fewest // threads) * threads)
     if wanted <= 1 or wanted > MOST_PARTS or n_far < 2 * LINE * wanted:
         return np.zeros(1, np.int64)
-    reached = np.cumsum(np.bincount(far, minlength=n_far))
-    cuts = np.searchsorted(reached, reached[-1] * np.arange(1, wanted) / wanted) // LINE * LINE
+    reached = counted(far, n_far)[1:]
+    cuts = np.searchsorted(reached, int(reached[-1]) * np.arange(1, wanted) / wanted) // LINE * LINE
     bases = np.unique(np.append(0, cuts)).astype(np.int64)
     if np.diff(np.append(bases, n_far)).max() <= NARROW:
         return bases

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Union
 
 import numpy as np
 
 from codegen.ir import Draw
 
-from . import _runtime
+from . import _connections, _runtime
+
+Elements = Union[int, slice, np.ndarray, "tuple[np.ndarray, np.ndarray]"]
+"""How many elements, or which: a slice, or an array; or pairs of neurons (pre, post), whose numbers take the place of step and element."""
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -32,28 +36,48 @@ def philox(counter: tuple[np.ndarray, ...], key: tuple[int, int]) -> tuple[np.nd
     return a, b, c, d
 
 
-def uniform(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int, number: int, dtype: object = np.float64) -> np.ndarray:
+def uniform(seed: int, epoch: int, step: int, elements: Elements, stream: int, number: int, dtype: object = np.float64) -> np.ndarray:
     """Numbers on [0, 1), one for each of `elements`: 53 random bits, or 24 with `dtype=np.float32`."""
-    a, b, _, _ = _words(seed, epoch, step, elements, stream, number)
     if np.dtype(dtype) == np.float32:  # type: ignore[call-overload]
+        a, _, _, _ = _words(seed, epoch, step, elements, stream, number)
         return (a >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
-    return _unit(a, b)
+    return _filled("uniform", seed, epoch, step, elements, stream, number)
 
 
-def normal(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int, number: int, dtype: object = np.float64) -> np.ndarray:
+def normal(seed: int, epoch: int, step: int, elements: Elements, stream: int, number: int, dtype: object = np.float64) -> np.ndarray:
     """Standard normal numbers, one for each of `elements` (Box-Muller)."""
-    a, b, c, d = _words(seed, epoch, step, elements, stream, number)
-    values = np.sqrt(-2.0 * np.log(1.0 - _unit(a, b))) * np.cos(6.283185307179586 * _unit(c, d))
-    return values.astype(dtype)  # type: ignore[call-overload]
+    values = _filled("normal", seed, epoch, step, elements, stream, number)
+    return values.astype(dtype, copy=False)  # type: ignore[call-overload]
 
 
-def _words(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int, number: int) -> tuple[np.ndarray, ...]:
-    """`elements` is their number or their indices."""
+def _filled(law: str, seed: int, epoch: int, step: int, elements: Elements, stream: int, number: int) -> np.ndarray:
+    """Numbers of a law from compiled loops: `sqrt(-2 log(1 - u)) cos(2 pi v)` of two uniform ones for `normal`."""
+    key, places = (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF), (step & 0xFFFFFFFF, stream & 0xFFFFFFFF, _last(step, number))
+    if isinstance(elements, tuple):
+        rows, columns = elements
+        return _connections.fill(law, np.empty(len(columns)), key, *places, 0, np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(columns, np.int32))
+    if isinstance(elements, slice):
+        return _connections.fill(law, np.empty(max(0, elements.stop - elements.start)), key, *places, elements.start)
+    if np.ndim(elements) == 0:
+        return _connections.fill(law, np.empty(elements), key, *places)  # type: ignore[arg-type]
+    index = np.ascontiguousarray(elements, np.int64)
+    return _connections.fill(law, np.empty(index.size), key, *places, index.ravel()).reshape(index.shape)
+
+
+def _last(step: int, number: int) -> int:
+    """The last word of a counter."""
+    return ((number & 0xFFFF) | ((step >> 32) & 0xFFFF) << 16) & 0xFFFFFFFF
+
+
+def _words(seed: int, epoch: int, step: int, elements: Elements, stream: int, number: int) -> tuple[np.ndarray, ...]:
+    last = _last(step, number)
+    if isinstance(elements, tuple):
+        return philox((*elements, np.full(len(elements[0]), stream & 0xFFFFFFFF), np.full(len(elements[0]), last)), (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF))
+    elements = np.arange(elements.start, elements.stop) if isinstance(elements, slice) else elements
     index = np.arange(elements, dtype=np.uint64) if np.ndim(elements) == 0 else np.asarray(elements).astype(np.uint64)  # type: ignore[arg-type]
-    last = (number & 0xFFFF) | ((step >> 32) & 0xFFFF) << 16
     # Philox in numpy takes a hundred calls, whatever the number of elements; the compiled form gives the same words.
     words: tuple[np.ndarray, ...] = _runtime.philox_words(
-        seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF, step & 0xFFFFFFFF, index.ravel(), stream & 0xFFFFFFFF, last & 0xFFFFFFFF
+        seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF, step & 0xFFFFFFFF, index.ravel(), stream & 0xFFFFFFFF, last
     )
     return tuple(word.reshape(index.shape) for word in words)
 
@@ -76,7 +100,7 @@ class _Pairs:
         return _unit(a, b), _unit(c, d)
 
 
-def poisson(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int, number: int, mean: object) -> np.ndarray:
+def poisson(seed: int, epoch: int, step: int, elements: Elements, stream: int, number: int, mean: object) -> np.ndarray:
     """Poisson numbers (int64) with the given mean for each element; 0 where the mean is not positive.
 
     Exact in distribution: inversion below a mean of 10, transformed rejection above (PTRS; Hörmann 1993).
@@ -95,7 +119,7 @@ def poisson(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream
     return result
 
 
-def binomial(seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int, number: int, trials: object, probability: object) -> np.ndarray:
+def binomial(seed: int, epoch: int, step: int, elements: Elements, stream: int, number: int, trials: object, probability: object) -> np.ndarray:
     """Binomial numbers (int64); 0 where there are no trials or the probability is not positive, and a probability above 1 counts as 1.
 
     Exact in distribution: inversion below a mean of 10, transformed rejection above (BTRS; Hörmann 1993).
@@ -240,7 +264,7 @@ LAWS: dict[str, Callable[..., np.ndarray]] = {"uniform": uniform, "normal": norm
 """The laws of `codegen.ir.Draw`, by name."""
 
 
-def drawn(line: Draw, seed: int, epoch: int, step: int, elements: np.ndarray | int, stream: int) -> np.ndarray | Callable[..., np.ndarray]:
+def drawn(line: Draw, seed: int, epoch: int, step: int, elements: Elements, stream: int) -> np.ndarray | Callable[..., np.ndarray]:
     """The numbers of a Draw; for a law with arguments, the function of their values that gives them."""
     law = partial(LAWS[line.law], seed, epoch, step, elements, stream, line.number)
     return law if line.arguments else law()

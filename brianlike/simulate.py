@@ -21,8 +21,8 @@ from codegen.expr import DType, Index
 from codegen.ir import Deliver, Draw, Extern, Kernel, Load, Map, Program, Record, Role, Store, Table
 
 from .build import build_python
-from .connect import sorted_rows
 from .randomness import drawn
+from .sorting import sorted_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,8 @@ class NumpyEngine:
     def _sort(self, kernel: Deliver) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         ends, count = self.inputs.connections[kernel.space].ends(kernel.side)
         delays = np.zeros(len(ends), np.int64) if kernel.delay is None else self.values[kernel.delay]
-        return sorted_rows(ends, delays, count)
+        order, rows, distinct = sorted_rows(ends, delays, count)
+        return np.arange(len(ends), dtype=np.int32) if order is None else order, rows, distinct
 
     def set_up(self) -> None:
         """Compute what no step changes; call it again when parameters have changed."""

@@ -18,6 +18,8 @@ from codegen.ir import Model, Role, Variable
 
 from .importexport import chosen_format
 from .linked import LinkedVariable, Target, checked_target, index_name
+from .arrays import padded as padded
+from .arrays import reserve, whole_vectors
 from .objects import SimulationObject, Weak, checked_namespace, checked_order, checked_slot
 from .preferences import prefs
 from .variabletable import Variables
@@ -26,7 +28,6 @@ from .views import VariableView as VariableView
 
 __all__ = ["State", "VariableOwner", "VariableView"]
 
-LANES, ALIGNMENT = 16, 64  # elements and bytes: kernels work on whole vectors
 NOT_REFRACTORY = "not_refractory"
 NEVER = -(10**8)  # the step of the last spike of a neuron that never fired: -1e4 s at 0.1 ms, as in Brian
 _NOT_STORED = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.NOISE, Role.LINKED)
@@ -115,11 +116,10 @@ class State:
         return 1 if self.variables[name].shared else self.size
 
     def _allocate(self, name: str, count: int) -> np.ndarray:
-        dtype, length = self.dtype(name), padded(count)
-        raw = np.empty(length * dtype.itemsize + ALIGNMENT, dtype=np.uint8)
-        start = -raw.ctypes.data % ALIGNMENT
-        buffer = raw[start : start + length * dtype.itemsize].view(dtype)
-        buffer[:] = _FILL.get(name, 0)
+        if name not in _FILL:
+            return reserve(count, self.dtype(name), zero=True)
+        buffer = reserve(count, self.dtype(name))
+        buffer[:] = _FILL[name]
         return buffer
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -163,8 +163,10 @@ class State:
             self.pending[name].settle()
         return self._buffers[name][: padded(self._count(name))]
 
-    def resize(self, size: int) -> None:
-        """Change the number of elements; old values stay, new ones are as after construction. Arrays handed out before are no longer the state's."""
+    def resize(self, size: int, given: Mapping[str, np.ndarray] = MappingProxyType({})) -> None:
+        """Change the number of elements; old values stay, new ones are as after construction, or those given. Arrays handed out before are no longer
+        the state's; those given become so where they lie in reserved memory, and nobody else may keep them.
+        """
         if self.locked:
             raise RuntimeError("the number of elements cannot change while a run is under way; connect before the run, or between two runs")
         self.settle()
@@ -172,15 +174,26 @@ class State:
         for name, variable in self.variables.items():
             if variable.shared:
                 continue
-            buffer = self._buffers[name]
-            if padded(size) > len(buffer):
-                # One connect() gets exactly what it needs; many in a row must not copy everything each time.
-                buffer = self._allocate(name, size if old == 0 else max(size, len(buffer) + len(buffer) // 2))
-                buffer[:old] = self._buffers[name][:old]
-                self._buffers[name] = buffer
-            buffer[min(old, size) : padded(size)] = _FILL.get(name, 0)
+            buffer = whole_vectors(given[name]) if old == 0 and name in given else None
+            if buffer is None:
+                buffer = self._longer(name, old, size)
+                if name in given:
+                    buffer[old:size] = given[name]
+            buffer[size : padded(size)] = _FILL.get(name, 0)  # kernels run over whole vectors: an index there must be one
+            self._buffers[name] = buffer
             self._views[name] = buffer[:size]
             self.written[name] += 1
+
+    def _longer(self, name: str, old: int, size: int) -> np.ndarray:
+        """The buffer of a variable with room for `size` elements."""
+        buffer = self._buffers[name]
+        if padded(size) > len(buffer):
+            # One connect() gets exactly what it needs; many in a row must not copy everything each time.
+            buffer = self._allocate(name, size if old == 0 else max(size, len(buffer) + len(buffer) // 2))
+            buffer[:old] = self._buffers[name][:old]
+        else:
+            buffer[min(old, size) : padded(size)] = _FILL.get(name, 0)
+        return buffer
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """A copy of all values."""
@@ -224,11 +237,6 @@ def _types_fit(given: object, variables: tuple[Variable, ...], default: np.dtype
 
 def _dtype(given: Any) -> np.dtype[Any]:
     return np.dtype(given)
-
-
-def padded(count: int) -> int:
-    """The length of an array for `count` elements: whole vectors, at least one."""
-    return max(LANES, -(-count // LANES) * LANES)
 
 
 class VariableOwner(SimulationObject, ABC):

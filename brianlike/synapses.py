@@ -225,8 +225,7 @@ class Synapses(VariableOwner):
         old = self.state.size
         if old + i.size > rules.LIMIT:
             raise ValueError(f"one Synapses object can hold 2**31 - 1 synapses; {self.name!r} would have {old + i.size}")
-        self.state.resize(old + i.size)
-        self.state["i"][old:], self.state["j"][old:] = i, j
+        self.state.resize(old + i.size, {"i": i, "j": j})
         self.state["N"] = self.state.size
         self._count_ends()
         if self.multisynaptic_index is not None:

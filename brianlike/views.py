@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,16 +20,19 @@ from ._unit_functions import describe, fits_any_unit
 from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import SimulationObject
+from .preferences import prefs
 from .units import DimensionMismatchError, Quantity, Unit, asarray_si, get_dimensions, get_unit
 
 if TYPE_CHECKING:
+    from .expressions import Evaluation
     from .state import VariableOwner
 
 __all__ = ["VariableView"]
 
 LAST_SPIKE = "_lastspike_step"
 _LOG = get_logger(__name__)
-CHUNK = 1 << 20  # elements that one evaluation of a text looks at: it needs many temporary arrays
+SHARED_FROM = 1 << 20  # elements; below this a second thread is not worth its start
+CHUNK = 1 << 15  # elements that one evaluation of a text looks at: its temporary arrays stay in the cache
 _READ_ONLY = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.INDEX)
 
 
@@ -233,10 +237,32 @@ class VariableView:
         else:
             indices = owner.element_indices(item, names)
         if isinstance(value, str):
+            evaluation = _streamed(value, self, indices, names)
+            if evaluation is not None:
+                return self._fill(evaluation, indices)
             values = _from_text(value, self, indices, names)
         else:
             values = _from_value(value, self)
         self._write(indices, values)
+
+    def _fill(self, evaluation: Evaluation, indices: slice) -> None:
+        """Write the values of a text as they are computed, in several threads where there are many."""
+        owner, target = self._owner, self._owner.state[self._variable.name]
+        first, last, _ = indices.indices(len(target))
+        threads = prefs["core.threads"] if last - first >= SHARED_FROM and not evaluation.calls_python else 1
+        edges = [first + (last - first) * part // threads for part in range(threads + 1)]
+
+        def fill(part: int) -> None:
+            for start in range(edges[part], edges[part + 1], CHUNK):
+                chosen = slice(start, min(start + CHUNK, edges[part + 1]))
+                target[chosen] = evaluation(owner, chosen)
+
+        if threads == 1:
+            fill(0)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(fill, range(threads)))
+        owner.state.written[self._variable.name] += 1
 
     def _write(self, indices: Any, values: np.ndarray) -> None:
         owner, variable = self._owner, self._variable
@@ -339,6 +365,18 @@ def _computed(variable: Variable, owner: VariableOwner, indices: Any, namespace:
     return values.copy() if np.ndim(chosen) else values[0]
 
 
+def _streamed(text: str, view: VariableView, indices: Any, namespace: Mapping[str, object] | None) -> Evaluation | None:
+    """The evaluation of a text whose values can be written as they come; None if all must be known first: where an error may come late, or where other
+    elements may be read."""
+    owner, variable = view._owner, view._variable
+    simple = isinstance(indices, slice) and indices.step in (None, 1) and variable.dtype is DType.FLOAT and not variable.shared
+    stored = variable.name in owner.state.variables and variable.role is not Role.LINKED and variable.name != "lastspike"
+    if not (simple and stored and owner.state.size > CHUNK):
+        return None
+    evaluation = evaluation_of(text, owner, namespace, dimensions=variable.dimensions if view._units else None)
+    return evaluation if evaluation.elementwise and not evaluation.calls_python else None
+
+
 def _from_text(text: str, view: VariableView, indices: Any, namespace: Mapping[str, object] | None) -> np.ndarray:
     """The values of an expression for the elements at `indices`; its unit is not checked for a view without units."""
     owner, variable = view._owner, view._variable
@@ -346,6 +384,9 @@ def _from_text(text: str, view: VariableView, indices: Any, namespace: Mapping[s
     if variable.shared:
         _refuse_elements(text, owner, view.name)
         return evaluated(text, owner, np.zeros(1, dtype=np.int64), namespace, expect_boolean=boolean, dimensions=dimensions)
+    if isinstance(indices, slice) and indices.step in (None, 1):
+        start, stop, _ = indices.indices(owner.state.size)
+        return evaluated(text, owner, slice(start, max(start, stop)), namespace, expect_boolean=boolean, dimensions=dimensions)
     chosen = np.atleast_1d(np.arange(owner.state.size)[indices])
     values = evaluated(text, owner, chosen.ravel(), namespace, expect_boolean=boolean, dimensions=dimensions)
     values = np.broadcast_to(values, (chosen.size,)).reshape(chosen.shape)
@@ -460,18 +501,31 @@ def evaluated(
     expect_boolean: bool = False,
     dimensions: Dimensions | None = None,
 ) -> np.ndarray:
-    """The values (SI) of a user's expression for the elements of `owner` at `indices` (None: all)."""
-    from .expressions import evaluate  # above this module: it needs the compiler
+    """The values (SI) of a user's expression for the elements of `owner` at `indices`: an array, a slice without a step, or None for all."""
+    evaluation = evaluation_of(text, owner, namespace, expect_boolean=expect_boolean, dimensions=dimensions)
+    chosen = slice(*slice(None).indices(owner.state.size)[:2]) if indices is None else indices
+    size = chosen.stop - chosen.start if isinstance(chosen, slice) else len(chosen)
+    if size <= CHUNK:
+        return evaluation(owner, chosen)
+    first = evaluation(owner, part_of(chosen, 0, CHUNK))
+    values = np.empty(size, dtype=first.dtype)
+    values[:CHUNK] = first
+    for start in range(CHUNK, size, CHUNK):
+        stop = min(start + CHUNK, size)
+        values[start:stop] = evaluation(owner, part_of(chosen, start, stop))
+    return values
+
+
+def evaluation_of(
+    text: str | Expr, owner: VariableOwner, namespace: Mapping[str, object] | None, *, expect_boolean: bool = False, dimensions: Dimensions | None = None
+) -> Evaluation:
+    """A user's expression, ready to be evaluated for elements of `owner`."""
+    from .expressions import Evaluation  # above this module: it needs the compiler
 
     names = dict(caller_namespace() if namespace is None else namespace)
-    size = owner.state.size if indices is None else len(indices)
-    if size <= CHUNK:
-        return evaluate(text, owner, indices, names, expect_boolean=expect_boolean, dimensions=dimensions)
-    values = np.zeros(0)
-    for start in range(0, size, CHUNK):
-        stop = min(start + CHUNK, size)
-        part = np.arange(start, stop) if indices is None else indices[start:stop]
-        found = evaluate(text, owner, part, names, expect_boolean=expect_boolean, dimensions=dimensions)
-        values = np.empty(size, dtype=found.dtype) if start == 0 else values
-        values[start:stop] = found
-    return values
+    return Evaluation(text, owner, names, expect_boolean=expect_boolean, dimensions=dimensions)
+
+
+def part_of(chosen: Any, start: int, stop: int) -> Any:
+    """The chosen elements from the `start`-th to before the `stop`-th."""
+    return slice(chosen.start + start, chosen.start + stop) if isinstance(chosen, slice) else chosen[start:stop]

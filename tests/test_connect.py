@@ -18,6 +18,7 @@ from brianlike.monitors import StateMonitor
 from brianlike.network import Network
 from brianlike.preferences import prefs
 from brianlike.seeding import seed
+from brianlike.sorting import sorted_rows
 from brianlike.synapses import Synapses
 from brianlike.units import DimensionMismatchError, Hz, ms, second
 from codegen.errors import EquationError, ModelError, UnitError, UnknownNameError
@@ -25,8 +26,8 @@ from codegen.errors import EquationError, ModelError, UnitError, UnknownNameErro
 SIZES = st.integers(1, 12)
 
 
-def generator(number: int = 0) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(number))
+def key(number: int = 0) -> rules.Key:
+    return 2026, number
 
 
 def close(i: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -55,10 +56,9 @@ def test_a_condition_keeps_exactly_its_pairs_in_order(n_pre: int, n_post: int, n
 
 @given(SIZES, SIZES, st.sampled_from([None, close]), st.sampled_from([None, 0.0, 0.3, 1.0, falling]), st.integers(1, 50), st.integers(0, 5))
 def test_the_size_of_chunks_changes_nothing(n_pre: int, n_post: int, condition: Callable | None, p: object, chunk: int, number: int) -> None:
-    whole = rules.by_condition(n_pre, n_post, condition, p, generator(number))
-    parts = rules.by_condition(n_pre, n_post, condition, p, generator(number), chunk=chunk)
-    if not (condition is None and p == 0.3):  # jumping over chunks takes other numbers of the generator
-        assert np.array_equal(whole[0], parts[0]) and np.array_equal(whole[1], parts[1])
+    whole = rules.by_condition(n_pre, n_post, condition, p, key(number))
+    parts = rules.by_condition(n_pre, n_post, condition, p, key(number), chunk=chunk, threads=1 + number % 3)
+    assert np.array_equal(whole[0], parts[0]) and np.array_equal(whole[1], parts[1])
     flat = parts[0].astype(int) * n_post + parts[1]
     assert np.all(np.diff(flat) > 0) and np.all((flat >= 0) & (flat < n_pre * n_post))
 
@@ -79,16 +79,15 @@ def test_conditions_are_asked_for_bounded_numbers_of_pairs() -> None:
 def test_random_connections_are_independent_trials(p: float, rule: str) -> None:
     """Mean and variance of in- and out-degrees are those of binomials; both ends of the matrix are reached equally."""
     n_pre, n_post = 300, 500
-    rng = generator(17)
     match rule:
         case "jump":
-            i, j = rules.by_condition(n_pre, n_post, None, p, rng, chunk=4096)
+            i, j = rules.by_condition(n_pre, n_post, None, p, key(17), chunk=4096)
         case "scan":
-            i, j = rules.by_condition(n_pre, n_post, lambda i, j: i >= 0, p, rng)
+            i, j = rules.by_condition(n_pre, n_post, lambda i, j: i >= 0, p, key(18))
         case "function":
-            i, j = rules.by_condition(n_pre, n_post, None, lambda i, j: np.full(i.shape, p), rng)
+            i, j = rules.by_condition(n_pre, n_post, None, lambda i, j: np.full(i.shape, p), key(19))
         case _:
-            i, j = rules.thin(*rules.all_to_all(n_pre, n_post), p, rng)
+            i, j = rules.thin(*rules.all_to_all(n_pre, n_post), p, key(20))
     assert abs(i.size - n_pre * n_post * p) < 5 * np.sqrt(n_pre * n_post * p * (1 - p))
     for ends, size, trials in ((i, n_pre, n_post), (j, n_post, n_pre)):
         degrees = np.bincount(ends, minlength=size)
@@ -100,10 +99,10 @@ def test_random_connections_are_independent_trials(p: float, rule: str) -> None:
 
 def test_jumps_have_the_exact_law_on_a_small_matrix() -> None:
     """All 16 outcomes of 4 trials occur as often as they should (chi-square with 15 degrees of freedom, 1 in 1e5 above 50)."""
-    p, runs, rng = 0.3, 20_000, generator(3)
+    p, runs = 0.3, 20_000
     outcomes = np.zeros(16)
-    for _ in range(runs):
-        i, j = rules.by_condition(2, 2, None, p, rng)
+    for run in range(runs):
+        i, j = rules.by_condition(2, 2, None, p, key(run))
         outcomes[int(np.sum(2 ** (2 * i + j)))] += 1
     ones = np.array([bin(n).count("1") for n in range(16)])
     expected = runs * p**ones * (1 - p) ** (4 - ones)
@@ -111,7 +110,7 @@ def test_jumps_have_the_exact_law_on_a_small_matrix() -> None:
 
 
 def test_a_tiny_probability_over_a_huge_matrix_is_cheap() -> None:
-    i, j = rules.by_condition(2**31 - 1, 2**31 - 1, None, 1e-17, generator(1))
+    i, j = rules.by_condition(2**31 - 1, 2**31 - 1, None, 1e-17, key(1))
     assert 5 < i.size < 120 and np.all(i >= 0) and np.all(j >= 0) and i.max() > 2**28
 
 
@@ -129,15 +128,15 @@ WRONG_RULES: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
     "fractions": (TypeError, "i must hold whole numbers, not float64", lambda: rules.from_arrays([0.5], 0, 3, 3)),
     "shapes": (ValueError, "i has shape (2,) and j has shape (3,)", lambda: rules.from_arrays([0, 1], [0, 1, 2], 3, 3)),
     "matrix": (ValueError, "i must be a number or a list of numbers", lambda: rules.from_arrays(np.zeros((2, 2), int), 0, 3, 3)),
-    "p nan": (ValueError, "p must be a probability between 0 and 1, not nan", lambda: rules.by_condition(3, 3, p=np.nan, rng=generator())),
-    "p nan somewhere": (ValueError, "p is NaN for some pairs", lambda: rules.by_condition(3, 3, p=lambda i, j: i * np.nan, rng=generator())),
+    "p nan": (ValueError, "p must be a probability between 0 and 1, not nan", lambda: rules.by_condition(3, 3, p=np.nan, key=key())),
+    "p nan somewhere": (ValueError, "p is NaN for some pairs", lambda: rules.by_condition(3, 3, p=lambda i, j: i * np.nan, key=key())),
     "n negative": (ValueError, "n must not be negative", lambda: rules.by_condition(3, 3, n=-1)),
     "n fraction": (TypeError, "n must be a whole number of synapses, not 1.5", lambda: rules.by_condition(3, 3, n=1.5)),
     "too many": (ValueError, "one Synapses object can hold 2**31 - 1 synapses", lambda: rules.all_to_all(2**16, 2**16)),
     "too many of n": (ValueError, "one Synapses object can hold 2**31 - 1 synapses", lambda: rules.by_condition(3, 3, n=2**31)),
     "number as condition": (TypeError, "a condition must be true or false", lambda: rules.by_condition(3, 3, lambda i, j: i)),
-    "no rng": (TypeError, "a random rule needs rng", lambda: rules.by_condition(3, 3, p=0.5)),
-    "negative delay": (ValueError, "a delay cannot be negative, but one is -1 steps", lambda: rules.sorted_rows(np.zeros(1, int), np.array([-1]), 1)),
+    "no key": (TypeError, "a random rule needs a key (seed, epoch)", lambda: rules.by_condition(3, 3, p=0.5)),
+    "negative delay": (ValueError, "a delay cannot be negative, but one is -1 steps", lambda: sorted_rows(np.zeros(1, int), np.array([-1]), 1)),
 }
 
 
@@ -153,9 +152,12 @@ def test_wrong_rules_are_refused(case: str) -> None:
 def test_rows_hold_the_synapses_of_a_neuron_and_delay_in_order_of_creation(n: int, synapses: list[tuple[int, int]], one_delay: bool) -> None:
     source = np.array([s % n for s, _ in synapses], dtype=np.int32)
     steps = 5 if one_delay else np.array([d for _, d in synapses], dtype=np.int64)
-    order, rows, delays = rules.sorted_rows(source, steps, n)
+    order, rows, delays = sorted_rows(source, steps, n)
     each = np.broadcast_to(steps, source.shape)
-    assert order.dtype == np.int32 and rows.dtype == np.int64 and rows.size == n * delays.size + 1 and rows[-1] == source.size
+    keys = list(zip(source.tolist(), each.tolist()))
+    assert (order is None) == (keys == sorted(keys))
+    order = np.arange(source.size, dtype=np.int32) if order is None else order
+    assert order.dtype == np.int32 and rows.dtype == np.int32 and rows.size == n * delays.size + 1 and rows[-1] == source.size
     assert list(delays) == sorted(set(each.tolist())) or not source.size
     for neuron in range(n):
         for place, delay in enumerate(delays):
