@@ -372,10 +372,12 @@ class Network:
             for variable in prepared.resolved[item.name].model.variables if item.name in prepared.resolved else ():
                 if variable.role is not Role.STATE:
                     continue
-                bad = np.flatnonzero(~(np.abs(item.state.distinct(variable.name)) < _TOO_LARGE))  # also NaN
+                distinct = item.state.distinct(variable.name)
+                largest = _TOO_LARGE if distinct.dtype.itemsize == 8 else np.inf  # of smaller types, no number is as large
+                bad = np.flatnonzero(~(np.abs(distinct) < largest))  # also NaN
                 if len(bad):
                     values = item.state[variable.name]
-                    bad = np.flatnonzero(~(np.abs(values) < _TOO_LARGE))
+                    bad = np.flatnonzero(~(np.abs(values) < largest))
                 if len(bad):
                     element = "synapse" if isinstance(item, Synapses) else "neuron"
                     text = f"{item.name}.{variable.name} of {element} {bad[0]} is {values[bad[0]]} at t = {self.t_:g} s ({len(bad)} of {len(values)} values)"

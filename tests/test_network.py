@@ -513,7 +513,10 @@ def test_a_refused_network_still_runs_when_it_is_put_right(engine: str) -> None:
     assert net["B"].v[0] == 3 and net.t_ == pytest.approx(3e-4)
 
 
-def test_values_that_are_no_numbers_any_more(engine: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_that_are_no_numbers_any_more(engine: str, dtype: type, caplog: pytest.LogCaptureFixture) -> None:
+    prefs.core.default_float_dtype = dtype
     G = NeuronGroup(3, "dv/dt = v**2/ms : 1", method="euler", name="cells")
     G.v = [0, 50, 0]
     net = Network(G)
