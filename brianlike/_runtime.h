@@ -8,8 +8,9 @@ typedef struct {
     ptrdiff_t begin, end;             /* elements (whole blocks of 16), or positions in spikes */
     ptrdiff_t size;                   /* elements without padding */
     const int32_t *spikes;            /* elements that fired, ascending */
-    const int32_t *rows;              /* synapses rows[r] to rows[r + 1], r = (source - first) * stride + row */
-    ptrdiff_t first, stride, row;
+    const int32_t *rows;              /* synapses rows[r] to rows[r + 1], r = arrivals[position] + row */
+    const int32_t *arrivals;          /* of each spike that arrives: the row of its first part */
+    ptrdiff_t row;                    /* the part */
     const void *ends;                 /* of each synapse of the rows: the neuron at its other end, counted from base; 16 bits each if narrow, else 32 */
     ptrdiff_t base, narrow;
     const int32_t *order;             /* the synapses of the rows, as numbered at their creation; NULL: in this order already */

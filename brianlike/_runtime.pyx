@@ -13,15 +13,16 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 cdef extern from "_runtime.h" nogil:
     ctypedef struct KernelContext:
-        ptrdiff_t begin, end, size, first, stride, row
+        ptrdiff_t begin, end, size, row
         uint64_t step
         uint32_t seed, epoch, stream
         const int32_t *spikes
         const int32_t *rows
+        const int32_t *arrivals
         const void *ends
         ptrdiff_t base, narrow
         const int32_t *order
@@ -78,7 +79,7 @@ cdef struct Operation:
     KernelContext context
     bint parallel
     KernelFunction sparse        # a Map that adds what arrived: the same for a list of elements
-    int32_t *touched
+    int32_t *touched             # of a Deliver: the spikes that arrive, and from `used` on their rows
     int64_t room
     ptrdiff_t n_events
     ptrdiff_t *events
@@ -116,9 +117,6 @@ cdef struct Crew:
     int64_t generation, remaining, stop
     int64_t threads
     Operation *operation
-    Event *event                 # that a Deliver is for
-    int64_t step
-
 
 def set_threads_from(int64_t elements):
     """Let threads share kernels of this many elements, and deliveries of half as many synapses, or more; returns the number that held before.
@@ -135,54 +133,69 @@ cdef inline int64_t own_step(int64_t tick, int64_t every) noexcept nogil:
     return tick if every == 1 else tick // every
 
 
-cdef void deliver_parts(Operation *op, Event *event, int64_t step, ptrdiff_t first, ptrdiff_t stop) noexcept nogil:
-    """Some of the parts of a Deliver. What was sent longest ago comes first."""
+cdef void deliver_parts(Operation *op, ptrdiff_t first, ptrdiff_t stop) noexcept nogil:
+    """Some of the parts of a Deliver."""
     cdef KernelContext context = op.context
-    cdef ptrdiff_t n, slot, count, part
+    cdef ptrdiff_t part
     for part in range(first, stop):
-        context.base = op.bases[part]
-        for n in range(op.n_delays - 1, -1, -1):
-            slot = (step - op.delays[n]) % event.slots
-            slot += event.slots if slot < 0 else 0
-            count = event.counts[slot]
-            if count == 0:
-                continue
-            context.spikes = event.lists[slot]
-            context.begin = 0 if op.first == 0 else position(event.lists[slot], count, op.first)
-            context.end = count if op.stop == event.size else position(event.lists[slot], count, op.stop)
-            if context.begin < context.end:
-                context.row = n * op.parts + part
-                op.function(op.pointers, &context)
+        context.base, context.row = op.bases[part], part
+        op.function(op.pointers, &context)
 
 
-cdef bint touch(Operation *op, Event *event, int64_t step, Operation *target, int64_t window) noexcept nogil:
+cdef bint collect(Operation *op, Event *event, int64_t step) noexcept nogil:
+    """List the spikes that arrive at a Deliver in this step, and their rows; what was sent longest ago comes first. False if there is no memory."""
+    cdef ptrdiff_t n, slot, count, begin, end, spike, total = 0
+    cdef const int32_t *spikes
+    cdef int32_t *new
+    for n in range(op.n_delays - 1, -1, -1):
+        slot = (step - op.delays[n]) % event.slots
+        slot += event.slots if slot < 0 else 0
+        count = event.counts[slot]
+        if count == 0:
+            continue
+        spikes = event.lists[slot]
+        begin = 0 if op.first == 0 else position(spikes, count, op.first)
+        end = count if op.stop == event.size else position(spikes, count, op.stop)
+        if total + end - begin > op.room:
+            op.room = max(2 * (total + end - begin), 64)
+            new = <int32_t *>realloc(op.touched, 2 * op.room * sizeof(int32_t))
+            if new == NULL:
+                op.room = 0
+                return False
+            memmove(new + op.room, new + op.used, total * sizeof(int32_t))  # the rows so far
+            op.touched, op.used = new, op.room
+        for spike in range(begin, end):
+            op.touched[total] = spikes[spike]
+            op.touched[op.room + total] = <int32_t>(((spikes[spike] - op.first) * op.n_delays + n) * op.parts)
+            total += 1
+    op.context.begin, op.context.end = 0, total
+    op.context.spikes, op.context.arrivals = op.touched, op.touched + op.room
+    return True
+
+
+cdef bint touch(Operation *op, Operation *target, int64_t window) noexcept nogil:
     """Append the elements of `target` that a Deliver reached in this step to its list; False if there is no memory."""
-    cdef ptrdiff_t n, slot, spike, first, stop, part, row
+    cdef ptrdiff_t spike, part, row
     cdef int64_t synapse, reached, used = target.used
     cdef const int32_t *rows = op.context.rows
     cdef const uint16_t *narrow = <const uint16_t *>op.context.ends
     cdef const int32_t *wide = <const int32_t *>op.context.ends
     cdef int32_t *new
-    for n in range(op.n_delays):
-        slot = (step - op.delays[n]) % event.slots
-        slot += event.slots if slot < 0 else 0
-        first = position(event.lists[slot], event.counts[slot], op.first)
-        stop = position(event.lists[slot], event.counts[slot], op.stop)
-        for spike in range(first, stop):
-            for part in range(op.parts):
-                row = (event.lists[slot][spike] - op.first) * op.context.stride + n * op.parts + part
-                if used + rows[row + 1] - rows[row] > target.room:
-                    target.room = 2 * (used + rows[row + 1] - rows[row])
-                    new = <int32_t *>realloc(target.touched, target.room * sizeof(int32_t))
-                    if new == NULL:
-                        target.room = 0
-                        return False
-                    target.touched = new
-                for synapse in range(rows[row], rows[row + 1]):
-                    reached = op.bases[part] + (narrow[synapse] if op.context.narrow else wide[synapse]) - window
-                    if 0 <= reached < target.context.size:
-                        target.touched[used] = <int32_t>reached
-                        used += 1
+    for spike in range(op.context.end):
+        for part in range(op.parts):
+            row = op.context.arrivals[spike] + part
+            if used + rows[row + 1] - rows[row] > target.room:
+                target.room = 2 * (used + rows[row + 1] - rows[row])
+                new = <int32_t *>realloc(target.touched, target.room * sizeof(int32_t))
+                if new == NULL:
+                    target.room = 0
+                    return False
+                target.touched = new
+            for synapse in range(rows[row], rows[row + 1]):
+                reached = op.bases[part] + (narrow[synapse] if op.context.narrow else wide[synapse]) - window
+                if 0 <= reached < target.context.size:
+                    target.touched[used] = <int32_t>reached
+                    used += 1
     target.used = used
     return True
 
@@ -191,7 +204,7 @@ cdef void run_part(Crew *crew, int64_t part, int64_t parts) noexcept nogil:
     """One thread's share of an operation: blocks of a Map over all elements, or parts of a Deliver."""
     cdef Operation *op = crew.operation
     if op.kind == DELIVER:
-        deliver_parts(op, crew.event, crew.step, op.parts * part // parts, op.parts * (part + 1) // parts)
+        deliver_parts(op, op.parts * part // parts, op.parts * (part + 1) // parts)
     else:
         run_blocks(op, part, parts)
 
@@ -220,10 +233,10 @@ cdef void work(Crew *crew, int64_t part) noexcept nogil:
         add_release(&crew.remaining, -1)
 
 
-cdef void share(Crew *crew, Operation *op, Event *event, int64_t step) noexcept nogil:
+cdef void share(Crew *crew, Operation *op) noexcept nogil:
     """Run an operation with all threads."""
     cdef int spins = 0
-    crew.operation, crew.event, crew.step = op, event, step
+    crew.operation = op
     store_release(&crew.remaining, crew.threads - 1)
     add_release(&crew.generation, 1)
     run_part(crew, 0, crew.threads)
@@ -537,7 +550,6 @@ cdef class Driver:
         if ends is not None:
             op.context.narrow = ends.dtype == np.uint16
             op.context.ends = self._pointer(ends, "H" if op.context.narrow else "i", placed)
-        op.context.first, op.context.stride = first, stride
         op.first, op.stop = first, stop
         op.event = number
         op.delays, op.n_delays = <int64_t *>self._copy(delays, sizeof(int64_t)), len(delays)
@@ -835,7 +847,7 @@ cdef class Driver:
         if op.sparse != NULL and self._few(op):
             return self._map_touched(op)
         if op.parallel and self._crew.threads > 1 and op.context.size >= THREADS_FROM:
-            share(&self._crew, op, NULL, 0)
+            share(&self._crew, op)
         else:
             run_blocks(op, 0, 1)
         for n in range(op.n_events):
@@ -861,7 +873,7 @@ cdef class Driver:
         op.used = 0
         for n in range(op.n_after):
             other = &self._operations[op.after[n]]
-            if self._ran(other) and not touch(other, &self._events[other.event], own_step(self._step, other.every), op, op.windows[n]):
+            if self._ran(other) and not touch(other, op, op.windows[n]):
                 return NO_MEMORY
         context.spikes, context.begin, context.end = op.touched, 0, op.used
         op.sparse(op.pointers, &context)
@@ -882,22 +894,17 @@ cdef class Driver:
         return DONE
 
     cdef int _deliver(self, Operation *op) noexcept nogil:
-        cdef Event *event = &self._events[op.event]
-        cdef ptrdiff_t n, slot
-        cdef int64_t step = own_step(self._step, op.every), spikes = 0
+        cdef int64_t step = own_step(self._step, op.every)
         op.context.step = <uint64_t>step
-        for n in range(op.n_delays):
-            slot = (step - op.delays[n]) % event.slots
-            slot += event.slots if slot < 0 else 0
-            if event.counts[slot]:
-                spikes += position(event.lists[slot], event.counts[slot], op.stop) - position(event.lists[slot], event.counts[slot], op.first)
-        op.active, op.load = spikes > 0, <int64_t>(spikes * op.row_length)
+        if not collect(op, &self._events[op.event], step):
+            return NO_MEMORY
+        op.active, op.load = op.context.end > 0, <int64_t>(op.context.end * op.row_length)
         if not op.active:
             return DONE
         if op.parts > 1 and self._crew.threads > 1 and op.load >= SHARED_FROM:
-            share(&self._crew, op, event, step)
+            share(&self._crew, op)
         else:
-            deliver_parts(op, event, step, 0, op.parts)
+            deliver_parts(op, 0, op.parts)
         return DONE
 
     cdef int _record_row(self, Operation *op) noexcept nogil:

@@ -444,7 +444,7 @@ def _row_loop(kernel: Deliver, once: Sequence[str], inner: Sequence[str], rows: 
     drawn = any(isinstance(line, Draw) for line in kernel.body)
     numbered = drawn or any(part.index is Index.SELF and part.array not in rows for part in _ends(kernel))
     names = {index: _element(index) if _uses(kernel, index) else None for index in (kernel.side, far)}
-    return RowLoop(near=names[kernel.side], far=names[far], once=once, inner=inner, numbered=numbered)
+    return RowLoop(near=names[kernel.side], far=names[far], once=once, inner=inner, arrays=sorted(rows), numbered=numbered)
 
 
 def _neighbours(kernel: Map | Deliver, position: str) -> Iterator[str]:

@@ -14,8 +14,9 @@ typedef struct {
     ptrdiff_t begin, end;             /* elements (whole blocks of 16), or positions in spikes */
     ptrdiff_t size;                   /* elements without padding */
     const int32_t *spikes;            /* elements that fired, ascending */
-    const int32_t *rows;              /* synapses rows[r] to rows[r + 1], r = (source - first) * stride + row */
-    ptrdiff_t first, stride, row;
+    const int32_t *rows;              /* synapses rows[r] to rows[r + 1], r = arrivals[position] + row */
+    const int32_t *arrivals;          /* of each spike that arrives: the row of its first part */
+    ptrdiff_t row;                    /* the part */
     const void *ends;                 /* of each synapse of the rows: the neuron at its other end, counted from base; 16 bits each if narrow, else 32 */
     ptrdiff_t base, narrow;
     const int32_t *order;             /* the synapses of the rows, as numbered at their creation; NULL: in this order already */
@@ -282,9 +283,9 @@ OWN_TYPED = ("sign", *POWERS.values())
 
 
 def _declarations() -> list[str]:
-    rows = ["ctypedef struct KernelContext:", "    ptrdiff_t begin, end, size, first, stride, row, base, narrow"]
+    rows = ["ctypedef struct KernelContext:", "    ptrdiff_t begin, end, size, row, base, narrow"]
     rows += ["    uint64_t step", "    uint32_t seed, epoch, stream", "    const void *ends"]
-    rows += [f"    const int32_t *{name}" for name in ("spikes", "rows", "order", "i", "j")]
+    rows += [f"    const int32_t *{name}" for name in ("spikes", "rows", "arrivals", "order", "i", "j")]
     for name, ctype in (("f64", "double"), ("f32", "float"), ("i32", "int32_t"), ("i64", "int64_t"), ("u8", "uint8_t")):
         rows.append(f'ctypedef {ctype} *{name} "bl_{name}"')
     rows += ['ctypedef const int32_t *index32 "bl_index32"', 'ctypedef const uint16_t *index16 "bl_index16"', 'void prefetch "BL_PREFETCH"(const void *)']

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-AHEAD = 4  # spikes
+AHEAD = 8  # spikes
+TURNS, SHORT = 4, 6  # so many synapses in one turn of the loop, if they take no more lines than that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class RowLoop:
     near, far : names of the neuron that spiked and of the one at the other end; None where nothing needs it.
     once : lines that run once a row.
     inner : lines that run for each synapse.
+    arrays : what has values in the order of the rows.
     numbered : whether `inner` needs `element`, the number that the synapse got when it was created.
     """
 
@@ -29,15 +31,18 @@ class RowLoop:
     far: str | None
     once: Sequence[str]
     inner: Sequence[str]
+    arrays: Sequence[str]
     numbered: bool
 
 
 def declarations(loop: RowLoop) -> Iterator[str]:
     """The locals of the loop."""
-    yield "cdef ptrdiff_t spike, source, row, synapse, ahead"
-    yield "cdef index32 spikes = c.spikes"
+    yield "cdef ptrdiff_t spike, row, synapse, ahead"
+    yield "cdef index32 arrivals = c.arrivals"
     yield "cdef index32 rows = c.rows"
-    yield "cdef ptrdiff_t first_source = c.first, stride = c.stride, offset = c.row"
+    yield "cdef ptrdiff_t part = c.row"
+    if loop.near is not None:
+        yield "cdef index32 spikes = c.spikes"
     for name in (loop.near, loop.far):
         if name is not None:
             yield f"cdef ptrdiff_t {name}"
@@ -53,17 +58,16 @@ def declarations(loop: RowLoop) -> Iterator[str]:
 def statements(loop: RowLoop) -> Iterator[str]:
     """The loop."""
     yield "for spike in range(c.begin, c.end):"
-    yield "    source = spikes[spike]"
-    yield "    row = (source - first_source) * stride + offset"
+    yield "    row = arrivals[spike] + part"
     yield f"    if spike + {2 * AHEAD} < c.end:"
-    yield f"        ahead = (spikes[spike + {2 * AHEAD}] - first_source) * stride + offset"
-    yield "        prefetch(&rows[ahead])"
+    yield f"        prefetch(&rows[arrivals[spike + {2 * AHEAD}] + part])"
+    yield f"    if spike + {AHEAD} < c.end:"
+    yield f"        ahead = rows[arrivals[spike + {AHEAD}] + part]"
     if loop.far is not None:
-        yield f"    if spike + {AHEAD} < c.end:"
-        yield f"        ahead = (spikes[spike + {AHEAD}] - first_source) * stride + offset"
-        yield "        prefetch(&narrow_ends[rows[ahead]] if c.narrow else <const uint16_t *>&ends[rows[ahead]])"
+        yield "        prefetch(&narrow_ends[ahead] if c.narrow else <const uint16_t *>&ends[ahead])"
+    yield from (f"        prefetch(&{array}[ahead])" for array in loop.arrays)
     if loop.near is not None:
-        yield f"    {loop.near} = source"
+        yield f"    {loop.near} = spikes[spike]"
     yield from ("    " + line for line in loop.once)
     if loop.far is None:
         yield from _row(loop, ())
@@ -75,8 +79,11 @@ def statements(loop: RowLoop) -> Iterator[str]:
 
 
 def _row(loop: RowLoop, far: Sequence[str]) -> Iterator[str]:
-    yield "    for synapse in range(rows[row], rows[row + 1]):"
-    yield "        one_by_one()"
-    if loop.numbered:
-        yield "        element = synapse if order == NULL else order[synapse]"
-    yield from ("        " + line for line in (*far, *loop.inner))
+    body = ["one_by_one()", *(["element = synapse if order == NULL else order[synapse]"] if loop.numbered else []), *far, *loop.inner]
+    yield "    synapse = rows[row]"
+    if len(body) <= SHORT:
+        yield f"    while synapse + {TURNS} <= rows[row + 1]:"
+        for _ in range(TURNS):
+            yield from ("        " + line for line in (*body, "synapse += 1"))
+    yield "    while synapse < rows[row + 1]:"
+    yield from ("        " + line for line in (*body, "synapse += 1"))
