@@ -358,6 +358,40 @@ def philox_words(uint32_t seed, uint32_t epoch, uint32_t step, elements, uint32_
     return words[0], words[1], words[2], words[3]
 
 
+def within(array, double limit):
+    """Whether all values are between -limit and limit; NaN is not."""
+    cdef const double *doubles
+    cdef const float *floats
+    cdef ptrdiff_t n, k, size = array.size
+    cdef int64_t inside
+    kind = array.dtype.char
+    if kind not in "df" or not array.flags.c_contiguous:
+        return bool((np.abs(array) < limit).all())
+    if kind == "d":
+        doubles = <const double *><uintptr_t>array.ctypes.data
+        with nogil:
+            for n in range(0, size, 4096):
+                inside = 1
+                for k in range(n, min(n + 4096, size)):
+                    inside &= (doubles[k] < limit) & (doubles[k] > -limit)
+                if not inside:
+                    break
+            else:
+                inside = 1
+    else:
+        floats = <const float *><uintptr_t>array.ctypes.data
+        with nogil:
+            for n in range(0, size, 4096):
+                inside = 1
+                for k in range(n, min(n + 4096, size)):
+                    inside &= (floats[k] < limit) & (floats[k] > -limit)
+                if not inside:
+                    break
+            else:
+                inside = 1
+    return bool(inside)
+
+
 cdef class Driver:
     """Runs operations in the order in which they were added, step after step.
 
@@ -378,6 +412,7 @@ cdef class Driver:
     cdef int64_t _blocked        # the operation that stopped the loop
     cdef Crew _crew
     cdef list _keep
+    cdef dict _kept              # what an operation needs, by its number
     cdef dict _functions         # of the calls that `run` makes itself
     cdef bint _calling           # one of these is running
     cdef bint _stop              # `run` ends at the end of the step under way
@@ -389,7 +424,7 @@ cdef class Driver:
 
     def __cinit__(self, uint32_t seed=0, uint32_t epoch=0):
         self.seed, self.epoch = seed, epoch
-        self._keep, self._workers, self._functions = [], [], {}
+        self._keep, self._workers, self._functions, self._kept = [], [], {}, {}
         self._blocked = -1
 
     def __dealloc__(self):
@@ -572,7 +607,7 @@ cdef class Driver:
         op.width = array.size if elements is None else len(elements)
         op.elements = <int64_t *>self._pointer(elements, "q", 0)
         number = self._finish()
-        self._keep.append((number, array.dtype))
+        self._kept[number] = array.dtype
         return number
 
     def add_record_events(self, event, *, sources=None, selected=None, counts=None, bint store=True, gather=(), late=0, int64_t every=1):
@@ -604,7 +639,7 @@ cdef class Driver:
         op.gathered_values = <char **>self._copy([0] * len(addresses), sizeof(void *))
         op.n_gathered = len(addresses)
         done = self._finish()
-        self._keep.append((done, tuple(gather)))
+        self._kept[done] = tuple(gather)
         return done
 
     def add_record_rate(self, event, *, sources=None, late=0, int64_t every=1):
@@ -625,6 +660,32 @@ cdef class Driver:
         """`event` takes the spikes `indices[offsets[r]:offsets[r + 1]]` (int32, ascending in each row) in step `first_step + r`."""
         self._idle()
         number = self._event(event)
+        self._check_table(number, offsets, indices)
+        cdef Operation *op = self._new(TABLE_EVENTS, every)
+        op.event = number
+        op.previous = -1
+        self._table(op, self._n_operations, offsets, indices, first_step)
+        return self._finish()
+
+    def set_table_events(self, ptrdiff_t operation, offsets, indices, *, int64_t first_step=0):
+        """Replace the spikes of an `add_table_events`, for the steps from `first_step` on."""
+        cdef Operation *op = self._recorder(operation, (TABLE_EVENTS,))
+        self._check_table(op.event, offsets, indices)
+        self._table(op, operation, offsets, indices, first_step)
+
+    cdef int _table(self, Operation *op, ptrdiff_t operation, offsets, indices, int64_t first_step) except -1:
+        cdef Event *event = &self._events[op.event]
+        cdef int64_t n
+        places = _data(offsets, "q"), _data(indices, "i")  # refuses before anything changes
+        if event.mask != NULL and op.previous >= 0:
+            for n in range(op.offsets[op.previous], op.offsets[op.previous + 1]):
+                event.mask[op.table[n]] = 0
+        op.offsets, op.table = <int64_t *><uintptr_t>places[0], <const int32_t *><uintptr_t>places[1]
+        op.rows, op.first_step, op.previous = len(offsets) - 1, first_step, -1
+        self._kept[operation] = offsets, indices
+        return 0
+
+    cdef int _check_table(self, ptrdiff_t number, offsets, indices) except -1:
         if len(offsets) < 1 or offsets[0] < 0 or bool((offsets[1:] < offsets[:-1]).any()) or offsets[len(offsets) - 1] > len(indices):
             raise ValueError("offsets must ascend and end within indices")
         if len(indices) and not (0 <= int(indices.min()) and int(indices.max()) < self._events[number].size):
@@ -634,12 +695,7 @@ cdef class Driver:
         ascends[starts[(starts > 0) & (starts < len(indices))] - 1] = True
         if not ascends[int(offsets[0]):max(int(offsets[len(offsets) - 1]) - 1, 0)].all():
             raise ValueError("the spikes of a row of the table must ascend")
-        cdef Operation *op = self._new(TABLE_EVENTS, every)
-        op.event = number
-        op.offsets = <int64_t *>self._pointer(offsets, "q", 0)
-        op.table = <const int32_t *>self._pointer(indices, "i", 0)
-        op.rows, op.first_step, op.previous = len(offsets) - 1, first_step, -1
-        return self._finish()
+        return 0
 
     def add_table_values(self, array, table, *, int64_t first_step=0, int64_t steps_per_row=1, int64_t every=1):
         """`array` takes the row of `table` that holds at this step; before the first and after the last row, it takes these."""
@@ -1017,7 +1073,7 @@ cdef class Driver:
         cdef Operation *op = self._recorder(operation, (RECORD_VALUES, RECORD_RATE))
         dtype = np.dtype(np.int64)
         if op.kind == RECORD_VALUES:
-            dtype = next(entry[1] for entry in self._keep if isinstance(entry, tuple) and entry[0] == operation)
+            dtype = self._kept[operation]
         steps = _copied(op.steps, op.used * 8).view(np.int64)
         values = _copied(op.values, op.used * op.width * op.itemsize).view(dtype)
         return steps, values.reshape(op.used, op.width) if op.kind == RECORD_VALUES else values
@@ -1025,7 +1081,7 @@ cdef class Driver:
     def events(self, ptrdiff_t operation):
         """The indices, the steps and the gathered values (one array for each) that `add_record_events` collected so far, as copies."""
         cdef Operation *op = self._recorder(operation, (RECORD_EVENTS,))
-        arrays = next(entry[1] for entry in self._keep if isinstance(entry, tuple) and entry[0] == operation)
+        arrays = self._kept[operation]
         gathered = [_copied(op.gathered_values[k], op.used * op.gathered_sizes[k]).view(array.dtype) for k, array in enumerate(arrays)]
         return _copied(op.indices, op.used * 4).view(np.int32), _copied(op.steps, op.used * 8).view(np.int64), gathered
 

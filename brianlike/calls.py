@@ -9,12 +9,15 @@ from typing import Protocol
 import numpy as np
 
 from codegen.dataflow import CHANGEABLE
-from codegen.ir import Extern
+from codegen.ir import Extern, Role
 
 from .groups import Group
 from .monitors import Monitor, StateMonitor
 from .prepare import SPIKE, Prepared, clocks_of
-from .state import VariableOwner
+from .state import State, VariableOwner
+
+LARGE = 1 << 13
+"""Elements from which on an array that users hold counts as changed at every run, and is not compared."""
 
 
 class Running(Protocol):
@@ -52,8 +55,14 @@ class Calls:
         self.failure: BaseException | None = None
         self._kernel: Extern | None = None
         self._clocks = [(clock, prepared.ticks.of(clock).every) for clock in clocks_of(prepared.objects.values())]
-        self._watched = _watched(prepared, engine.copied)
-        self._seen: list[int] = []
+        self._watched: list[Callable[[bool], object]] = []
+        self._copied: Collection[str] | None = None
+        self._seen: object = None  # what the last set-up was computed from
+        objects = prepared.objects.values()
+        self._owners = [item for item in objects if isinstance(item, VariableOwner)]
+        self._monitors = [item for item in objects if isinstance(item, Monitor)]
+        events = {array.name for array in prepared.program.arrays}
+        self.spiking = [(item, event) for item in objects if isinstance(item, Group) and (event := f"{item.name}.{SPIKE}") in events]
         self.functions = {kernel.name: self._function(kernel) for kernel in prepared.program.kernels if isinstance(kernel, Extern)}
 
     def _function(self, kernel: Extern) -> Callable[[], None]:
@@ -72,40 +81,44 @@ class Calls:
                 self.failure = error
                 self._engine.stop()
             self._kernel = None
-            if self._watched and self._versions() != self._seen:
-                self._engine.set_up()
-                self._seen = self._versions()
+            if self._watched:
+                self.set_up_if_changed(running=True)
 
         return call
 
-    def _versions(self) -> list[int]:
-        return [owner.state.written[variable] for owner, variable in self._watched]
+    def set_up_if_changed(self, running: bool = False) -> None:
+        """Compute anew what no step changes, if anything has changed that it depends on."""
+        if self._copied is not self._engine.copied:
+            self._copied = self._engine.copied
+            self._watched = _watched(self._prepared, self._copied)
+        now = (self._prepared.version, [version(running) for version in self._watched])
+        if now != self._seen:
+            self._engine.set_up()
+            self._seen = now
 
     def begin(self) -> None:
         """A run begins: let the objects show what happens in it."""
-        self.failure, self._seen = None, self._versions()
-        for item in self._prepared.objects.values():
-            if isinstance(item, VariableOwner):
-                item.state.locked = True
-            if isinstance(item, Group) and any(a.name == f"{item.name}.{SPIKE}" for a in self._prepared.program.arrays):
-                item._find_fired = partial(self._spikes, f"{item.name}.{SPIKE}")
-            elif isinstance(item, Monitor):
-                item._collect = self._engine.collect
+        self.failure = None
+        for item in self._owners:
+            item.state.locked = True
+        for group, event in self.spiking:
+            group._find_fired = partial(self._spikes, event)
+        for monitor in self._monitors:
+            monitor._collect = self._engine.collect
 
     def _spikes(self, event: str) -> np.ndarray:
         return self._engine.spikes_now(event, self._kernel)
 
     def end(self) -> None:
         """The run is over."""
-        for item in self._prepared.objects.values():
-            if isinstance(item, VariableOwner):
-                item.state.locked = False
-            if isinstance(item, Group):
-                item._find_fired = None
-            elif isinstance(item, Monitor):
-                item._collect = None
-            if isinstance(item, StateMonitor):
-                item._constants = self._prepared.constants(item.source._whole.name)
+        for item in self._owners:
+            item.state.locked = False
+        for group, _ in self.spiking:
+            group._find_fired = None
+        for monitor in self._monitors:
+            monitor._collect = None
+            if isinstance(monitor, StateMonitor):
+                monitor._constants = self._prepared.constants(monitor.source._whole.name)
 
     def raise_failure(self) -> None:
         """Raise what a function raised, once."""
@@ -114,14 +127,29 @@ class Calls:
             raise failure
 
 
-def _watched(prepared: Prepared, copied: Collection[str]) -> list[tuple[VariableOwner, str]]:
-    """The variables that users can change and from which the set-up computes something, or of which the engine has copies."""
+def _watched(prepared: Prepared, copied: Collection[str]) -> list[Callable[[bool], object]]:
+    """For each array that users can change and from which the set-up computes something, or of which the engine has copies, a function whose result
+    shows that it has changed."""
     program = prepared.program
     read = {load.array for kernel in program.setup for load in kernel.loads} | set(copied)
-    found = []
+    found: list[Callable[[bool], object]] = []
     for name in sorted(read):
         owner, _, variable = name.partition(".")
-        item = prepared.objects.get(owner)
-        if program.array(name).role in CHANGEABLE and isinstance(item, VariableOwner) and variable in item.state:
-            found.append((item, variable))
+        item, role = prepared.objects.get(owner), program.array(name).role
+        if role in CHANGEABLE and isinstance(item, VariableOwner) and variable in item.state:
+            found.append(partial(_version, item.state, variable))
+        elif role is Role.TABLE:  # users have its array
+            found.append(partial(_content, prepared, name))
     return found
+
+
+def _version(state: State, name: str, running: bool) -> object:
+    """Equal as long as nobody but a run has changed a variable. A large array that users hold is not compared in every step of a run: there they must
+    assign to it."""
+    if name in state.exposed and state.size > LARGE:
+        return state.written[name] if running else object()
+    return state.version(name)
+
+
+def _content(prepared: Prepared, name: str, running: bool) -> object:
+    return prepared.from_outside()[name].tobytes()

@@ -20,6 +20,8 @@ _SECOND = UNITS["second"]
 
 def seconds(value: object, what: str) -> float:
     """A time as a plain float in seconds; errors name `what`. A bare 0 needs no unit, any other number does."""
+    if type(value) is Quantity and value.ndim == 0 and value.dimensions == _SECOND:
+        return float(np.ndarray.item(value))
     array = seconds_array(value, what)
     if array.ndim != 0:
         raise TypeError(f"{what} must be one time, not an array of shape {array.shape}")

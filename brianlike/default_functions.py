@@ -69,23 +69,27 @@ def _default(name: str) -> Function:
 DEFAULT_FUNCTIONS: dict[str, Function] = {name: _default(name) for name in sorted(USER_FUNCTIONS)}
 """The functions that every text may call. An entry that is replaced (or added) is used instead."""
 _ORIGINAL = dict(DEFAULT_FUNCTIONS)
+ABSENT = object()
 
 
 def functions_of(
     model: Model, own: Mapping[str, object] | None, run: Mapping[str, object], owner: VariableOwner
 ) -> dict[str, Specified]:
     """The functions from outside that the texts of a model call, by name; names found nowhere are left out: the compiler reports them with a caret."""
-    found: dict[str, Specified] = {}
-    for name, node in called(model).items():
-        default = DEFAULT_FUNCTIONS.get(name)
-        if default is not None and default is not _ORIGINAL.get(name):
-            found[name] = default.specify(name, owner)
-        elif name not in USER_FUNCTIONS:
-            for namespace in (own, run):
-                if namespace is not None and name in namespace:
-                    found[name] = _specified(name, namespace[name], node, owner)
-                    break
-    return found
+    meanings = {name: (meaning_of(name, own, run), node) for name, node in called(model).items()}
+    return {name: _specified(name, meaning, node, owner) for name, (meaning, node) in meanings.items() if meaning is not ABSENT}
+
+
+def meaning_of(name: str, own: Mapping[str, object] | None, run: Mapping[str, object]) -> object:
+    """What a function's name stands for outside; ABSENT for the functions of the language, and where it is found nowhere."""
+    default = DEFAULT_FUNCTIONS.get(name)
+    if default is not None and default is not _ORIGINAL.get(name):
+        return default
+    if name not in USER_FUNCTIONS:
+        for namespace in (own, run):
+            if namespace is not None and name in namespace:
+                return namespace[name]
+    return ABSENT
 
 
 def _specified(name: str, value: object, node: Call, owner: VariableOwner) -> Specified:

@@ -24,6 +24,7 @@ from .prepare import Prepared
 from .seeding import next_epoch
 from .simulate import NumpyEngine
 from .state import padded
+from .waiting import Waiting, by_age, from_ages
 
 TOUCHED = "touched"
 """Stands for the elements to which anything was delivered."""
@@ -45,7 +46,7 @@ class CythonSimulation(Engine):
 
     def _use(self, on_neurons: frozenset[str]) -> None:
         """Make ready to run the network with the traces of these Synapses on neurons."""
-        self.prepared = prepared = replace(self._plain.with_traces(on_neurons), resolved=self.prepared.resolved)
+        self.prepared = prepared = replace(self._plain.with_traces(on_neurons), resolved=self.prepared.resolved, version=self.prepared.version)
         self.inputs = prepared.inputs()
         sums = accumulator_block(prepared.program.arrays, self.inputs.sizes, self.inputs.float_dtype)
         self._accumulators = frozenset(array.name for array in prepared.program.arrays if array.role is Role.ACCUMULATOR)
@@ -67,9 +68,12 @@ class CythonSimulation(Engine):
         views = {a.name: self.arrays[a.name][: self._size(a)] for a in prepared.program.arrays}
         self._numpy = NumpyEngine(replace(prepared.program, kernels=tuple(self._interpreted.values())), replace(self.inputs, values=views))
         self._first = 0
+        self._events: dict[str, int] = {}
+        self._operations: dict[str, int] = {}
         self._counts: dict[str, np.ndarray] = {}
         self.calls = Calls(prepared, self)
-        self._fed = any(isinstance(kernel, Table) for kernel in prepared.program.kernels)
+        self._tables = [kernel for kernel in prepared.program.kernels if isinstance(kernel, Table)]
+        self._version = prepared.version
 
     def _size(self, array: Array) -> int:
         return self.inputs.sizes[array.space] if array.space else 1
@@ -85,13 +89,21 @@ class CythonSimulation(Engine):
         if state is not None and variable in state:
             base: np.ndarray = state.base(variable)
             return base
-        real = "float64" if array.role is Role.CLOCK else self.inputs.float_dtype  # times stay exact enough in float32 networks
-        kind = KINDS.get(array.dtype, np.dtype(real))
+        return self._memory(array, self.inputs.values.get(array.name))
+
+    def _memory(self, array: Array, given: np.ndarray | None) -> np.ndarray:
+        """Memory with the values that are given: of a table the very memory, where it has the right type, for kernels read nothing behind its end."""
+        kind = self._kind(array)
+        if array.role is Role.TABLE and given is not None and given.dtype == kind and given.flags.c_contiguous:
+            return given
         memory = np.zeros(padded(self._size(array)), kind)
-        given = self.inputs.values.get(array.name)
         if given is not None:
             memory[: len(given)] = given
         return memory
+
+    def _kind(self, array: Array) -> np.dtype[Any]:
+        real = "float64" if array.role is Role.CLOCK else self.inputs.float_dtype  # times stay exact enough in float32 networks
+        return KINDS.get(array.dtype, np.dtype(real))
 
     def _arrange(self) -> None:
         self._deliveries.arrange(int(prefs["core.threads"]))
@@ -99,29 +111,50 @@ class CythonSimulation(Engine):
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
-        changed = self._choose()
+        again = not self._choose() and self._deliveries.threads == int(prefs["core.threads"])
         self._run = step, steps, tables or {}
-        fresh = self.prepared.inputs()
-        for array in self.prepared.program.arrays:
-            if array.role in (Role.EXTERNAL, Role.CLOCK, Role.TABLE) and array.name in fresh.values:
-                self.arrays[array.name][: self._size(array)] = fresh.values[array.name]
-        self.set_up()
-        self._first = step
+        again = not self._take_from_outside() and again and not tables
+        self.calls.set_up_if_changed()
         seed, epoch = self._numpy.inputs.seed, self._numpy.inputs.epoch = next_epoch()
-        again = not changed and self._deliveries.threads == int(prefs["core.threads"])
-        if not again:
+        if self._deliveries.threads != int(prefs["core.threads"]):
             self._arrange()
-        if again and self._driver is not None and not self._fed and self._driver.step == step:  # nothing of the driver has changed
+        if again and self._driver is not None and self._driver.step == step:  # nothing but numbers in arrays has changed
             self._driver.seed, self._driver.epoch = seed, epoch
+            for kernel in self._tables:
+                first, _ = self.prepared.own_steps(kernel, step, steps)
+                self._driver.set_table_events(self._operations[kernel.name], *events_of(self.prepared, kernel, step, steps), first_step=first)
             return
         self._renew(step)
+        self._first = step
 
     def _renew(self, step: int) -> None:
         """A new driver for the run, which goes on at this step with the events of the last one still to be delivered."""
+        before = self._driver, self._events, self._operations
         past = None if self._driver is None else self._driver.state()["events"]
-        self._driver = Driver(self._numpy.inputs.seed, self._numpy.inputs.epoch)
-        self._build(*self._run)
-        self._driver.set_state({"step": step, "events": [[] for _ in self._events] if past is None else past})
+        try:
+            self._driver = Driver(self._numpy.inputs.seed, self._numpy.inputs.epoch)
+            self._build(*self._run)
+            self._driver.set_state({"step": step, "events": [[] for _ in self._events] if past is None else past})
+        except BaseException:  # half a driver must not be taken for a whole one
+            self._driver, self._events, self._operations = before
+            raise
+
+    def _take_from_outside(self) -> bool:
+        """Take constants and tables as they are now; True if a table now lies elsewhere in memory."""
+        program, moved = self.prepared.program, False
+        copied = [array for array in program.arrays if array.role is Role.TABLE and self._kind(array) != np.float64]  # others are the users' own memory
+        if self._version == self.prepared.version and not copied:
+            return False
+        self._version = self.prepared.version
+        for name, given in self.prepared.from_outside().items():
+            array = program.array(name)
+            memory = self._memory(array, given) if array.role is Role.TABLE else self.arrays[name]
+            if memory.ctypes.data == given.ctypes.data:
+                moved |= self.arrays[name].ctypes.data != memory.ctypes.data
+                self.arrays[name] = self._numpy.values[name] = memory
+            else:
+                self.arrays[name][: len(given)] = given
+        return moved
 
     def _choose(self) -> bool:
         """Let traces live on neurons, or on synapses, as their values allow now; whether this is another form than before."""
@@ -154,7 +187,7 @@ class CythonSimulation(Engine):
             driver.add_clock(rate.dt, self.arrays.get(f"{rate.name}.t"), self.arrays.get(f"{rate.name}.t_in_timesteps"), rate.every)
         events = [a for a in program.arrays if a.role is Role.EVENT]
         self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name], every=every(program, a.name)) for a in events}
-        self._operations: dict[str, int] = {}
+        self._operations = {}
         self._shares = self._deliveries.shares()
         for kernel in program.kernels:
             match kernel:
@@ -276,10 +309,7 @@ class CythonSimulation(Engine):
             rows[:count] = tables[kernel.name]
             number: int = self._driver.add_table_values(memory, rows, first_step=own, every=ticks)
             return number
-        if kernel.name in tables:
-            offsets, indices = sparse(tables[kernel.name])
-        else:
-            offsets, indices = events_of(self.prepared, kernel, step, steps)
+        offsets, indices = sparse(tables[kernel.name]) if kernel.name in tables else events_of(self.prepared, kernel, step, steps)
         number = self._driver.add_table_events(self._events[kernel.array], offsets, indices, first_step=own, every=ticks)
         return number
 
@@ -330,31 +360,19 @@ class CythonSimulation(Engine):
         return indices, steps, gathered, total
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- past
-    def past(self) -> dict[str, np.ndarray]:
+    def past(self) -> Waiting:
+        if self._driver is None:
+            return {}
         events = self._driver.state()["events"]
-        past = {}
-        for name, number in self._events.items():
-            array = self.prepared.program.array(name)
-            dense = np.zeros((len(events[number]), self._size(array)), bool)
-            for age, spikes in enumerate(events[number], 1):
-                dense[-age, spikes] = True
-            past[name] = dense
-        return past
+        return {name: from_ages(events[number], self._size(self.prepared.program.array(name))) for name, number in self._events.items()}
 
-    def rewind(self, step: int, past: dict[str, np.ndarray]) -> None:
+    def rewind(self, step: int, past: Waiting) -> None:
         if self._driver is None:
             self.begin(step, 0)
-        self._set_past(step, past)
+        self._driver.set_state({"step": step, "events": [by_age(past.get(name)) for name in self._events]})
 
-    def set_past(self, past: dict[str, np.ndarray]) -> None:
-        self._set_past(self.step, past)
-
-    def _set_past(self, step: int, past: dict[str, np.ndarray]) -> None:
-        lists = []
-        for name in self._events:
-            rows = past.get(name, np.zeros((0, 0), bool))
-            lists.append([np.flatnonzero(row).astype(np.int32) for row in rows[::-1]])
-        self._driver.set_state({"step": step, "events": lists})
+    def set_past(self, past: Waiting) -> None:
+        self.rewind(self.step, past)
 
 
 def _marks(kernel: Deliver) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ from codegen.dataflow import writes
 from codegen.ir import Extern, Record, Role, Table
 
 from .calls import Calls
-from .groups import Group
 from .inputs import InputGroup, SpikeGeneratorGroup
 from .monitors import EventRecorder, Monitor, PopulationRateMonitor, StateMonitor
-from .prepare import SPIKE, Prepared
+from .prepare import Prepared
 from .recorders import hand_over
 from .seeding import next_epoch
 from .simulate import NumpyEngine
+from .waiting import Waiting, dense_events, sparse_events
 
 
 class Engine(ABC):
@@ -71,8 +72,12 @@ class Engine(ABC):
 
     def collect(self) -> None:
         """Hand what was recorded since the last call to the monitors."""
+        hand_over(self.prepared.objects, {kernel.name: self.take(kernel) for kernel in self._records_of_monitors})
+
+    @cached_property
+    def _records_of_monitors(self) -> list[Record]:
         records = [kernel for kernel in self.prepared.program.kernels if isinstance(kernel, Record)]
-        hand_over(self.prepared.objects, {kernel.name: self.take(kernel) for kernel in records if self._monitor(kernel) is not None})
+        return [kernel for kernel in records if self._monitor(kernel) is not None]
 
     def records(self) -> dict[str, tuple[np.ndarray, ...]]:
         """What Record kernels that belong to no monitor collected, by name: (indices, steps) of events, (steps, rows) of values; then forget it."""
@@ -87,25 +92,23 @@ class Engine(ABC):
         """A run is over: hand what was recorded to the monitors, and the last step's spikes to the groups."""
         self.calls.end()
         self.collect()
-        for item in self.prepared.objects.values():
-            event = f"{item.name}.{SPIKE}"
-            if isinstance(item, Group) and any(array.name == event for array in self.prepared.program.arrays):
-                item.spikes = self.spikes_now(event, None)
+        for group, event in self.calls.spiking:
+            group._fired = self.spikes_now(event, None)
 
     @abstractmethod
     def forget(self) -> None:
         """Drop what is still to be delivered."""
 
     @abstractmethod
-    def past(self) -> dict[str, np.ndarray]:
-        """The events of the last steps (of their clock) by array name, shape (steps, elements), latest last: what is still to be delivered."""
+    def past(self) -> Waiting:
+        """The events of the last steps (of their clock), by array name: what is still to be delivered."""
 
     @abstractmethod
-    def rewind(self, step: int, past: dict[str, np.ndarray]) -> None:
+    def rewind(self, step: int, past: Waiting) -> None:
         """Go to a step, with just these events of the steps before it still to be delivered."""
 
     @abstractmethod
-    def set_past(self, past: dict[str, np.ndarray]) -> None:
+    def set_past(self, past: Waiting) -> None:
         """Take over what another engine had still to deliver."""
 
 
@@ -154,16 +157,14 @@ class NumpySimulation(Engine):
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
         self.engine.step = step
         self.engine.inputs.seed, self.engine.inputs.epoch = next_epoch()
-        fresh = self.prepared.inputs()
-        for name, value in fresh.values.items():  # constants and arrays that may have been replaced since
-            self.engine.values[name] = value
+        self.engine.values.update(self.prepared.from_outside())
         for kernel in self.prepared.program.kernels:
             if isinstance(kernel, Table):
                 given = (tables or {}).get(kernel.name)
                 self.engine.inputs.tables[kernel.name] = (
                     self._table(kernel, step, steps) if given is None else _rows(given, self.prepared.own_steps(kernel, step, 0)[0])
                 )
-        self.engine.set_up()
+        self.calls.set_up_if_changed()
 
     @property
     def step(self) -> int:
@@ -218,20 +219,20 @@ class NumpySimulation(Engine):
         for history in self.engine.history.values():
             history[...] = False
 
-    def past(self) -> dict[str, np.ndarray]:
+    def past(self) -> Waiting:
         keep, step = self.engine.keep, self.engine.begun
-        return {name: values[[(step(name) + n) % keep for n in range(keep)]] for name, values in self.engine.history.items()}
+        return sparse_events({name: values[[(step(name) + n) % keep for n in range(keep)]] for name, values in self.engine.history.items()})
 
-    def set_past(self, past: dict[str, np.ndarray]) -> None:
+    def set_past(self, past: Waiting) -> None:
         keep, step = self.engine.keep, self.engine.begun
-        for name, values in past.items():
+        for name, values in dense_events(past).items():
             if name in self.engine.history and values.shape[1:] == self.engine.history[name].shape[1:]:
                 for back in range(1, min(keep, len(values)) + 1):
                     self.engine.history[name][(step(name) - back) % keep] = values[-back]
                 if len(values) and name in self._found:  # for what comes before a step has found its events
                     self.engine.values[name][...] = values[-1]
 
-    def rewind(self, step: int, past: dict[str, np.ndarray]) -> None:
+    def rewind(self, step: int, past: Waiting) -> None:
         self.engine.step = step
         self.forget()
         self.set_past(past)

@@ -99,13 +99,14 @@ class MagicNetwork(Network):
             current.kept = self._give_away()
         self.objects, self._simulation = [], None
 
-    def _check_complete(self) -> None:
+    def _complete(self, members: list[SimulationObject]) -> list[SimulationObject]:
         """What needs an object that is not there is switched off."""
-        for item, need in list(self._missing()):
+        for item, need in list(self._missing(members)):
             if item.active:
                 _LOG.warn(f"{item.name!r} is switched off: it needs {need.name!r}, which is not among your variables", "dependency_warning")
                 item.active = False
             self.objects = [other for other in self.objects if other is not item]
+        return self._members
 
     def run(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from types import FrameType
 
@@ -22,13 +23,13 @@ _WARNED: set[str] = set()
 _OWN = (__name__.partition(".")[0], Dimensions.__module__.partition(".")[0])  # the packages whose frames are not the user's
 
 
-def caller_namespace(level: int = 0) -> dict[str, object]:
-    """The names visible in the code that called into this package, local ones first.
+def caller_namespace(level: int = 0) -> Mapping[str, object]:
+    """The names visible in the code that called into this package, local ones first: the caller's own tables, not copies of their thousand names.
 
     Frames of the package itself do not count, so `level=0` is the user's own frame from however deep inside it is asked; `level=1` is the caller of that.
     """
     frame = _caller(level)
-    return {**frame.f_globals, **frame.f_locals}
+    return frame.f_globals if frame.f_locals is frame.f_globals else ChainMap(frame.f_locals, frame.f_globals)
 
 
 def caller_values(level: int = 0) -> list[object]:
@@ -54,7 +55,7 @@ def _is_own(module: Mapping[str, object]) -> bool:
 
 def get_local_namespace(level: int = 0) -> dict[str, object]:
     """The names visible to the caller, to be passed on as `namespace=`; `level=1` is the caller's caller."""
-    return caller_namespace(level)
+    return dict(caller_namespace(level))
 
 
 def externals(names: Iterable[str], group_namespace: Mapping[str, object] | None, run_namespace: Mapping[str, object]) -> dict[str, tuple[float, Dimensions]]:

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from codegen.dims import UNITS
-from codegen.ir import Role
 
+from ._runtime import within
+from .blueprints import Blueprint, blueprint
 from .choosing import make_engine
 from .clocks import seconds
 from .engines import Engine
-from .groups import Group
 from .inputs import SpikeSource
 from .interrupts import ctrl_c
 from .logger import get_logger
@@ -26,18 +26,16 @@ from .objects import Simulation, SimulationObject, with_contained
 from .poisson_input import PoissonInput
 from .preference_table import checked_schedule
 from .preferences import prefs
-from .prepare import Prepared, blueprint, clocks_of, prepare
+from .prepare import Prepared, prepare
 from .progress import Progress, Report, progress_of
 from .seeding import SOURCE
 from .state import VariableOwner
 from .store import (
     StoredState,
     check_names,
-    dense_events,
     random_state,
     read_state,
     set_random_state,
-    sparse_events,
     state_of_objects,
     write_state,
 )
@@ -45,6 +43,7 @@ from .summaries import ScheduleEntry, SchedulingSummary, entries_of
 from .synapses import Synapses
 from .ticks import recounted, steps_before
 from .units import Quantity
+from .waiting import Waiting, dense_events, sparse_events
 
 __all__ = ["Network"]
 
@@ -68,8 +67,8 @@ OBSERVERS: list[Observer] = []
 def require_different_names(objects: Sequence[SimulationObject]) -> None:
     """Raise ValueError unless all names differ."""
     names = [item.name for item in objects]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"two objects of a network cannot both be called {twice[0]!r}; give one of them another name=")
 
 
@@ -106,8 +105,8 @@ class Network:
         self._clocks: dict[str, float] = {}  # by the name of each object, the step of its clock in the last run
         self._engine: Engine | None = None
         self._running = False
-        self._waiting: dict[str, np.ndarray] | None = None  # what the next engine has to deliver, where no engine holds it
-        self._signature: object = None
+        self._waiting: Waiting | None = None  # what the next engine has to deliver, where no engine holds it
+        self._blueprint: Blueprint | None = None
         self._stopped = False
         self._spent: dict[str, float] | None = None  # seconds by kernel in the last run, if they were measured
         self._stored: dict[str, StoredState] = {}
@@ -129,7 +128,7 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         waiting = self._waiting if self._engine is None else self._engine.past()
-        return {**self.__dict__, "_engine": None, "_signature": None, "_waiting": waiting}
+        return {**self.__dict__, "_engine": None, "_blueprint": None, "_waiting": waiting}
 
     def add(self, *objects: object) -> None:
         """Add objects, or lists and dicts of them."""
@@ -229,23 +228,24 @@ class Network:
         length = seconds(duration, "the duration of a run")
         if length < 0:
             raise ValueError(f"a run cannot last {duration!r}: the duration must not be negative")
-        if not self._members:
+        members = self._members
+        if not members:
             return
-        names = dict(caller_namespace(level)) if namespace is None else dict(namespace)
-        self._check_membership()
+        names = caller_namespace(level) if namespace is None else namespace
+        self._check_membership(members)
         for observer in OBSERVERS:
             observer.before_run(self, duration, names)
-        for item in self._members:
+        for item in members:
             item.before_run(names)
-        self._recount()
-        engine = self._prepare(names)
-        for item in self._members:
+        engine = self._prepare(self._members if any(_prepares_itself(item) for item in members) else members, names)
+        members = engine.prepared.members
+        for item in members:
             item._simulation = self._simulation
         ticks, end = engine.prepared.ticks, self._t + length
         first, last = ticks.count(self._t), ticks.count(end)
-        clocks = [(clock, ticks.of(clock)) for clock in clocks_of(self._members)]
         self._stopped = False
-        progress = progress_of(report, 10.0 if report_period is None else seconds(report_period, "report_period"), self.t, last - first, ticks.length)
+        progress = self._progress(report, report_period, last - first, ticks.length)
+        engine.begin(first, last - first)
         RUNNING.append(self)
         try:
             with ctrl_c(self.stop):
@@ -255,18 +255,22 @@ class Network:
             self._running = False
             self._t = end if engine.step >= last else ticks.time(engine.step)
             engine.end()
-            for clock, rate in clocks:
+            for clock, rate in engine.prepared.clocks:
                 clock.timestep = ticks.steps(rate, engine.step)
             progress.close()
-        for item in self._members:
+        for item in members:
             item.after_run()
         for observer in OBSERVERS:
             observer.after_run(self)
         self._check_values(engine.prepared)
 
+    def _progress(self, report: Report, period: object, steps: int, dt: float) -> Progress:
+        if report is None and period is None:
+            return Progress()
+        return progress_of(report, 10.0 if period is None else seconds(period, "report_period"), self.t, steps, dt)
+
     def _advance(self, engine: Engine, first: int, end: int, progress: Progress, profile: bool) -> None:
         chunk = min(end - first, 16)
-        engine.begin(first, end - first)
         engine.calls.begin()
         self._running, self._spent = True, None
         if profile:
@@ -288,46 +292,51 @@ class Network:
         if self in RUNNING and self._engine is not None:
             self._engine.stop()
 
-    def _recount(self) -> None:
+    def _recount(self, members: Sequence[SimulationObject]) -> None:
         """Count what is still to be delivered in steps of the clocks as they are now: a dt may have changed since the last run."""
-        members = self._members
         changed = [item for item in members if self._clocks.get(item.name, item.clock.dt_) != item.clock.dt_]
         for item in changed:
             item.clock.check_change(self._clocks[item.name], self._t)
         if changed:
             past = self._waiting if self._engine is None else self._engine.past()
             lengths = {item.name: (self._clocks[item.name], item.clock.dt_) for item in changed}
-            for name, events in ({} if past is None else past).items():
-                if name.partition(".")[0] in lengths:
-                    old, new = lengths[name.partition(".")[0]]
-                    past = {**(past or {}), name: recounted(events, steps_before(self._t, old), steps_before(self._t, new), old / new)}
+            moved = dense_events({name: lists for name, lists in (past or {}).items() if name.partition(".")[0] in lengths})
+            for name, events in moved.items():
+                old, new = lengths[name.partition(".")[0]]
+                moved[name] = recounted(events, steps_before(self._t, old), steps_before(self._t, new), old / new)
+            past = {**(past or {}), **sparse_events(moved)}
             self._waiting, self._engine = past, None
         self._clocks = {item.name: item.clock.dt_ for item in members}
 
-    def _prepare(self, names: Mapping[str, object]) -> Engine:
+    def _prepare(self, members: list[SimulationObject], names: Mapping[str, object]) -> Engine:
         """The engine for the network as it is now; the last one if only values have changed."""
-        self._check_complete()
-        members = self._members
+        found = blueprint(prefs["codegen.target"], self.schedule, members)
+        if self._engine is None or found != self._blueprint:
+            members = self._complete(members)
+            for item in members:
+                if isinstance(item, Synapses):
+                    item._ready()
+            self._recount(members)
+            found = blueprint(prefs["codegen.target"], self.schedule, members)
         for item in members:
-            if isinstance(item, Synapses | SpikeSource):
+            if isinstance(item, SpikeSource):
                 item._ready()
-        signature = (prefs["codegen.target"], blueprint(members, self.schedule))
-        if self._engine is not None and signature == self._signature and self._engine.prepared.read_constants(names):
+        if self._engine is not None and found == self._blueprint and self._engine.prepared.read_constants(names):
             return self._engine
         prepared = prepare(members, self.schedule, names)
         past = self._waiting if self._engine is None else self._engine.past()
         engine = make_engine(prepared)
-        epoch = SOURCE.epoch
-        engine.begin(prepared.ticks.count(self._t), 0)
-        SOURCE.epoch = epoch  # a run has the same random numbers whether or not it needed a new engine
-        if past is not None:
+        if past:
+            epoch = SOURCE.epoch
+            engine.begin(prepared.ticks.count(self._t), 0)
+            SOURCE.epoch = epoch  # a run has the same random numbers whether or not it needed a new engine
             engine.set_past(past)
-        self._engine, self._signature, self._waiting = engine, signature, None
+        self._engine, self._blueprint, self._waiting = engine, found, None
         return engine
 
-    def _missing(self) -> Iterator[tuple[SimulationObject, SimulationObject]]:
+    @staticmethod
+    def _missing(members: Sequence[SimulationObject]) -> Iterator[tuple[SimulationObject, SimulationObject]]:
         """The objects that cannot run, with what they need and the network does not have."""
-        members = self._members
         present = {id(item) for item in members}
         for item in members:
             needs: list[VariableOwner] = []
@@ -341,51 +350,47 @@ class Network:
                 if id(need) not in present:
                     yield item, need
 
-    def _check_complete(self) -> None:
-        for item, need in self._missing():
+    def _complete(self, members: list[SimulationObject]) -> list[SimulationObject]:
+        """The members that can run: all, or this is a ValueError."""
+        for item, need in self._missing(members):
             raise ValueError(f"{item.name!r} needs {need.name!r}, which is not in the network; add it")
+        return members
 
-    def _check_membership(self) -> None:
+    def _check_membership(self, members: Sequence[SimulationObject]) -> None:
         """Refuse objects that have run in another network."""
-        for item in self._members:
+        for item in members:
             if item._simulation is not None and item._simulation is not self._simulation:
                 raise RuntimeError(f"{item.name!r} has already run in another network; add to or remove from that network instead of making a new one")
 
     def _forget_runs(self) -> None:
         """Begin again at t = 0."""
-        self._t, self._clocks, self._engine, self._waiting, self._signature = 0.0, {}, None, None, None
+        self._t, self._clocks, self._engine, self._waiting, self._blueprint = 0.0, {}, None, None, None
 
     def _give_away(self) -> object:
         """What the next run needs; the network itself forgets it."""
-        kept = (self._engine, self._waiting, self._signature)
-        self._engine, self._waiting, self._signature = None, None, None
+        kept = (self._engine, self._waiting, self._blueprint)
+        self._engine, self._waiting, self._blueprint = None, None, None
         return kept
 
     def _take_back(self, kept: Any) -> None:
-        self._engine, self._waiting, self._signature = kept
+        self._engine, self._waiting, self._blueprint = kept
 
     def _check_values(self, prepared: Prepared) -> None:
         """One warning (or error) for the first variable that is no longer a number."""
-        for item in prepared.objects.values():
-            if not isinstance(item, Group | Synapses):
+        for item, name in prepared.states:
+            if within(item.state.distinct(name), _TOO_LARGE):
                 continue
-            for variable in prepared.resolved[item.name].model.variables if item.name in prepared.resolved else ():
-                if variable.role is not Role.STATE:
-                    continue
-                distinct = item.state.distinct(variable.name)
-                largest = _TOO_LARGE if distinct.dtype.itemsize == 8 else np.inf  # of smaller types, no number is as large
-                bad = np.flatnonzero(~(np.abs(distinct) < largest))  # also NaN
-                if len(bad):
-                    values = item.state[variable.name]
-                    bad = np.flatnonzero(~(np.abs(values) < largest))
-                if len(bad):
-                    element = "synapse" if isinstance(item, Synapses) else "neuron"
-                    text = f"{item.name}.{variable.name} of {element} {bad[0]} is {values[bad[0]]} at t = {self.t_:g} s ({len(bad)} of {len(values)} values)"
-                    hint = "a smaller dt or another method= often helps"
-                    if prefs["core.on_invalid"] == "raise":
-                        raise FloatingPointError(f"{text}; {hint}")
-                    _LOG.warn(f"{text}; {hint}", "invalid_values")
-                    return
+            values = item.state[name]
+            bad = np.flatnonzero(~(np.abs(values) < (_TOO_LARGE if values.dtype.itemsize == 8 else np.inf)))  # also NaN; float32 has no number as large
+            if not len(bad):
+                continue
+            element = "synapse" if isinstance(item, Synapses) else "neuron"
+            text = f"{item.name}.{name} of {element} {bad[0]} is {values[bad[0]]} at t = {self.t_:g} s ({len(bad)} of {len(values)} values)"
+            hint = "a smaller dt or another method= often helps"
+            if prefs["core.on_invalid"] == "raise":
+                raise FloatingPointError(f"{text}; {hint}")
+            _LOG.warn(f"{text}; {hint}", "invalid_values")
+            return
 
     def store(self, name: str = "default", filename: str | os.PathLike[str] | None = None) -> None:
         """Keep the state of all objects, to go back to it with `restore`: variables, connections, delays, spikes on their way, clocks, and records.
@@ -412,7 +417,7 @@ class Network:
             raise RuntimeError("the state of a network cannot be stored in the middle of a step; store it between two runs")
         past = (self._waiting if self._engine is None else self._engine.past()) or {}
         clocks = {item.name: item.clock.dt_ for item in self._members}
-        state = StoredState(self._t, clocks, state_of_objects(self._members), sparse_events(past), random_state())
+        state = StoredState(self._t, clocks, state_of_objects(self._members), past, random_state())
         if filename is None:
             self._stored[name] = state
         else:
@@ -448,11 +453,10 @@ class Network:
             if item.name in state.objects:
                 item.restore(state.objects[item.name])  # type: ignore[attr-defined]
             item.clock.timestep = steps_before(state.t, item.clock.dt_)
-        past = dense_events(state.waiting)
         if self._engine is not None and all(self._clocks.get(name) == dt for name, dt in state.clocks.items()):
-            self._engine.rewind(self._engine.prepared.ticks.count(state.t), past)
+            self._engine.rewind(self._engine.prepared.ticks.count(state.t), state.waiting)
         else:
-            self._engine, self._waiting = None, past
+            self._engine, self._waiting = None, state.waiting
         self._t, self._clocks = state.t, dict(state.clocks)
         if restore_random_state:
             set_random_state(state.random)
@@ -489,6 +493,11 @@ class Network:
     def explain(self) -> str:
         """The compiled network as text: the Program that a run executes."""
         return str(prepare(self._members, self.schedule, caller_namespace()).program)
+
+
+def _prepares_itself(item: SimulationObject) -> bool:
+    """Whether a class of the user's does something when a run begins; it may have changed the network."""
+    return type(item).before_run is not SimulationObject.before_run
 
 
 def _flat(objects: object) -> Iterator[SimulationObject]:

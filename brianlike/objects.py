@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import weakref
 from abc import ABC
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -110,6 +110,7 @@ class SimulationObject(ABC):
     namespace: dict[str, object]
     add_to_magic_network: bool
     invalidates_magic_network: bool = True
+    contained_objects: Sequence[object] = ()
     _number: int
     _simulation: Simulation | None = None
     _joins: bool = True  # whether it is part of a network itself where it is one of the contained_objects of another
@@ -125,7 +126,7 @@ class SimulationObject(ABC):
     ):
         self._register(choose_name(name, "brianobject"), when=when, order=order, clock=choose_clock(dt, clock), namespace=namespace)
         self.add_to_magic_network = getattr(type(self), "add_to_magic_network", False)
-        self.contained_objects: list[object] = []
+        self.contained_objects = []
 
     def run(self) -> None:  # noqa: B027  (most classes do nothing of their own)
         """What the object does at its place in every step: for classes of your own; other objects have their equations and code."""
@@ -152,15 +153,16 @@ class SimulationObject(ABC):
 def with_contained(objects: Iterable[SimulationObject]) -> list[SimulationObject]:
     """The objects and those they contain, each once."""
     found: dict[int, SimulationObject] = {}
-
-    def visit(items: Iterable[object]) -> None:
-        for item in items:
-            if isinstance(item, SimulationObject) and item._joins and id(item) not in found:
-                found[id(item)] = item
-                visit(getattr(item, "contained_objects", ()))
-
-    visit(objects)
+    _gather(objects, found)
     return list(found.values())
+
+
+def _gather(items: Iterable[object], found: dict[int, SimulationObject]) -> None:
+    for item in items:
+        if isinstance(item, SimulationObject) and item._joins and id(item) not in found:
+            found[id(item)] = item
+            if item.contained_objects:
+                _gather(item.contained_objects, found)
 
 
 def acts(item: SimulationObject) -> bool:

@@ -19,6 +19,11 @@ SIDES = {Index.PRE: ("pre", -1), Index.POST: ("post", 1)}
 """What a side is called, and the place of its pathways in their slot."""
 
 
+def delay_name(key: str) -> str:
+    """The variable that holds the delays of a pathway."""
+    return f"_delay_{key}"
+
+
 class Pathway:
     """What happens for each synapse of a neuron that spiked, after a delay: `S.pre`, `S.post`, or a name of the user's.
 
@@ -36,14 +41,16 @@ class Pathway:
     when, order : str, int
         Its slot of the schedule, and its place there; those of `on_pre` come before those of `on_post`.
     active : bool
+    delay_name : str
+        The variable that holds its delays.
     """
 
-    __slots__ = ("_synapses", "key", "name", "side", "code", "event", "when", "order", "active")
+    __slots__ = ("_synapses", "key", "name", "side", "code", "event", "when", "order", "active", "delay_name")
 
     def __init__(self, synapses: Synapses, key: str, side: Index, code: str, event: str = "spike"):
         self._synapses = Weak(synapses)
         self.key, self.side, self.code, self.event = key, side, code, event
-        self.name = f"{synapses.name}_{key}"
+        self.name, self.delay_name = f"{synapses.name}_{key}", delay_name(key)
         self.when, self.order, self.active = "synapses", SIDES[side][1], True
 
     @property

@@ -42,6 +42,8 @@ class Preferences(MutableMapping[str, Any]):
         self._values.update({name: copy.copy(preference.default) for name, preference in PREFERENCES.items()})
 
     def __getitem__(self, name: str) -> Any:
+        if name in self._values:
+            return self._values[name]
         if _is_section(name):
             return _Section(self, name)
         _require(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ from .expressions import Resolved, external_variable, resolve_model
 from .functions import Specified
 from .groups import Group, NeuronGroup
 from .inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
-from .monitors import Monitor, StateMonitor
+from .lookups import Lookup, Marks
+from .monitors import Monitor
 from .namespaces import externals
 from .objects import SimulationObject, acts
 from .poisson_input import PoissonInput
@@ -36,7 +37,7 @@ from .state import VariableOwner
 from .stateupdaters import compiler_methods, log_choice, with_written_step
 from .subgroups import Subgroup
 from .synapses import Synapses
-from .ticks import Ticks, common_ticks
+from .ticks import Rate, Ticks, common_ticks
 from .traces import NeuronTraces, add_neurons, arrivals
 from .units import Quantity
 
@@ -45,24 +46,46 @@ SPIKE = "_spike"
 
 @dataclass(slots=True)
 class Prepared:
-    """A network, compiled: its Program, and where every array's values come from."""
+    """A network, compiled: its Program, and where every array's values come from.
+
+    Parameters
+    ----------
+    objects : those that take part, by name.
+    members : the objects of the network, also those that are switched off.
+    clocks : of the members, with their rates.
+    states : the variables that change by themselves, with their owners.
+    version : changes when the value of a constant or function does.
+    """
 
     program: Program
     objects: dict[str, SimulationObject]
     compiled: dict[str, Compiled]
     resolved: dict[str, Resolved]
     ticks: Ticks
+    members: list[SimulationObject]
+    clocks: list[tuple[Clock, Rate]]
+    states: list[tuple[VariableOwner, str]]
     parts: tuple[Part, ...] = ()
     extra: tuple[Kernel, ...] = ()
     schedule: tuple[str, ...] = ()
     on_neurons: frozenset[str] = frozenset()
+    version: int = 0
+    _lookups: dict[str, Lookup] = field(default_factory=dict)
+    _constants: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def read_constants(self, namespace: Mapping[str, object]) -> bool:
         """Take the constants' values from the namespaces as they are now; False where one has another unit or type, or none: then compile anew."""
         fresh: dict[str, Resolved] = {}
+        marks: dict[str, Marks] = {}
         for name, resolved in self.resolved.items():
             owner = self.objects[name]
             assert isinstance(owner, Group | Synapses)
+            lookup = self._lookups.get(name)
+            if lookup is None:
+                lookup = self._lookups[name] = Lookup(resolved.model, resolved.constants)
+            if lookup.same(owner.namespace, namespace):
+                continue
+            marks[name] = lookup.marks(owner.namespace, namespace)
             found = externals(resolved.constants, owner.namespace, namespace)
             for constant in resolved.constants:
                 if constant not in found or external_variable(constant, *found[constant]) != resolved.model.variable(constant):
@@ -72,14 +95,33 @@ class Prepared:
                 return False
             numbers = {number: value for function in functions.values() for number, value in function.numbers.items()}
             values = {**resolved.values, **{constant: value for constant, (value, _) in found.items()}, **numbers}
-            fresh[name] = replace(resolved, values=values, functions=functions)
-        self.resolved = fresh
+            if values != resolved.values or not _same_tables(functions, resolved.functions):
+                fresh[name] = replace(resolved, values=values, functions=functions)
+        for name, seen in marks.items():  # only now, when nothing is refused any more
+            self._lookups[name].keep(seen)
+        if fresh:
+            self.resolved = {**self.resolved, **fresh}
+            self._constants.clear()
+            self.version += 1
         return True
 
     def constants(self, name: str) -> dict[str, object]:
         """The constants that the texts of an object use, as quantities."""
-        resolved = self.resolved[name]
-        return {constant: Quantity(value, resolved.model.variable(constant).dimensions) for constant, value in resolved.values.items()}
+        if name not in self._constants:
+            resolved = self.resolved[name]
+            self._constants[name] = {
+                constant: Quantity(value, resolved.model.variable(constant).dimensions) for constant, value in resolved.values.items()
+            }
+        return self._constants[name]
+
+    def from_outside(self) -> dict[str, np.ndarray]:
+        """The values of the arrays that come from the namespaces: constants, and the tables behind functions."""
+        arrays = self.program.arrays
+        return {array.name: self._named(array.name, array.role) for array in arrays if array.role in (Role.EXTERNAL, Role.TABLE)}
+
+    def _named(self, name: str, role: Role) -> np.ndarray:
+        owner, _, variable = name.partition(".")
+        return np.array([self.resolved[owner].values[variable]]) if role is Role.EXTERNAL else self.resolved[owner].tables[variable]
 
     def split(self, name: str, parts: Sequence[Part]) -> Split | None:
         """The network with the traces of these synapses on neurons, as far as it can have them there."""
@@ -147,10 +189,8 @@ class Prepared:
         if rate is not None:  # the engine sets the time
             return np.array([{"t": 0.0, "dt": rate.dt, "t_in_timesteps": 0}[variable]])
         item = self.objects.get(owner)
-        if role is Role.EXTERNAL:
-            return np.array([self.resolved[owner].values[variable]])
-        if role is Role.TABLE:
-            return self.resolved[owner].tables[variable]
+        if role in (Role.EXTERNAL, Role.TABLE):
+            return self._named(name, role)
         if isinstance(item, Synapses) and variable.endswith(".delay"):
             return np.ascontiguousarray(np.broadcast_to(item.delay_steps(variable[: -len(".delay")]), (len(item),)), dtype=np.int32)
         if isinstance(item, Synapses):
@@ -164,6 +204,12 @@ def _interchangeable(new: Mapping[str, Specified], old: Mapping[str, Specified])
     """Whether nothing but the values behind functions has changed."""
     shapes = [{name: table.shape for function in each.values() for name, table in function.tables.items()} for each in (new, old)]
     return shapes[0] == shapes[1] and {name: f.spec for name, f in new.items()} == {name: f.spec for name, f in old.items()}
+
+
+def _same_tables(new: Mapping[str, Specified], old: Mapping[str, Specified]) -> bool:
+    """Whether the tables behind functions that are interchangeable lie where they did."""
+    tables = [[table.ctypes.data for function in each.values() for table in function.tables.values()] for each in (new, old)]
+    return tables[0] == tables[1]
 
 
 def connection(synapses: Synapses) -> Connection:
@@ -274,7 +320,9 @@ def prepare(
         if acts(item) and item.active:
             kernels.append(Extern(item.name, item.when, item.order, clock=name_of(item.clock)))
     program = compile_program(list(parts.values()), kernels, schedule, ticks.table)
-    return Prepared(program, present, compiled, resolved, ticks, tuple(parts.values()), tuple(kernels), tuple(schedule))
+    rates = [(clock, ticks.of(clock)) for clock in clocks_of(objects)]
+    states = [(item, v.name) for item in (*groups, *synapses) for v in resolved[item.name].model.variables if v.role is Role.STATE]
+    return Prepared(program, present, compiled, resolved, ticks, objects, rates, states, tuple(parts.values()), tuple(kernels), tuple(schedule))
 
 
 def _neurons(synapses: Synapses, target: str) -> tuple[int, int] | None:
@@ -295,23 +343,6 @@ def _check_one_sum(synapses: Iterable[Synapses]) -> None:
                     text = f"{other.name!r} and {updater.name!r} both sum into {group.name}.{updater.variable}"
                     raise NotImplementedError(f"{text}; give the group one variable for each, and add them in a subexpression")
             found.append((updater, place))
-
-
-def blueprint(objects: Iterable[SimulationObject], schedule: Sequence[str]) -> tuple[object, ...]:
-    """What a compiled network and its engine depend on and users can change between runs, the units of constants apart; equal blueprints, equal networks."""
-    rows: list[object] = [tuple(schedule)]
-    for item in objects:
-        rows.append((id(item), item.active, item.when, item.order, item.clock.dt_))
-        if isinstance(item, Group | Synapses):
-            rows += [runner.place() for runner in runners(item)]
-            rows += [stage.place() for stage in stages_of(item)]
-            rows.append(tuple((name, id(target)) for name, target in item._links.items()))
-        if isinstance(item, Synapses):
-            rows.append(item.layout())
-            rows += [updater.place() for updater in summed_updaters(item)]
-        elif isinstance(item, StateMonitor):
-            rows.append(id(item.record))
-    return tuple(rows)
 
 
 def _linked_sources(items: Iterable[SimulationObject]) -> list[Group]:

@@ -82,8 +82,8 @@ class Stage:
         return self._when is not None or self._order is not None
 
     def place(self) -> tuple[object, ...]:
-        """Equal as long as it runs where it did."""
-        return self.name, self.when, self.order, self.active
+        """Equal as long as it runs where it did, in a group whose own place is the same."""
+        return self._when, self._order, self.active
 
     def __repr__(self) -> str:
         return f"<{self.name!r} in slot {self.when!r}>"

@@ -16,10 +16,10 @@ from codegen.expr import Access, DType
 from codegen.functions import CLOCK_NAMES
 from codegen.ir import Model, Role, Variable
 
-from .importexport import chosen_format
-from .linked import LinkedVariable, Target, checked_target, index_name
 from .arrays import padded as padded
 from .arrays import reserve, whole_vectors
+from .importexport import chosen_format
+from .linked import LinkedVariable, Target, checked_target, index_name
 from .objects import SimulationObject, Weak, checked_namespace, checked_order, checked_slot
 from .preferences import prefs
 from .variabletable import Variables
@@ -148,6 +148,11 @@ class State:
         self[name][:] = value
         self.written[name] += 1
 
+    def version(self, name: str) -> object:
+        """Equal as long as nobody but a run has changed the variable."""
+        count = self.written.get(name, 0)
+        return (count, self._views[name].tobytes()) if name in self.exposed else count
+
     def __contains__(self, name: object) -> bool:
         return name in self._views
 
@@ -247,6 +252,7 @@ class VariableOwner(SimulationObject, ABC):
 
     model: Model
     state: State
+    contained_objects: list[object]
     _sealed: bool
     _added: frozenset[str] = frozenset()
     _links: Mapping[str, Target] = MappingProxyType({})

@@ -60,24 +60,6 @@ def check_names(objects: Iterable[SimulationObject], stored: StoredState) -> Non
             raise KeyError(f"the stored state {what} {listed}; objects must have the names that they had when it was stored")
 
 
-def sparse_events(past: Mapping[str, np.ndarray]) -> dict[str, Arrays]:
-    """The events of the last steps as lists, which take little room."""
-    found = {}
-    for name, dense in past.items():
-        step, element = np.nonzero(dense)
-        found[name] = {"shape": np.array(dense.shape), "step": step.astype(np.int64), "element": element.astype(np.int32)}
-    return found
-
-
-def dense_events(waiting: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
-    """The reverse of `sparse_events`."""
-    past = {}
-    for name, lists in waiting.items():
-        past[name] = np.zeros(tuple(lists["shape"]), bool)
-        past[name][lists["step"], lists["element"]] = True
-    return past
-
-
 def random_state() -> Arrays:
     """Where all random numbers stand, also those of `np.random`."""
     _, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)

@@ -42,6 +42,9 @@ class Window(State):
     def exposed(self) -> set[str]:  # type: ignore[override]
         return self._whole.exposed
 
+    def version(self, name: str) -> object:
+        return self._whole.version(name)
+
     def dtype(self, name: str) -> np.dtype:
         return self._whole.dtype(name)
 

@@ -24,7 +24,7 @@ from .groups import Group, say_hidden
 from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import choose_name
-from .pathways import Pathway
+from .pathways import Pathway, delay_name
 from .stages import Stage
 from .state import State, VariableOwner
 from .stateupdaters import checked_method, checked_options
@@ -158,7 +158,7 @@ class Synapses(VariableOwner):
             if key not in self.pathways:
                 known = ", ".join(map(repr, self.pathways)) or "none"
                 raise ValueError(f"delay is given for pathway {key!r}, but {self.name!r} has the pathways {known}")
-            name = _delay_name(key)
+            name = delay_name(key)
             self.state.add(Variable(name, Role.PARAMETER, UNITS["second"], shared=True), np.float64)
             self.state[name] = _checked_delay(seconds(value, f"delay of {key!r}"))
 
@@ -298,7 +298,7 @@ class Synapses(VariableOwner):
         return None
 
     def _delay_view(self, key: str, units: bool = True) -> VariableView:
-        name = _delay_name(key)
+        name = delay_name(key)
         if name not in self.state:  # memory for delays of single synapses only where somebody uses them
             self.state.add(Variable(name, Role.PARAMETER, UNITS["second"]), np.float64)
         return VariableView(self, self.state.variables[name], units, "delay" if key == "pre" else f"{key}.delay")
@@ -322,7 +322,7 @@ class Synapses(VariableOwner):
         ValueError
             If a delay is negative or not finite.
         """
-        name = _delay_name(key)
+        name = delay_name(key)
         if name not in self.state or not self.state[name].size:
             return 0
         step = self.pathways[key].source.clock.dt_ if dt is None else dt
@@ -334,10 +334,10 @@ class Synapses(VariableOwner):
         return int(steps[0]) if np.all(steps == steps[0]) else steps
 
     def layout(self) -> tuple[object, ...]:
-        """Equal as long as connections, delays and the places of pathways in the schedule are as they were."""
-        written = self.state.written
-        pathways = [(key, p.when, p.order, p.active, written[_delay_name(key)], p.source.clock.dt_) for key, p in self.pathways.items()]
-        return (self.state.size, written["i"], written["j"], *pathways)
+        """Equal as long as connections, delays and the places of pathways in the schedule are as they were, with clocks of the same dt."""
+        state = self.state
+        pathways = [(p.when, p.order, p.active, state.version(p.delay_name)) for p in self.pathways.values()]
+        return state.size, state.version("i"), state.version("j"), *pathways
 
     @property
     def i(self) -> VariableView:
@@ -485,10 +485,6 @@ def _codes(what: str, given: object, default: str) -> dict[str, str]:
         if not isinstance(key, str) or not isinstance(code, str):
             raise TypeError(f"{what} must be text, or a dict from names of pathways to text, not {given!r}")
     return codes
-
-
-def _delay_name(key: str) -> str:
-    return f"_delay_{key}"
 
 
 def _checked_delay(delay: float) -> float:

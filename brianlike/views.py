@@ -158,8 +158,7 @@ class VariableView:
         if isinstance(item, tuple) and any(part is None for part in item):  # numpy's way to ask for another axis, which plotting functions take
             return self._values_now()[item]
         if isinstance(item, slice) and item == slice(None) and self._lives_in_the_object:
-            self._owner.state.written[self._variable.name] += 1  # whoever has the array may write into it
-            self._owner.state.exposed.add(self._variable.name)
+            self._owner.state.exposed.add(self._variable.name)  # whoever has the array may write into it
             values = self._owner.state[self._variable.name]
             return values if self.dimensions.is_dimensionless else Quantity(values, self.dimensions)
         return self.get_item(item)

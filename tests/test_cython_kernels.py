@@ -775,3 +775,16 @@ def test_generated_code_vectorises():
     path.write_bytes(build._compile(compiler, "probe", render_module([source]), build.cache_folder()))
     symbols = subprocess.run(["nm", "-D", str(path)], capture_output=True, text=True, check=True).stdout
     assert "_ZGVeN8v_exp" in symbols and "_ZGVeN8v_log" in symbols and "_ZGVeN8vv_pow" in symbols
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32])
+@pytest.mark.parametrize("size", [0, 1, 17, 4096, 10_000])
+def test_values_within_a_limit(dtype, size):
+    values = np.linspace(-9, 9, size).astype(dtype)
+    assert _runtime.within(values, 10.0)
+    for place in {0, size // 2, size - 1} if size else ():
+        for bad in (11, -10) if dtype is np.int32 else (10.0, -11.0, np.nan, np.inf, -np.inf):
+            wrong = values.copy()
+            wrong[place] = bad
+            assert not _runtime.within(wrong, 10.0)
+    assert _runtime.within(np.zeros(10)[::2], 1.0)

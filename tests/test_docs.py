@@ -193,7 +193,7 @@ clocks ticks objects stages arrays seeding randomness namespaces functions binom
 stateupdaters views variabletable linked importexport state sampling connect codes subgroups groups inputs poisson_input operations connecting synapseindices
 timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
 sorting
-simulate traces recorders prepare calls engines layout deliveries drive choosing progress interrupts store summaries
+simulate traces recorders blueprints lookups prepare waiting calls engines layout deliveries drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
 plots datasets
 nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron nn demo __main__

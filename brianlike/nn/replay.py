@@ -57,7 +57,7 @@ def _enter(items: list[Group | Synapses], start: dict[str, np.ndarray]) -> None:
         for name in item.state.variables:
             values = start.get(f"{item.name}.{name}")
             if values is not None:
-                item.state[name][...] = values
+                item.state[name] = values
 
 
 def _check_spikes(module: NetworkModule, tables: dict[str, np.ndarray]) -> None:
