@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = "cuba cobahh brunel brunel_delays stdp single_neuron repeated_runs connect startup threads scaling microcircuit".split()
+NAMES = "cuba cobahh brunel brunel_delays stdp single_neuron repeated_runs connect startup threads scaling costs microcircuit".split()
 """In the order of the README; the last needs the most memory."""
 
 
