@@ -112,7 +112,7 @@ def of_synapses(N: int, repeats: int) -> Iterator[Cost]:
     number = N // 10
     without = seconds_of([beating(), leaky(number)], repeats)
     for what, model in {
-        "`clock-driven` equation": "dx/dt = -x/(10*ms) : 1 (clock-driven)",
+        "`clock-driven` equation": "w : 1\ndx/dt = (w - x)/(10*ms) : 1 (clock-driven)",
         "`(summed)` variable": "w : 1\nI_post = 0.001*w : 1 (summed)",
     }.items():
         sources = beating()

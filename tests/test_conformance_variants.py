@@ -15,7 +15,7 @@ import pytest
 from test_conformance import SCRIPTS, SEEDS, assert_same_distribution, execute, is_random, stored
 
 import brianlike
-from brianlike import _runtime, build
+from brianlike import _runtime, build, layout
 
 try:
     build.find_compiler()
@@ -37,8 +37,9 @@ def marked(name: str, *more: object, slow: bool = False):
 # ----------------------------------------------------------------------------------------------------------------------------------------------- threads
 @pytest.fixture
 def from_the_first_element(monkeypatch):
-    """Threads share kernels of any size; yields the list of the threads that were started."""
+    """Threads share kernels and pathways of any size; yields the list of the threads that were started."""
     before = _runtime.set_threads_from(1)
+    monkeypatch.setattr(layout, "SHARED_FROM", 0)
     started = []
 
     class Counted(_runtime.threading.Thread):
