@@ -14,17 +14,17 @@ block in loops of their own: next to them, gcc 12 computes doubles in vectors of
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ..errors import UnsupportedError
-from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, transform, walk
-from ..functions import calls_python, spec_of
+from ..expr import Compare, DType, Expr, Index, Name, Number, Where, transform
+from ..functions import calls_python
 from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store, expressions
-from .base import COMPARISONS, POWERS, Language, write
 from .prelude import PRELUDE as PRELUDE
 from .rows import RowLoop, declarations, statements
+from .scalars import INTEGER_DTYPES, SUFFIXES, Types, line_text
+from .vectors import LANES, vectorised
 
 BLOCK = 16
 VERSION = 2  # of the generated code and of KernelContext; part of every cache key
@@ -33,9 +33,6 @@ POINTERS = {"double": "f64", "float": "f32", "int32_t": "i32", "int64_t": "i64",
 LETTERS = {"double": "d", "float": "f", "int32_t": "i", "int64_t": "q", "uint8_t": "B"}
 INDEX_LETTERS = {Index.SELF: "s", Index.SHARED: "h", Index.PRE: "p", Index.POST: "o", Index.WHOLE: "h"}  # the kernel itself minds the length
 LENGTH = "length of "  # before the name of an array reached as a whole: a parameter with the number of its elements
-RANKS = ("int", "int32_t", "int64_t", "float", "double")  # the type of `a + b` is the later one
-SUFFIXES = {"double": "", "float": "f", "int64_t": "_long", "int32_t": "_int", "int": "_int"}
-INTEGER_DTYPES = {DType.INT32: "int32_t", DType.INT64: "int64_t", DType.BOOL: "int"}
 REALS = {"float64": "double", "float32": "float"}
 
 
@@ -117,147 +114,6 @@ def independent(kernel: Map | Deliver) -> bool:
     return isinstance(kernel, Map) and kernel.only is None and all(store.index is Index.SELF for store in kernel.stores)
 
 
-# ------------------------------------------------------------------------------------------------------------------------------------- types and text
-@dataclass(frozen=True, slots=True)
-class _Types:
-    """The C types of the values assigned so far; `real` is that of FLOAT, `tables` names the array behind each load of a whole one."""
-
-    real: str
-    names: Mapping[str, str]
-    tables: Mapping[str, str] = field(default_factory=dict)
-
-    def of(self, expr: Expr) -> str:
-        match expr:
-            case Number(int() as value):
-                return "int32_t" if abs(value) < 2**31 else "int64_t" if abs(value) < 2**63 else self.real
-            case Number():
-                return self.real
-            case Truth() | Not() | Compare() | Logical():
-                return "int"
-            case Name(name):
-                return self.names[name]
-            case Negate(operand):
-                return self.of(operand)
-            case Cast(dtype, operand):
-                return INTEGER_DTYPES.get(dtype) or self.floating(self.of(operand))
-            case Where(_, then, otherwise):
-                return self.common(then, otherwise)
-            case Binary("/", left, right):
-                return self.floating(self.common(left, right))
-            case Binary("**", left, Number(value)) if value in POWERS:
-                return self.of(left)
-            case Binary("**", left, right):
-                return self.floating(self.common(left, right))
-            case Binary(_, left, right):
-                return self.common(left, right)
-            case Element(Name(table)):
-                return self.names[table]
-            case Call():
-                return self._call(expr)
-        raise TypeError(f"the Cython backend cannot type {type(expr).__name__}: {expr!r}")
-
-    def _call(self, call: Call) -> str:
-        dtype = spec_of(call).dtype
-        if dtype in INTEGER_DTYPES:
-            return INTEGER_DTYPES[dtype]
-        common = self.common(*call.arguments)
-        return common if dtype is None else self.floating(common)
-
-    def common(self, *parts: Expr) -> str:
-        return max((self.of(part) for part in parts), key=RANKS.index)
-
-    def floating(self, ctype: str) -> str:
-        """The type in which a function of reals computes."""
-        return ctype if ctype in ("double", "float") else self.real
-
-
-def _number(value: int | float, real: str = "double") -> str:
-    if isinstance(value, int) and abs(value) < 2**63:
-        return f"({value})" if value < 0 else str(value)
-    value = float(value)
-    text = "NAN" if math.isnan(value) else repr(value) if math.isfinite(value) else "INFINITY" if value > 0 else "(-INFINITY)"
-    if real == "float":
-        return f"(<float>{text})"
-    return f"({text})" if value < 0 and math.isfinite(value) else text
-
-
-LANGUAGE = Language(
-    name="cython",
-    number=_number,
-    truth=lambda value: "1" if value else "0",
-    arithmetic={"+": "({0} + {1})", "-": "({0} - {1})", "*": "({0} * {1})", "/": "({0} / {1})", "//": "floor_divide({0}, {1})", "%": "floor_modulo({0}, {1})"}
-    | {"**": "pow({0}, {1})"},
-    comparison=COMPARISONS,
-    logic={"and": "({0} & {1})", "or": "({0} | {1})"},
-    where="where({0}, {1}, {2})",
-    cast={DType.FLOAT: "(<double>{0})", DType.INT32: "(<int32_t>{0})", DType.INT64: "(<int64_t>{0})", DType.BOOL: "({0} != 0)"},
-)
-
-
-def _template(types: _Types) -> Callable[[Expr], str]:
-    """The templates of LANGUAGE, with the variant of each function that fits the types of its arguments."""
-
-    def template(expr: Expr) -> str:
-        text = LANGUAGE.template(expr)
-        match expr:
-            case Number(value):
-                return _number(value, types.real)
-            case Cast(DType.FLOAT):
-                return f"(<{types.of(expr)}>{{0}})"
-            case Binary("/", left, right) if types.common(left, right) not in ("float", "double"):
-                return f"(<{types.real}>{{0}} / <{types.real}>{{1}})"
-            case Binary("//" | "%" | "**") | Where():
-                return _variant(text, types.of(expr))
-            case Call() if spec_of(expr).dtype in (None, DType.FLOAT):
-                return _variant(text, types.of(expr))
-            case Name(name) if name in types.tables:
-                return f"{types.tables[name]}, length_{types.tables[name]}"
-            case Element(Name(table)):
-                suffix = "_byte" if types.names[table] == "int" else SUFFIXES[types.names[table]]
-                return f"value_at{suffix}({{0}}, <int64_t>{{1}})"
-        return text
-
-    return template
-
-
-def _variant(text: str, ctype: str) -> str:
-    name, bracket, rest = text.partition("(")
-    return name + SUFFIXES[ctype] + bracket + rest
-
-
-def _write(expr: Expr, types: _Types) -> str:
-    """The expression as Cython; with float32, all literals of an expression are double if one of its values is (t, dt)."""
-    if types.real == "float" and any(isinstance(e, Name) and types.names[e.name] == "double" for e in walk(expr)):
-        types = replace(types, real="double")
-    return write(expr, _template(types))
-
-
-def _line(line: Line, types: _Types) -> tuple[str, str]:
-    """The type and the value of what a line assigns."""
-    match line:
-        case Let(_, value, dtype):
-            return INTEGER_DTYPES.get(dtype) or types.floating(types.of(value)), _converted(value, dtype, types)
-        case Fire(_, condition, _, gate):
-            return "int", _write(condition if gate is None else Logical("and", condition, gate), types)
-        case Select(_, event, then, otherwise, dtype):
-            chosen = Where(event, then, otherwise)
-            return INTEGER_DTYPES.get(dtype) or types.floating(types.of(chosen)), _converted(chosen, dtype, types)
-        case Draw(_, law, number, arguments) if arguments:
-            values = ", ".join(f"<double>{_write(argument, types)}" for argument in arguments)
-            return "int64_t", f"draw_{law}(seed, epoch, stream, {number}, step, <uint32_t>element, {values})"
-        case Draw(_, law, number):
-            return types.real, f"draw_{law}{SUFFIXES[types.real]}(seed, epoch, stream, {number}, step, <uint32_t>element)"
-    raise TypeError(f"not a line of a step: {line!r}")
-
-
-def _converted(value: Expr, dtype: DType, types: _Types) -> str:
-    text, ctype = _write(value, types), types.of(value)
-    if dtype is DType.BOOL and ctype != "int":
-        return f"({text} != 0)"
-    wanted = INTEGER_DTYPES.get(dtype)
-    return text if wanted in (None, ctype) else f"<{wanted}>{text}"
-
-
 # --------------------------------------------------------------------------------------------------------------------------------------------- render
 def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str = "float64", steady: Collection[str] = ()) -> Source:
     """`kernel -> Source`: a function named by the hash of its own text; `parameters` are the arrays behind its pointers.
@@ -273,7 +129,8 @@ def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str 
     positional, names = canonical(kernel)
     ctypes = {f"a{n}": _storage(arrays[name], REALS[float_dtype]) for n, name in enumerate(names)}
     rows = frozenset(f"a{n}" for n, name in enumerate(names) if name in by_row(kernel, steady))
-    text = "\n".join(_function(positional, ctypes, REALS[float_dtype], rows))
+    steps = frozenset(f"a{n}" for n, name in enumerate(names) if arrays[name].role is Role.CLOCK and name.endswith(".dt"))
+    text = "\n".join(_function(positional, ctypes, REALS[float_dtype], steps, rows))
     name = "kernel_" + hashlib.sha256(f"{VERSION}\n{text}".encode()).hexdigest()[:16]
     lengths = [LENGTH + names[int(array[1:])] for array in _whole(positional)]
     return Source("cython", name, text.replace("KERNEL", name), (*names, *lengths))
@@ -314,32 +171,13 @@ def _signature(kernel: Map | Deliver, ctypes: Mapping[str, str], rows: Collectio
     return " ".join([kind, *tokens, *("qh" for _ in _whole(kernel))])
 
 
-def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, rows: frozenset[str] = frozenset()) -> Iterator[str]:
+def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps: frozenset[str], rows: frozenset[str]) -> Iterator[str]:
     """The lines of the kernel: the loop over pointers that do not overlap, and the function that unpacks the table for it."""
-    types = _Types(real, {}, {load.name: load.array for load in kernel.loads if load.index is Index.WHOLE})
-    staged = _staged(kernel, ctypes)
-    wide = "int64_t" if real == "double" else "int32_t"
-    early, once, late, declared = _loads(kernel, ctypes, staged, rows)
-    declared += [f"cdef {wide} wide_{name}[{BLOCK}]" for name in staged]
-    for load in kernel.loads:
-        types = replace(types, names={**types.names, load.name: _local(ctypes[load.array])})
-    inner = [*late]
-    for line in kernel.body:
-        ctype, value = _line(line, types)
-        name = line.name  # type: ignore[union-attr]  # a Propagator never comes here
-        types = replace(types, names={**types.names, name: ctype})
-        declared.append(f"cdef {ctype} {name}")
-        inner.append(f"{name} = {value}")
-    inner += _stores(kernel, ctypes, types, {name: wide for name in staged})
     pointers = {**ctypes, **{f"n{name[1:]}": "int64_t" for name in _whole(kernel)}}
     parameters = ", ".join(f"{POINTERS[ctype]} {name}" for name, ctype in pointers.items())
     yield f"cdef void KERNEL_loop({parameters + ', ' if parameters else ''}KernelContext *c) noexcept nogil:"
-    if isinstance(kernel, Deliver):
-        loop = _row_loop(kernel, once, inner or ["pass"], rows)
-        yield from ("    " + text for text in [*declarations(loop), *_context(kernel), *declared, *early, *statements(loop)])
-    else:
-        yield from ("    " + text for text in [*_context(kernel), *declared, *early])
-        yield from ("    " + text for text in _loop(kernel, inner or ["pass"], staged))
+    vectors = vectorised(kernel, ctypes, real, steps) if isinstance(kernel, Map) else None
+    yield from ("    " + text for text in (_one_by_one(kernel, ctypes, real, rows) if vectors is None else _by_vectors(kernel, real, *vectors)))
     yield ""
     yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
     arguments = [f"<{POINTERS[ctype]}>p[{n}]" for n, ctype in enumerate(pointers.values())]
@@ -348,6 +186,41 @@ def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, rows:
     yield ""
     yield f'kernels["KERNEL"] = (<uintptr_t><void *>KERNEL, "{_signature(kernel, ctypes, rows)}")'
     yield ""
+
+
+def _by_vectors(kernel: Map | Deliver, real: str, declared: Sequence[str], early: Sequence[str], inner: Sequence[str]) -> Iterator[str]:
+    """A Map, one vector at a time."""
+    yield "cdef ptrdiff_t element"
+    yield from _drawing(kernel)
+    yield from declared
+    yield from early
+    yield f"for element in range(c.begin, c.end, {LANES[real]}):"
+    yield from ("    " + text for text in inner or ["pass"])
+
+
+def _one_by_one(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, rows: frozenset[str]) -> Iterator[str]:
+    """The loop, one element at a time."""
+    types = Types(real, {}, {load.name: load.array for load in kernel.loads if load.index is Index.WHOLE})
+    staged = _staged(kernel, ctypes)
+    wide = "int64_t" if real == "double" else "int32_t"
+    early, once, late, declared = _loads(kernel, ctypes, staged, rows)
+    declared += [f"cdef {wide} wide_{name}[{BLOCK}]" for name in staged]
+    for load in kernel.loads:
+        types = replace(types, names={**types.names, load.name: _local(ctypes[load.array])})
+    inner = [*late]
+    for line in kernel.body:
+        ctype, value = line_text(line, types)
+        name = line.name  # type: ignore[union-attr]  # a Propagator never comes here
+        types = replace(types, names={**types.names, name: ctype})
+        declared.append(f"cdef {ctype} {name}")
+        inner.append(f"{name} = {value}")
+    inner += _stores(kernel, ctypes, types, {name: wide for name in staged})
+    if isinstance(kernel, Deliver):
+        loop = _row_loop(kernel, once, inner or ["pass"], rows)
+        yield from [*declarations(loop), *_context(kernel), *declared, *early, *statements(loop)]
+        return
+    yield from [*_context(kernel), *declared, *early]
+    yield from _loop(kernel, inner or ["pass"], staged)
 
 
 def _local(storage: str) -> str:
@@ -392,7 +265,7 @@ def _loads(
     return early, once, late, declared
 
 
-def _stores(kernel: Map | Deliver, ctypes: Mapping[str, str], types: _Types, staged: Mapping[str, str]) -> Iterator[str]:
+def _stores(kernel: Map | Deliver, ctypes: Mapping[str, str], types: Types, staged: Mapping[str, str]) -> Iterator[str]:
     """Results, after all loads; those that elements share must not come from the padding."""
     for store in kernel.stores:
         ctype = ctypes[store.array]
@@ -417,9 +290,7 @@ def _uses(kernel: Map | Deliver, index: Index) -> bool:
 
 def _context(kernel: Map | Deliver) -> Iterator[str]:
     """The fields of the context that the loop needs, as locals."""
-    if any(isinstance(line, Draw) for line in kernel.body):
-        yield "cdef uint32_t seed = c.seed, epoch = c.epoch, stream = c.stream"
-        yield "cdef uint64_t step = c.step"
+    yield from _drawing(kernel)
     match kernel:
         case Map(only=None):
             yield "cdef ptrdiff_t block, lane, size = c.size"
@@ -445,6 +316,12 @@ def _row_loop(kernel: Deliver, once: Sequence[str], inner: Sequence[str], rows: 
     numbered = drawn or any(part.index is Index.SELF and part.array not in rows for part in _ends(kernel))
     names = {index: _element(index) if _uses(kernel, index) else None for index in (kernel.side, far)}
     return RowLoop(near=names[kernel.side], far=names[far], once=once, inner=inner, arrays=sorted(rows), numbered=numbered)
+
+
+def _drawing(kernel: Map | Deliver) -> Iterator[str]:
+    if any(isinstance(line, Draw) for line in kernel.body):
+        yield "cdef uint32_t seed = c.seed, epoch = c.epoch, stream = c.stream"
+        yield "cdef uint64_t step = c.step"
 
 
 def _neighbours(kernel: Map | Deliver, position: str) -> Iterator[str]:

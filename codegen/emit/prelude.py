@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import POWERS
+from .vector_prelude import DRAWS, VECTORS, declarations
 
 CONTEXT = """
 #include <stddef.h>
@@ -317,9 +318,9 @@ PRELUDE = "\n".join(
         "",
         "cdef extern from * nogil:",
         '    """',
-        CONTEXT.replace("\\", "\\\\") + MATHEMATICS.replace("\\", "\\\\") + RANDOM.replace("\\", "\\\\"),
+        (CONTEXT + MATHEMATICS + VECTORS + RANDOM + DRAWS).replace("\\", "\\\\"),
         '    """',
-        *("    " + row for row in _declarations()),
+        *("    " + row for row in [*_declarations(), *declarations()]),
         "",
         "context_size = sizeof(KernelContext)",
         "kernels = {}",
