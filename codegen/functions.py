@@ -113,6 +113,10 @@ def _difference_partial(x: Expr, y: Expr) -> Expr:
     return Where(Compare("<=", x, y), below, above)
 
 
+def _inverse_exprel_partial(x: Expr) -> Expr:
+    return Negate(_b("*", call("_exprel_slope", x), _square(call("_inverse_exprel", x))))
+
+
 def _clip_partials(x: Expr, low: Expr, high: Expr) -> tuple[Expr, Expr, Expr]:
     inside = Logical("and", Compare(">=", x, low), Compare("<=", x, high))
     zero = Number(0.0)
@@ -167,6 +171,7 @@ _SPECS = (
         _constant,
         dtype=DType.INT64,
     ),
+    _plain("_inverse_exprel", _inverse_exprel_partial, python="inverse_exprel", c="inverse_exprel", torch="inverse_exprel"),
     _plain("_exprel_slope", lambda x: call("_exprel_curvature", x), python="exprel_slope", c="exprel_slope", torch="exprel_slope"),
     _plain("_exprel_curvature", lambda x: None, python="exprel_curvature", c="exprel_curvature", torch="exprel_curvature"),
     _plain("_erf", lambda x: _b("*", _number(1.1283791670955126), call("exp", Negate(_square(x)))), python="erf", c="erf", torch="torch.erf"),

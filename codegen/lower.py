@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from .divisions import by_products
 from .errors import UnsupportedError
 from .expr import (
     ZERO,
@@ -146,7 +147,7 @@ def _update(model: Model, method: Methods) -> tuple[Step, str | None]:
         lines, new, chosen = integrate(model.flows, method, body.fresh)
         for line in lines:
             # Read line by line: a random function draws anew wherever the method evaluates it.
-            body.lines.append(rewrite_line(line, body.read))
+            body.lines.append(rewrite_line(by_products(line, model), body.read))
         for flow in model.flows:
             body.written[Access(flow.variable)] = new[flow.variable]
     return Step("update", "groups", 0, tuple(body.lines), body.results()), chosen

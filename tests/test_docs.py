@@ -202,8 +202,9 @@ nn.gradients nn.parameters nn.recording nn.engine nn.replay nn.module nn.neuron 
 
 COMPILER = """
 errors dims expr ir lines dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
-integrate propagate lower optimize
-surrogate eventdriven derivative adjoint force fuse arrivals traces pipeline emit emit.base emit.prelude emit.rows emit.python emit.cython emit.torch
+integrate propagate divisions lower optimize
+surrogate eventdriven derivative adjoint force fuse arrivals traces tabulate pipeline
+emit emit.base emit.vector_prelude emit.prelude emit.rows emit.python emit.scalars emit.vectors emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""
 

@@ -95,6 +95,7 @@ static inline T bl_floor_divide##S(T a, T b) { \\
     f = floor##S(q); \\
     return q - f > (T)0.5 ? f + 1 : f; } \\
 static inline T bl_exprel##S(T z) { T r = expm1##S(z) / z; return z == 0 ? (T)1 : z > (T)800 ? (T)INFINITY : r; } \\
+static inline T bl_inverse_exprel##S(T z) { T r = z / expm1##S(z); return z == 0 ? (T)1 : z > (T)800 ? (T)0 : r; } \\
 static inline T bl_exprel_slope##S(T z) { \\
     T direct = (exp##S(z) - bl_exprel##S(z)) / z, series = 0, term; int k; \\
     BL_SERIES(T, 2, 15) \\
@@ -279,7 +280,7 @@ static int64_t bl_draw_binomial(BL_DRAW_ARGUMENTS, double n, double probability)
 SUFFIXED = {"": "double", "f": "float"}
 WHOLE = {"_long": "int64_t", "_int": "int32_t"}
 LIBRARY = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "exp", "log", "log10", "expm1", "log1p", "sqrt", "fabs", "ceil", "floor", "erf")
-OWN_REAL = ("exprel", "exprel_slope", "exprel_curvature")
+OWN_REAL = ("exprel", "inverse_exprel", "exprel_slope", "exprel_curvature")
 OWN_TYPED = ("sign", *POWERS.values())
 
 

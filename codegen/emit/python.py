@@ -21,6 +21,13 @@ def exprel(x):
         return np.where(x == 0, 1.0, np.expm1(x) / np.where(x == 0, 1.0, x)).astype(np.result_type(x, np.float32), copy=False)
 
 
+def inverse_exprel(x):
+    """x/(exp(x) - 1), and its limit 1 at 0."""
+    x = np.asarray(x)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(x == 0, 1.0, np.where(x == np.inf, 0.0, x / np.where(x == 0, 1.0, np.expm1(x)))).astype(np.result_type(x, np.float32), copy=False)
+
+
 def exprel_slope(x):
     """The derivative of exprel: the sum of x**k/(k! (k + 2)) near 0, (exp(x) - exprel(x))/x elsewhere."""
     x = np.asarray(x)
@@ -127,7 +134,7 @@ from math import erf as _math_erf
 '''.lstrip()
 
 RESERVED = frozenset(
-    "np value_at table_row exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator matrix_exponential".split()
+    "np value_at table_row exprel inverse_exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator matrix_exponential".split()
 )
 
 

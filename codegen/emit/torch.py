@@ -146,6 +146,11 @@ def exprel(x):
     return torch.where(near, series + 1.0, torch.expm1(far) / far)
 
 
+def inverse_exprel(x):
+    """x/(exp(x) - 1), and its limit 1 at 0."""
+    return 1.0 / exprel(x)
+
+
 def exprel_slope(x):
     """The derivative of exprel: the sum of x**k/(k! (k + 2)) near 0."""
     near, z, far = split(x)
@@ -193,10 +198,10 @@ def propagator(rows, dt):
 
 RESERVED = frozenset(
     "math torch reference number integer boolean real truth blocked spike select limited floor_division clip timestep value_at table_row square cube fourth "
-    "split exprel exprel_slope exprel_curvature exp_difference square_matrix transition propagator".split()
+    "split exprel inverse_exprel exprel_slope exprel_curvature exp_difference square_matrix transition propagator".split()
 )
 _LIKE = "_like"
-_GROWING = frozenset({"exp", "expm1", "exprel"})
+_GROWING = frozenset({"exp", "expm1", "exprel", "_inverse_exprel"})
 
 
 def identifier(name: str) -> str:

@@ -232,6 +232,7 @@ BL_INLINE V bl_expm1_##S(V x) { \\
     V n, p = bl_reduced_##S(x, &n), h = bl_scale_##S((V)EACH((T)0.5), n), rest = h - (T)0.5; \\
     return BL_FMA(S, h, p + p, rest) + rest; } \\
 BL_INLINE V bl_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_expm1_##S(z) / bl_within_##S(z, -INFINITY, (T)top)); } \\
+BL_INLINE V bl_inverse_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_within_##S(z, -INFINITY, (T)top) / bl_expm1_##S(z)); } \\
 BL_INLINE V bl_exp_difference_##S(V x, V y) { \\
     V high = bl_where_##S(x > y, x, y), distance = bl_where_##S(x > y, y - x, x - y); \\
     return bl_exp_##S(high) * bl_exprel_##S(distance); }
@@ -323,7 +324,7 @@ def declarations() -> list[str]:
     for kind, vector in (("d", "vd"), ("f", "vf"), ("q", "vq"), ("h", "vh"), ("i", "vi")):
         rows += [_row(vector, f"{name}_{kind}", vector) for name in ("square", "cube", "fourth")]
     for kind, vector in (("d", "vd"), ("f", "vf")):
-        single = re.findall(r"BL_BOTH1\((\w+)", VECTORS)[1:] + ["sqrt", "floor", "ceil", "fabs", "sign", "exp", "expm1", "exprel"]
+        single = re.findall(r"BL_BOTH1\((\w+)", VECTORS)[1:] + ["sqrt", "floor", "ceil", "fabs", "sign", "exp", "expm1", "exprel", "inverse_exprel"]
         rows += [_row(vector, f"{name}_{kind}", vector) for name in dict.fromkeys(single)]
         rows += [_row(vector, f"{name}_{kind}", f"{vector}, {vector}") for name in ("pow", "floor_divide", "floor_modulo", "exp_difference")]
         rows.append(_row(vector, f"clip_{kind}", f"{vector}, {vector}, {vector}"))

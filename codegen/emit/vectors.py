@@ -27,7 +27,7 @@ COMPARED = {"<": "less", "<=": "at_most", ">": "greater", ">=": "at_least", "=="
 ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply"}
 REALS = ("double", "float")
 OF_REALS = ("exp", "expm1", "log", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "sqrt", "floor", "ceil", "_erf")
-OF_REALS += ("exprel", "_exprel_slope", "_exprel_curvature", "_exp_difference", "abs", "sign", "clip")
+OF_REALS += ("exprel", "_inverse_exprel", "_exprel_slope", "_exprel_curvature", "_exp_difference", "abs", "sign", "clip")
 C_NAMES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "abs": "fabs"}
 
 
