@@ -76,7 +76,7 @@ class CythonSimulation(Engine):
         self._version = prepared.version
 
     def _size(self, array: Array) -> int:
-        return self.inputs.sizes[array.space] if array.space else 1
+        return self.inputs.sizes[array.space] if array.space else array.length
 
     def _array(self, array: Array) -> np.ndarray:
         """The padded memory behind an array: the object's own where it has it."""

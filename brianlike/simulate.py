@@ -18,7 +18,7 @@ from codegen.dataflow import constant_in_run, every, late
 from codegen.emit import python
 from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
-from codegen.ir import Deliver, Draw, Extern, Kernel, Load, Map, Program, Record, Role, Store, Table
+from codegen.ir import Array, Deliver, Draw, Extern, Kernel, Load, Map, Program, Record, Role, Store, Table
 
 from .build import build_python
 from .randomness import drawn
@@ -109,7 +109,7 @@ class NumpyEngine:
         self.keep = keep or longest + 1
         fixed = constant_in_run(self.program)
         for array in self.program.arrays:
-            self._allocate(array.name, array.space, array.dtype, array.name in fixed or array.role is Role.CLOCK)
+            self._allocate(array, array.name in fixed or array.role is Role.CLOCK)
         self.history: dict[str, np.ndarray] = {}
         if self._forward is None:
             self.history = {name: np.zeros((self.keep, *self.values[name].shape), self.values[name].dtype) for name in self._events}
@@ -126,10 +126,10 @@ class NumpyEngine:
                 self.history[f"{name}~"] = np.zeros(forward.history[name].shape, self.inputs.float_dtype)
         self._delays = {f"{k.name}~": self.values[k.delay] for k in forward.program.kernels if isinstance(k, Deliver) and k.delay is not None}
 
-    def _allocate(self, name: str, space: str | None, dtype: DType, fixed: bool) -> None:
-        size = 1 if not space else self.inputs.sizes[space]
+    def _allocate(self, array: Array, fixed: bool) -> None:
+        name, size = array.name, self.inputs.sizes[array.space] if array.space else array.length
         if name not in self.values:
-            kind = {DType.FLOAT: self.inputs.float_dtype, DType.BOOL: "bool"}.get(dtype, dtype.value)
+            kind = {DType.FLOAT: self.inputs.float_dtype, DType.BOOL: "bool"}.get(array.dtype, array.dtype.value)
             self.values[name] = np.zeros(size, kind)
         if self.batch is not None and not fixed and self.values[name].ndim == 1:
             self.values[name] = np.broadcast_to(self.values[name], (self.batch, size)).copy()

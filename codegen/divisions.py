@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .expr import ONE, Access, Binary, Call, Cast, Compare, Expr, Number, children, rebuild, walk
 from .functions import call
 from .ir import Line, Model, Role

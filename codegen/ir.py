@@ -257,12 +257,13 @@ class Select:
 @dataclass(frozen=True, slots=True)
 class Draw:
     """`name` is a fresh random number: `uniform` on [0, 1), `normal`, `poisson` (with its mean as argument) or `binomial` (number of trials,
-    probability). `number` tells the draws of one object apart."""
+    probability). `number` tells the draws of one object apart. `thresholds` (see `tabulate`) only help to find the same number faster."""
 
     name: str
     law: str
     number: int
     arguments: tuple[Expr, ...] = ()
+    thresholds: Expr | None = None
 
     @property
     def dtype(self) -> DType:
@@ -347,8 +348,9 @@ def show_line(line: Line) -> str:
             return text + (f", gate {show(gate)})" if gate is not None else ")")
         case Select(name, event, then, otherwise, _, detach):
             return f"{name} = {show(then)} if {show(event)} else {show(otherwise)}{'  [detached]' if detach else ''}"
-        case Draw(name, law, number, arguments):
-            return f"{name} = draw {law}{'(' + ', '.join(map(show, arguments)) + ')' if arguments else ''} #{number}"
+        case Draw(name, law, number, arguments, thresholds):
+            by_table = "" if thresholds is None else f" by {show(thresholds)}"
+            return f"{name} = draw {law}{'(' + ', '.join(map(show, arguments)) + ')' if arguments else ''} #{number}{by_table}"
         case Force(name, fired, value, mask):
             return f"{name} = {show(value)} where forced by {show(mask)} else {show(fired)}"
         case Propagator(matrix):
@@ -371,8 +373,8 @@ def expressions(line: Line) -> tuple[Expr, ...]:
             return tuple(e for e in (condition, margin, gate) if e is not None)
         case Select(_, event, then, otherwise):
             return (event, then, otherwise)
-        case Draw(_, _, _, arguments):
-            return arguments
+        case Draw(_, _, _, arguments, thresholds):
+            return arguments if thresholds is None else (*arguments, thresholds)
         case Force(_, fired, value, mask):
             return (fired, value, mask)
         case Propagator(matrix, dt):
@@ -384,13 +386,14 @@ def expressions(line: Line) -> tuple[Expr, ...]:
 @dataclass(frozen=True, slots=True)
 class Array:
     """The values of one variable of one object. `space` is the object whose elements it has (None: one value). Arrays with role TAPE or EVENT
-    keep their past."""
+    keep their past. `length` is the number of values of one without a space that has more than one."""
 
     name: str
     space: str | None
     role: Role
     dtype: DType = DType.FLOAT
     dimensions: Dimensions = DIMENSIONLESS
+    length: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ def rewrite_line(line: Line, change: Callable[[Expr], Expr]) -> Line:
         case Force():
             return replace(line, fired=change(line.fired), value=change(line.value), mask=change(line.mask))
         case Draw():
-            return replace(line, arguments=tuple(map(change, line.arguments)))
+            thresholds = None if line.thresholds is None else change(line.thresholds)
+            return replace(line, arguments=tuple(map(change, line.arguments)), thresholds=thresholds)
         case Propagator():
             return replace(line, matrix=tuple(tuple(change(e) for e in row) for row in line.matrix), dt=change(line.dt))
     return line

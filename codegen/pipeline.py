@@ -14,6 +14,7 @@ from .integrate import DEFAULT_METHODS
 from .ir import Kernel, Model, Program, Step
 from .lower import Detach, Methods, lower, with_events
 from .optimize import hoist
+from .tabulate import tabulate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +80,4 @@ def compile_program(
     clocks: tuple[tuple[str, int], ...] = (("clock", 1),),
 ) -> Program:
     """`Parts -> Program`: scheduled, fused, and with everything that no step changes moved to the set-up."""
-    return hoist(fuse(share_accumulators(assemble(parts, extra, schedule, clocks))))
+    return tabulate(hoist(fuse(share_accumulators(assemble(parts, extra, schedule, clocks)))))

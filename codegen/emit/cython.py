@@ -95,8 +95,8 @@ def _rename_line(line: Line, values: Mapping[str, str], kernel: str) -> Line:
             return Fire(values[name], new(condition), None, None if gate is None else new(gate))
         case Select(name, event, then, otherwise, dtype):
             return Select(values[name], new(event), new(then), new(otherwise), dtype)
-        case Draw(name, law, number, arguments):
-            return Draw(values[name], law, number, tuple(map(new, arguments)))
+        case Draw(name, law, number, arguments, thresholds):
+            return Draw(values[name], law, number, tuple(map(new, arguments)), None if thresholds is None else new(thresholds))
         case Propagator():
             raise UnsupportedError(
                 f"kernel {kernel}: the Cython backend has no Propagator inside a step", hint="It is computed once, by numpy, before the first step."

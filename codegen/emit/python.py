@@ -103,6 +103,36 @@ def erf(x):
     return np.vectorize(_math_erf, otypes=[np.float64])(x)
 
 
+def poisson_thresholds(mean):
+    """For each k, the whole multiple of 2**-53 from which on a uniform number gives a Poisson number above k; -1 where inversion is not the way."""
+    mean = float(np.ravel(mean)[0])
+    if mean >= 10:
+        return np.full(64, -1, np.int64)
+    return thresholds(np.exp(-np.array([mean])), lambda k: mean / k, 64 if mean > 0 else 0)
+
+
+def binomial_thresholds(trials, probability):
+    """As `poisson_thresholds`, for binomial numbers; probabilities above 1/2 are not for the table either."""
+    n, p = np.floor(float(np.ravel(trials)[0])), float(np.ravel(probability)[0])
+    if p > 0.5 or n * p >= 10 or n > 1e18:
+        return np.full(64, -1, np.int64)
+    if not (n > 0 and p > 0):
+        return thresholds(np.array([1.0]), lambda k: 0.0, 0)
+    odds = p / (1.0 - p)
+    return thresholds(np.exp(n * np.log1p(-np.array([p]))), lambda k: (n + 1.0) * odds / k - odds, int(min(n, 64)))
+
+
+def thresholds(first, ratio, most):
+    """`first` is P(0), `ratio(k)` is P(k)/P(k - 1); no number is above `most`."""
+    table = np.full(64, np.iinfo(np.int64).max)
+    p = total = float(first[0])
+    for k in range(most):
+        table[k] = int(np.ceil(total * 2.0**53))
+        p = p * ratio(k + 1.0)
+        total = total + p
+    return table
+
+
 def propagator(matrix, dt):
     """P = exp(A dt) and Q = integral of exp(A s) ds over [0, dt], for each element: the blocks of exp([[A, 1], [0, 0]] dt)."""
     size = len(matrix)
@@ -134,7 +164,8 @@ from math import erf as _math_erf
 '''.lstrip()
 
 RESERVED = frozenset(
-    "np value_at table_row exprel inverse_exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator matrix_exponential".split()
+    "np value_at table_row exprel inverse_exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator "
+    "matrix_exponential poisson_thresholds binomial_thresholds thresholds".split()
 )
 
 

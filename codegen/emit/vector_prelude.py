@@ -43,7 +43,8 @@ BL_INLINE V bl_splat_##S(T x) { V v = EACH(x); return v; }
 BL_MEMORY(bl_vd, double, d, BL_EACH8) BL_MEMORY(bl_vq, int64_t, q, BL_EACH8) BL_MEMORY(bl_vh, int32_t, h, BL_EACH8)
 BL_MEMORY(bl_vf, float, f, BL_EACH16) BL_MEMORY(bl_vi, int32_t, i, BL_EACH16)
 #define BL_CHOICE(V, M, S) BL_INLINE V bl_where_##S(M m, V a, V b) { return (V)((m & (M)a) | (~m & (M)b)); }
-BL_CHOICE(bl_vd, bl_vq, d) BL_CHOICE(bl_vq, bl_vq, q) BL_CHOICE(bl_vq, bl_vq, m) BL_CHOICE(bl_vf, bl_vi, f) BL_CHOICE(bl_vi, bl_vi, i) BL_CHOICE(bl_vi, bl_vi, n)
+BL_CHOICE(bl_vd, bl_vq, d) BL_CHOICE(bl_vq, bl_vq, q) BL_CHOICE(bl_vq, bl_vq, m)
+BL_CHOICE(bl_vf, bl_vi, f) BL_CHOICE(bl_vi, bl_vi, i) BL_CHOICE(bl_vi, bl_vi, n)
 BL_INLINE bl_vh bl_where_h(bl_vq m, bl_vh a, bl_vh b) { bl_vh c = BL_TO(bl_vh, m); return (c & a) | (~c & b); }
 
 /* booleans: bytes in memory, masks in vectors */
@@ -137,9 +138,12 @@ BL_BOTH1(log, log) BL_BOTH1(log10, log10) BL_BOTH1(log1p, log1p) BL_BOTH1(sin, s
 BL_BOTH1(cosh, cosh) BL_BOTH1(tanh, tanh) BL_BOTH1(asin, asin) BL_BOTH1(acos, acos) BL_BOTH1(atan, atan) BL_BOTH1(erf, erf)
 BL_BOTH1(exprel_slope, bl_exprel_slope) BL_BOTH1(exprel_curvature, bl_exprel_curvature)
 BL_BOTH2(pow, pow) BL_BOTH2(floor_divide, bl_floor_divide) BL_BOTH2(floor_modulo, bl_floor_modulo)
-BL_LANES2(bl_vq, bl_vq, int64_t, int64_t, q, 8, floor_divide, bl_floor_divide_long) BL_LANES2(bl_vq, bl_vq, int64_t, int64_t, q, 8, floor_modulo, bl_floor_modulo_long)
-BL_LANES2(bl_vh, bl_vh, int32_t, int32_t, h, 8, floor_divide, bl_floor_divide_int) BL_LANES2(bl_vh, bl_vh, int32_t, int32_t, h, 8, floor_modulo, bl_floor_modulo_int)
-BL_INLINE bl_vq bl_table_row_d(bl_vd t, bl_vd dt, bl_vd interval) { bl_vq r; int k; for (k = 0; k < 8; k++) r[k] = bl_table_row(t[k], dt[k], interval[k]); return r; }
+BL_LANES2(bl_vq, bl_vq, int64_t, int64_t, q, 8, floor_divide, bl_floor_divide_long)
+BL_LANES2(bl_vq, bl_vq, int64_t, int64_t, q, 8, floor_modulo, bl_floor_modulo_long)
+BL_LANES2(bl_vh, bl_vh, int32_t, int32_t, h, 8, floor_divide, bl_floor_divide_int)
+BL_LANES2(bl_vh, bl_vh, int32_t, int32_t, h, 8, floor_modulo, bl_floor_modulo_int)
+BL_INLINE bl_vq bl_table_row_d(bl_vd t, bl_vd dt, bl_vd interval) {
+    bl_vq r; int k; for (k = 0; k < 8; k++) r[k] = bl_table_row(t[k], dt[k], interval[k]); return r; }
 BL_INLINE bl_vq bl_timestep_d(bl_vd t, bl_vd dt) { return BL_TO(bl_vq, (t + 1e-3 * dt) / dt); }
 #define BL_GATHER(V, T, S, Z) \\
 BL_INLINE V bl_value_at_v##S(const T *values, int64_t length, bl_vq index) { \\
@@ -276,7 +280,8 @@ BL_INLINE bl_vd bl_draw_uniform_d(BL_DRAW_ARGUMENTS) {
 }
 BL_INLINE bl_vg bl_unit_f(bl_vwords w) { return BL_TO(bl_vg, BL_TO(bl_vh, (w.a & 0xFFFFFFFFu) >> 8)) * (1.0f / 16777216.0f); }
 BL_INLINE bl_vf bl_draw_uniform_f(BL_DRAW_ARGUMENTS) {
-    return bl_join_f(bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element)), bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element + 8)));
+    return bl_join_f(bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element)),
+        bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element + 8)));
 }
 BL_INLINE bl_vd bl_draw_normal_d(BL_DRAW_ARGUMENTS) {
     bl_vwords w = bl_philox_v(seed, epoch, stream, number, step, element);
@@ -286,14 +291,44 @@ BL_INLINE bl_vf bl_draw_normal_f(BL_DRAW_ARGUMENTS) {
     return bl_join_f(BL_TO(bl_vg, bl_draw_normal_d(seed, epoch, stream, number, step, element)),
         BL_TO(bl_vg, bl_draw_normal_d(seed, epoch, stream, number, step, element + 8)));
 }
-BL_INLINE bl_vq bl_draw_poisson_q(BL_DRAW_ARGUMENTS, bl_vd mean) {
+static bl_vq bl_draw_poisson_q(BL_DRAW_ARGUMENTS, bl_vd mean) {
     bl_vq r; int k;
     for (k = 0; k < 8; k++) r[k] = bl_draw_poisson(seed, epoch, stream, number, step, element + k, mean[k]);
     return r;
 }
-BL_INLINE bl_vq bl_draw_binomial_q(BL_DRAW_ARGUMENTS, bl_vd n, bl_vd probability) {
+static bl_vq bl_draw_binomial_q(BL_DRAW_ARGUMENTS, bl_vd n, bl_vd probability) {
     bl_vq r; int k;
     for (k = 0; k < 8; k++) r[k] = bl_draw_binomial(seed, epoch, stream, number, step, element + k, n[k], probability[k]);
+    return r;
+}
+/* how many of the 64 ascending thresholds do not exceed the 53 bits of a uniform number; most numbers are below 8 */
+BL_INLINE bl_vq bl_find_q(BL_DRAW_ARGUMENTS, const int64_t *thresholds) {
+    bl_vwords w = bl_philox_v(seed, epoch, stream, number, step, element);
+    bl_vq u = (bl_vq)(((w.a & 0xFFFFFFFFu) >> 5 << 26) | ((w.b & 0xFFFFFFFFu) >> 6)), found = BL_EACH8(0);
+    int k;
+    for (k = 0; k < 64; k += 8) {
+        found -= (u >= thresholds[k]) + (u >= thresholds[k + 1]) + (u >= thresholds[k + 2]) + (u >= thresholds[k + 3]);
+        found -= (u >= thresholds[k + 4]) + (u >= thresholds[k + 5]) + (u >= thresholds[k + 6]) + (u >= thresholds[k + 7]);
+        if (!bl_any_m(u >= thresholds[k + 7])) break;
+    }
+    return found;
+}
+BL_INLINE bl_vq bl_find_poisson_q(BL_DRAW_ARGUMENTS, const int64_t *thresholds, double mean) {
+    if (thresholds[0] < 0) return bl_draw_poisson_q(seed, epoch, stream, number, step, element, bl_splat_d(mean));
+    return bl_find_q(seed, epoch, stream, number, step, element, thresholds);
+}
+BL_INLINE bl_vq bl_find_binomial_q(BL_DRAW_ARGUMENTS, const int64_t *thresholds, double n, double probability) {
+    if (thresholds[0] < 0) return bl_draw_binomial_q(seed, epoch, stream, number, step, element, bl_splat_d(n), bl_splat_d(probability));
+    return bl_find_q(seed, epoch, stream, number, step, element, thresholds);
+}
+BL_INLINE bl_vw bl_find_poisson_w(BL_DRAW_ARGUMENTS, const int64_t *thresholds, double mean) {
+    bl_vw r = {bl_find_poisson_q(seed, epoch, stream, number, step, element, thresholds, mean),
+        bl_find_poisson_q(seed, epoch, stream, number, step, element + 8, thresholds, mean)};
+    return r;
+}
+BL_INLINE bl_vw bl_find_binomial_w(BL_DRAW_ARGUMENTS, const int64_t *thresholds, double n, double probability) {
+    bl_vw r = {bl_find_binomial_q(seed, epoch, stream, number, step, element, thresholds, n, probability),
+        bl_find_binomial_q(seed, epoch, stream, number, step, element + 8, thresholds, n, probability)};
     return r;
 }
 """
@@ -334,6 +369,8 @@ def declarations() -> list[str]:
     rows += [_row("vq", "timestep_d", "vd, vd"), _row("vq", "table_row_d", "vd, vd, vd")]
     for suffix, vector, element in (("", "vd", "double"), ("_long", "vq", "int64_t"), ("_int", "vh", "int32_t"), ("_byte", "vq", "uint8_t")):
         rows.append(_row(vector, f"value_at_v{suffix}", f"const {element} *, int64_t, vq"))
+    for kind, vector in (("q", "vq"), ("w", "vw")):
+        rows += [_row(vector, f"find_poisson_{kind}", f"{_DRAW}, i64, double"), _row(vector, f"find_binomial_{kind}", f"{_DRAW}, i64, double, double")]
     return [*rows, _row("vq", "draw_poisson_q", f"{_DRAW}, vd"), _row("vq", "draw_binomial_q", f"{_DRAW}, vd, vd")]
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Truth, Where, walk
+from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Where, walk
 from ..functions import spec_of
 from ..ir import Draw, Fire, Let, Line, Load, Map, Select, expressions
 from .base import POWERS
@@ -25,9 +25,10 @@ CTYPES = {"d": "vd", "q": "vq", "h": "vh", "m": "vq", "f": "vf", "i": "vi", "w":
 ELEMENTS = {"d": "double", "q": "int64_t", "h": "int32_t", "m": "int", "f": "float", "i": "int32_t", "w": "int64_t", "n": "int"}
 COMPARED = {"<": "less", "<=": "at_most", ">": "greater", ">=": "at_least", "==": "equal", "!=": "different"}
 ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply"}
-REALS = ("double", "float")
-OF_REALS = ("exp", "expm1", "log", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "sqrt", "floor", "ceil", "_erf")
-OF_REALS += ("exprel", "_inverse_exprel", "_exprel_slope", "_exprel_curvature", "_exp_difference", "abs", "sign", "clip")
+OF_REALS = frozenset(
+    "exp expm1 log log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan sqrt floor ceil abs sign clip exprel "
+    "_erf _inverse_exprel _exprel_slope _exprel_curvature _exp_difference".split()
+)
 C_NAMES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "abs": "fabs"}
 
 
@@ -211,10 +212,14 @@ class _Text:
                 where = f"seed, epoch, stream, {number}, step, <uint32_t>element"
                 if not arguments:
                     return self.real, f"draw_{law}_{self.letter(self.real)}({where})"
+                kind = self.letter("int64_t")
+                if isinstance(line.thresholds, Name):
+                    values = "".join(f", <double>{written(argument, self.scalars)}" for argument in arguments)
+                    return "int64_t", f"find_{law}_{kind}({where}, {self.tables[line.thresholds.name]}{values})"
                 if self.real != "double":
                     raise _NoVectors
                 values = "".join(f", {self.vector(argument, 'd')}" for argument in arguments)
-                return "int64_t", f"draw_{law}_q({where}{values})"
+                return "int64_t", f"draw_{law}_{kind}({where}{values})"
         raise _NoVectors
 
     def _assigned(self, value: Expr, dtype: DType) -> tuple[str, str]:
