@@ -107,7 +107,8 @@ def test_exponentials_of_special_numbers(function, float_dtype):
     tiny, large = np.finfo(float_dtype).smallest_subnormal, np.finfo(float_dtype).max
     x = np.array([0, np.nan, np.inf, -np.inf, tiny, -tiny, 1000 * tiny, large, -large, 1.0], float_dtype)
     limits = {"exp": [1, np.nan, np.inf, 0, 1, 1, 1, np.inf, 0, np.e], "expm1": [0, np.nan, np.inf, -1, tiny, -tiny, 1000 * tiny, np.inf, -1, np.e - 1]}
-    limits |= {"exprel": [1, np.nan, np.inf, 0, 1, 1, 1, np.inf, 1 / large, np.e - 1], "_inverse_exprel": [1, np.nan, 0, np.inf, 1, 1, 1, 0, large, 1 / (np.e - 1)]}
+    limits["exprel"] = [1, np.nan, np.inf, 0, 1, 1, 1, np.inf, 1 / large, np.e - 1]
+    limits["_inverse_exprel"] = [1, np.nan, 0, np.inf, 1, 1, 1, 0, large, 1 / (np.e - 1)]
     np.testing.assert_allclose(of_x(function, x, float_dtype), np.array(limits[function], float_dtype), rtol=4e-7)
 
 
@@ -149,7 +150,8 @@ def test_kinds_of_lanes_agree_with_numpy(case, float_dtype):
     rng = np.random.default_rng(2)
     size, real = 75, np.dtype(float_dtype)
     values = {"x": rng.normal(size=size).astype(real), "y": rng.normal(size=size).astype(real), "b": rng.random(size) < 0.5}
-    values |= {"k": rng.integers(-3, 4, size).astype(np.int32), "l": rng.integers(0, 9, size), "out": np.zeros(size, real if out is DType.FLOAT else KINDS[out])}
+    values |= {"k": rng.integers(-3, 4, size).astype(np.int32), "l": rng.integers(0, 9, size)}
+    values["out"] = np.zeros(size, real if out is DType.FLOAT else KINDS[out])
     kernel, table = map_of_all(expr, out)
     source, found = run_map(kernel, table, values, float_dtype)
     assert "splat" in source.text or "load_" in source.text  # it was vectorised
@@ -161,7 +163,8 @@ def test_kinds_of_lanes_agree_with_numpy(case, float_dtype):
 @pytest.mark.parametrize("fired", [(), (3,), (0, 8, 31)])
 def test_what_only_events_replace_keeps_its_value_elsewhere(fired):
     event = np.isin(np.arange(40), fired)
-    table = {"e": Array("e", "g", Role.EVENT, DType.BOOL), "now": Array("now", None, Role.EXTERNAL, DType.INT64), "out": Array("out", "g", Role.HIDDEN, DType.INT64)}
+    table = {"e": Array("e", "g", Role.EVENT, DType.BOOL), "now": Array("now", None, Role.EXTERNAL, DType.INT64)}
+    table["out"] = Array("out", "g", Role.HIDDEN, DType.INT64)
     loads = (Load("e", "e", SELF, DType.BOOL), Load("now", "now", SHARED, DType.INT64), Load("last", "out", SELF, DType.INT64))
     kernel = Map("k", "g", loads, (Select("new", Name("e"), Name("now"), Name("last"), DType.INT64),), (Store("out", SELF, "new", DType.INT64),))
     source, found = run_map(kernel, table, {"e": event, "now": np.array([99]), "out": np.arange(40)})
@@ -208,7 +211,10 @@ def test_draws_by_table_are_those_of_the_law(law, parameters, float_dtype):
     np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize(("law", "parameters"), [("poisson", (2.0,)), ("poisson", (9.9,)), ("binomial", (1000, 0.002)), ("binomial", (20, 0.49)), ("binomial", (3, 0.2))])
+INVERTED = [("poisson", (2.0,)), ("poisson", (9.9,)), ("binomial", (1000, 0.002)), ("binomial", (20, 0.49)), ("binomial", (3, 0.2))]
+
+
+@pytest.mark.parametrize(("law", "parameters"), INVERTED)
 def test_thresholds_are_where_the_number_changes(law, parameters):
     """Just below a threshold and on it, the definition gives neighbouring numbers."""
     table = build.prelude("python")[f"{law}_thresholds"](*map(np.array, parameters))
