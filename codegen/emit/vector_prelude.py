@@ -134,10 +134,28 @@ BL_INLINE R bl_##name##_##S(V x, V y) { \\
     memcpy(&r, out, sizeof r); return r; }
 #define BL_BOTH1(name, function) BL_LANES1(bl_vd, bl_vd, double, double, d, 8, name, function) BL_LANES1(bl_vf, bl_vf, float, float, f, 16, name, function##f)
 #define BL_BOTH2(name, function) BL_LANES2(bl_vd, bl_vd, double, double, d, 8, name, function) BL_LANES2(bl_vf, bl_vf, float, float, f, 16, name, function##f)
-BL_BOTH1(log, log) BL_BOTH1(log10, log10) BL_BOTH1(log1p, log1p) BL_BOTH1(sin, sin) BL_BOTH1(cos, cos) BL_BOTH1(tan, tan) BL_BOTH1(sinh, sinh)
-BL_BOTH1(cosh, cosh) BL_BOTH1(tanh, tanh) BL_BOTH1(asin, asin) BL_BOTH1(acos, acos) BL_BOTH1(atan, atan) BL_BOTH1(erf, erf)
+#if defined(BL_AVX512) && defined(__x86_64__) && defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 35)
+#define BL_LIBMVEC 1
+#endif
+#endif
+#ifdef BL_LIBMVEC
+#define BL_LIBRARY1(name) \\
+__attribute__((const)) extern bl_vd _ZGVeN8v_##name(bl_vd); __attribute__((const)) extern bl_vf _ZGVeN16v_##name##f(bl_vf); \\
+BL_INLINE bl_vd bl_##name##_d(bl_vd x) { return _ZGVeN8v_##name(x); } \\
+BL_INLINE bl_vf bl_##name##_f(bl_vf x) { return _ZGVeN16v_##name##f(x); }
+__attribute__((const)) extern bl_vd _ZGVeN8vv_pow(bl_vd, bl_vd);
+__attribute__((const)) extern bl_vf _ZGVeN16vv_powf(bl_vf, bl_vf);
+BL_INLINE bl_vd bl_pow_d(bl_vd x, bl_vd y) { return _ZGVeN8vv_pow(x, y); }
+BL_INLINE bl_vf bl_pow_f(bl_vf x, bl_vf y) { return _ZGVeN16vv_powf(x, y); }
+#else
+#define BL_LIBRARY1(name) BL_BOTH1(name, name)
+BL_BOTH2(pow, pow)
+#endif
+BL_LIBRARY1(log) BL_LIBRARY1(log10) BL_LIBRARY1(log1p) BL_LIBRARY1(sin) BL_LIBRARY1(cos) BL_LIBRARY1(tan) BL_LIBRARY1(sinh) BL_LIBRARY1(cosh)
+BL_LIBRARY1(tanh) BL_LIBRARY1(asin) BL_LIBRARY1(acos) BL_LIBRARY1(atan) BL_LIBRARY1(erf)
 BL_BOTH1(exprel_slope, bl_exprel_slope) BL_BOTH1(exprel_curvature, bl_exprel_curvature)
-BL_BOTH2(pow, pow) BL_BOTH2(floor_divide, bl_floor_divide) BL_BOTH2(floor_modulo, bl_floor_modulo)
+BL_BOTH2(floor_divide, bl_floor_divide) BL_BOTH2(floor_modulo, bl_floor_modulo)
 BL_LANES2(bl_vq, bl_vq, int64_t, int64_t, q, 8, floor_divide, bl_floor_divide_long)
 BL_LANES2(bl_vq, bl_vq, int64_t, int64_t, q, 8, floor_modulo, bl_floor_modulo_long)
 BL_LANES2(bl_vh, bl_vh, int32_t, int32_t, h, 8, floor_divide, bl_floor_divide_int)
@@ -334,7 +352,10 @@ BL_INLINE bl_vw bl_find_binomial_w(BL_DRAW_ARGUMENTS, const int64_t *thresholds,
 """
 
 TYPES = {"vd": "double", "vq": "int64_t", "vh": "int32_t", "vf": "float", "vi": "int32_t"}
-_DECLARED = {"bl_vd": "vd", "bl_vq": "vq", "bl_vh": "vh", "bl_vf": "vf", "bl_vi": "vi", "bl_vw": "vw"}
+OF_ONE = tuple(
+    "log log10 log1p sin cos tan sinh cosh tanh asin acos atan erf sqrt floor ceil fabs sign exp expm1 exprel inverse_exprel exprel_slope "
+    "exprel_curvature".split()
+)
 _DRAW = "uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, uint32_t"
 
 
@@ -359,8 +380,7 @@ def declarations() -> list[str]:
     for kind, vector in (("d", "vd"), ("f", "vf"), ("q", "vq"), ("h", "vh"), ("i", "vi")):
         rows += [_row(vector, f"{name}_{kind}", vector) for name in ("square", "cube", "fourth")]
     for kind, vector in (("d", "vd"), ("f", "vf")):
-        single = re.findall(r"BL_BOTH1\((\w+)", VECTORS)[1:] + ["sqrt", "floor", "ceil", "fabs", "sign", "exp", "expm1", "exprel", "inverse_exprel"]
-        rows += [_row(vector, f"{name}_{kind}", vector) for name in dict.fromkeys(single)]
+        rows += [_row(vector, f"{name}_{kind}", vector) for name in OF_ONE]
         rows += [_row(vector, f"{name}_{kind}", f"{vector}, {vector}") for name in ("pow", "floor_divide", "floor_modulo", "exp_difference")]
         rows.append(_row(vector, f"clip_{kind}", f"{vector}, {vector}, {vector}"))
         rows += [_row(vector, f"draw_{law}_{kind}", _DRAW) for law in ("uniform", "normal")]
