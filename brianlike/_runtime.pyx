@@ -24,7 +24,7 @@ cdef extern from "_runtime.h" nogil:
         const int32_t *rows
         const int32_t *arrivals
         const void *ends
-        ptrdiff_t base, narrow
+        ptrdiff_t base, narrow, leap
         const int32_t *order
         const int32_t *i
         const int32_t *j
@@ -536,7 +536,7 @@ cdef class Driver:
         self._after(op, after, [0] * len(after) if windows is None else windows)
         return self._finish()
 
-    def add_deliver(self, kernel, arrays, event, rows, *, ends=None, bases=(0,), delays=(0,), order=None, sources=None, uint32_t stream=0, int64_t every=1):
+    def add_deliver(self, kernel, arrays, event, rows, *, ends=None, bases=(0,), delays=(0,), order=None, int64_t leap=0, sources=None, uint32_t stream=0, int64_t every=1):
         """A compiled Deliver. Returns the number of the operation.
 
         Parameters
@@ -547,6 +547,7 @@ cdef class Driver:
         ends : int32 or uint16; the neuron at the other end of each of these synapses, counted from the base of its part.
         bases : the first neuron of each of the P parts of the neurons at the other end; threads take parts of their own.
         order : int32; the index of each of these synapses as created. None: they are in this order already.
+        leap : not 0 if in each row `ends` ascend by one, and then how far apart the numbers in `order` are; -1 if they are no constant number apart.
         sources : first and last + 1 element of `event` that have synapses; all of them by default.
         """
         self._idle()
@@ -582,6 +583,7 @@ cdef class Driver:
         op.context.size, op.context.stream = size, stream
         op.context.rows = <const int32_t *>self._pointer(rows, "i", len(rows))
         op.context.order = <const int32_t *>self._pointer(order, "i", placed)
+        op.context.leap = leap
         if ends is not None:
             op.context.narrow = ends.dtype == np.uint16
             op.context.ends = self._pointer(ends, "H" if op.context.narrow else "i", placed)

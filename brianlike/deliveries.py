@@ -17,7 +17,7 @@ from codegen.emit import cython
 from codegen.expr import DType, Index
 from codegen.ir import Array, Deliver, Draw, Kernel, Role, Source
 
-from .layout import Layout, arranged
+from .layout import Layout, arranged, leap
 from .prepare import Prepared
 from .simulate import Inputs
 from .state import padded
@@ -204,7 +204,7 @@ class Deliveries:
             given[kernel.stores[0].array] = _block_of(self._arrays[kernel.stores[0].array])
         number: int = driver.add_deliver(
             native, [given[name] for name in source.parameters], event, layout.rows, ends=layout.ends, bases=layout.bases, delays=layout.delays,
-            order=layout.order, stream=self._inputs.stream(kernel), every=self._prepared.program.every(kernel),
+            order=layout.order, leap=leap(layout), stream=self._inputs.stream(kernel), every=self._prepared.program.every(kernel),
         )  # fmt: skip
         return number
 

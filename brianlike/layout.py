@@ -18,6 +18,7 @@ NARROW = 1 << 16  # neurons that 16 bits can tell apart
 SHARED_FROM = 1 << 14  # synapses from which threads get parts of their own
 LINE = 16  # neurons: parts begin at whole vectors, so threads do not share cache lines
 MOST_PARTS = 64
+EVEN = 8  # synapses in a row, on average, from which on it matters whether they lie without gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +88,30 @@ def _bases(far: np.ndarray, n_far: int, threads: int) -> np.ndarray:
         return bases
     even = np.arange(wanted) * n_far // wanted // LINE * LINE
     return even.astype(np.int64) if np.diff(np.append(even, n_far)).max() <= NARROW else bases
+
+
+def leap(layout: Layout) -> int:
+    """1 or more if neurons at the other end follow each other in every row: how far apart the numbers of their synapses are; -1 if at no constant distance,
+    0 if rows have gaps (or are so short that it does not matter).
+
+    Examples
+    --------
+    >>> near, far = np.repeat(np.arange(9, dtype=np.int32), 20), np.tile(np.arange(20, dtype=np.int32), 9)
+    >>> leap(arranged(near, far, 0, 9, 20)), leap(arranged(far, near, 0, 20, 9))
+    (1, 20)
+    """
+    placed = int(layout.rows[-1])
+    filled = np.flatnonzero(layout.rows[1:] > layout.rows[:-1])
+    if placed < EVEN * max(len(filled), 1):
+        return 0
+    starts = layout.rows[filled]
+    for chosen in (starts[:2], starts):  # most rows have gaps, which the first one shows
+        first, stop = int(chosen[0]), int(layout.rows[filled[len(chosen) - 1] + 1])
+        inside = np.ones(stop - first, bool)
+        inside[chosen - first] = False
+        if not np.all(np.diff(layout.ends[first:stop].astype(np.int32), prepend=-1)[inside] == 1):
+            return 0
+    if layout.order is None:
+        return 1
+    jumps = np.diff(layout.order[:placed], prepend=-1)[inside]
+    return int(jumps[0]) if jumps.size and jumps[0] > 0 and np.all(jumps == jumps[0]) else -1

@@ -23,6 +23,7 @@ from ..functions import calls_python
 from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store, expressions
 from .prelude import PRELUDE as PRELUDE
 from .rows import RowLoop, declarations, statements
+from .runs import vectorizable
 from .scalars import INTEGER_DTYPES, SUFFIXES, Types, line_text
 from .vectors import LANES, vectorised
 
@@ -315,7 +316,7 @@ def _row_loop(kernel: Deliver, once: Sequence[str], inner: Sequence[str], rows: 
     drawn = any(isinstance(line, Draw) for line in kernel.body)
     numbered = drawn or any(part.index is Index.SELF and part.array not in rows for part in _ends(kernel))
     names = {index: _element(index) if _uses(kernel, index) else None for index in (kernel.side, far)}
-    return RowLoop(near=names[kernel.side], far=names[far], once=once, inner=inner, arrays=sorted(rows), numbered=numbered)
+    return RowLoop(near=names[kernel.side], far=names[far], once=once, inner=inner, arrays=sorted(rows), numbered=numbered, even=vectorizable(kernel, rows))
 
 
 def _drawing(kernel: Map | Deliver) -> Iterator[str]:

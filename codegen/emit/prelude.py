@@ -20,6 +20,7 @@ typedef struct {
     ptrdiff_t row;                    /* the part */
     const void *ends;                 /* of each synapse of the rows: the neuron at its other end, counted from base; 16 bits each if narrow, else 32 */
     ptrdiff_t base, narrow;
+    ptrdiff_t leap;                   /* in each row the neurons at the other end follow each other, numbers of synapses at this distance; -1: at none; 0: gaps */
     const int32_t *order;             /* the synapses of the rows, as numbered at their creation; NULL: in this order already */
     const int32_t *i, *j;             /* ends of each synapse */
     uint64_t step;
@@ -285,7 +286,7 @@ OWN_TYPED = ("sign", *POWERS.values())
 
 
 def _declarations() -> list[str]:
-    rows = ["ctypedef struct KernelContext:", "    ptrdiff_t begin, end, size, row, base, narrow"]
+    rows = ["ctypedef struct KernelContext:", "    ptrdiff_t begin, end, size, row, base, narrow, leap"]
     rows += ["    uint64_t step", "    uint32_t seed, epoch, stream", "    const void *ends"]
     rows += [f"    const int32_t *{name}" for name in ("spikes", "rows", "arrivals", "order", "i", "j")]
     for name, ctype in (("f64", "double"), ("f32", "float"), ("i32", "int32_t"), ("i64", "int64_t"), ("u8", "uint8_t")):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from . import runs
+
 AHEAD = 8  # spikes
 TURNS, SHORT = 4, 6  # so many synapses in one turn of the loop, if they take no more lines than that
 
@@ -25,6 +27,7 @@ class RowLoop:
     inner : lines that run for each synapse.
     arrays : what has values in the order of the rows.
     numbered : whether `inner` needs `element`, the number that the synapse got when it was created.
+    even : whether a row without gaps may run as vectors (see `runs`).
     """
 
     near: str | None
@@ -33,6 +36,7 @@ class RowLoop:
     inner: Sequence[str]
     arrays: Sequence[str]
     numbered: bool
+    even: bool = False
 
 
 def declarations(loop: RowLoop) -> Iterator[str]:
@@ -53,6 +57,8 @@ def declarations(loop: RowLoop) -> Iterator[str]:
         yield "cdef ptrdiff_t base = c.base"
         yield "cdef index16 narrow_ends = <index16>c.ends"
         yield "cdef index32 ends = <index32>c.ends"
+    if loop.even:
+        yield from runs.declarations(loop.far, loop.numbered)
 
 
 def statements(loop: RowLoop) -> Iterator[str]:
@@ -72,7 +78,9 @@ def statements(loop: RowLoop) -> Iterator[str]:
     if loop.far is None:
         yield from _row(loop, ())
         return
-    yield "    if c.narrow:"
+    if loop.even:
+        yield from ("    " + line for line in runs.statements(loop.far, loop.inner, loop.numbered))
+    yield f"    {'elif' if loop.even else 'if'} c.narrow:"
     yield from ("    " + line for line in _row(loop, (f"{loop.far} = base + narrow_ends[synapse]",)))
     yield "    else:"
     yield from ("    " + line for line in _row(loop, (f"{loop.far} = base + ends[synapse]",)))
