@@ -13,7 +13,7 @@ typedef struct {
     ptrdiff_t row;                    /* the part */
     const void *ends;                 /* of each synapse of the rows: the neuron at its other end, counted from base; 16 bits each if narrow, else 32 */
     ptrdiff_t base, narrow;
-    ptrdiff_t leap;                   /* in each row the neurons at the other end follow each other, numbers of synapses at this distance; -1: at none; 0: gaps */
+    ptrdiff_t leap;                   /* neurons of a row follow each other, their synapses at this distance; -1: at no constant one; 0: gaps */
     const int32_t *order;             /* the synapses of the rows, as numbered at their creation; NULL: in this order already */
     const int32_t *i, *j;             /* ends of each synapse */
     uint64_t step;

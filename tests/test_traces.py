@@ -158,3 +158,37 @@ def test_parts_of_groups(model):
 def test_in_single_precision(model):
     net, S = same(model, dtype="float32")
     assert on_neurons(net, S) == MODELS[model][4]
+
+
+# -------------------------------------------------------------------------------------------------------------------------- rows with and without gaps
+ROWS = {
+    "weights": ("w : 1", "v_post += w", None),
+    "plastic": (PLASTIC, ON_PRE, ON_POST),
+    "choices": (PLASTIC, "v_post += w*int(w > 0.2)\nApre += 0.001\nw = clip(abs(w + Apost) - w**2*1e-3, 0, 1)", ON_POST),
+    "functions": (PLASTIC, "v_post += w\nApre += 0.001\nw = clip(w + Apost*exp(-w), 0, 1)", "Apost -= 0.001\nw *= exp(-Apre)"),
+}
+
+
+def weights_of(model, size, shuffled, threads=1, dtype="float64"):
+    start_scope()
+    prefs.codegen.target, prefs.core.threads, prefs.core.default_float_dtype = "cython", threads, np.dtype(dtype)
+    equations, on_pre, on_post = ROWS[model]
+    G = NeuronGroup(size, NEURON, threshold="v > 1", reset="v = 0", method="exact")
+    source = inputs(11, 300)
+    S = Synapses(source, G, equations, on_pre=on_pre, on_post=on_post, namespace=NAMES)
+    i, j = np.repeat(np.arange(11), size), np.tile(np.arange(size), 11)
+    order = np.random.RandomState(5).permutation(i.size) if shuffled else np.arange(i.size)
+    S.connect(i=i[order], j=j[order])
+    S.w = (0.05 + 0.3 * np.random.RandomState(7).rand(i.size))[order]
+    Network(G, source, S).run(30 * ms)
+    found = np.zeros(i.size, S.state["w"].dtype)
+    found[order] = S.state["w"]
+    return found, np.array(G.v[:])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("model", ROWS)
+def test_rows_without_gaps_give_the_same_bits(model, dtype):
+    for size in (1, 3, 8, 13, 16, 29, 67):
+        for one, other in zip(weights_of(model, size, False, dtype=dtype), weights_of(model, size, True, dtype=dtype)):
+            np.testing.assert_array_equal(one, other)

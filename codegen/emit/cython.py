@@ -28,7 +28,7 @@ from .scalars import INTEGER_DTYPES, SUFFIXES, Types, line_text
 from .vectors import LANES, vectorised
 
 BLOCK = 16
-VERSION = 2  # of the generated code and of KernelContext; part of every cache key
+VERSION = 3  # of the generated code and of KernelContext; part of every cache key
 
 POINTERS = {"double": "f64", "float": "f32", "int32_t": "i32", "int64_t": "i64", "uint8_t": "u8"}
 LETTERS = {"double": "d", "float": "f", "int32_t": "i", "int64_t": "q", "uint8_t": "B"}
