@@ -192,3 +192,14 @@ def test_rows_without_gaps_give_the_same_bits(model, dtype):
     for size in (1, 3, 8, 13, 16, 29, 67):
         for one, other in zip(weights_of(model, size, False, dtype=dtype), weights_of(model, size, True, dtype=dtype)):
             np.testing.assert_array_equal(one, other)
+
+
+def test_threads_give_the_same_bits():
+    import brianlike._runtime as runtime
+
+    before = runtime.set_threads_from(1)
+    try:
+        for one, other in zip(weights_of("plastic", 64, False), weights_of("plastic", 64, False, threads=2)):
+            np.testing.assert_array_equal(one, other)
+    finally:
+        runtime.set_threads_from(before)
