@@ -215,72 +215,153 @@ def group(keys, ptrdiff_t n_keys, starts, order):
         raise ValueError(f"element {k} has the key {keys[k]}, which is not among 0 to {n_keys - 1}")
 
 
-def group_within(starts, ptrdiff_t first, ptrdiff_t last, before, which, place, ptrdiff_t n_kinds, rows, order):
-    """Sort the elements of each group by kind, stable.
-
-    Parameters
-    ----------
-    starts : int32; group g has the elements `before[starts[g]:starts[g + 1]]`
-    first, last : the groups to sort.
-    before : int32, or None: elements are numbered through the groups.
-    which : int32, something of each element, and place : int32, the kind that it means.
-    rows : int32, shape (groups*n_kinds + 1,)
-        Gets where the elements of each group and kind begin.
-    order : int32
-        Gets the sorted elements.
-    """
-    cdef ptrdiff_t size = order.size, g, k, d, n_values = place.size
-    cdef const int32_t *start = <const int32_t *>_address(starts, np.int32, last + 1)
-    cdef const int32_t *old = NULL if before is None else <const int32_t *>_address(before, np.int32, size)
-    cdef const int32_t *what = <const int32_t *>_address(which, np.int32, size)
-    cdef const int32_t *kind = <const int32_t *>_address(place, np.int32, n_values)
-    cdef int32_t *row = <int32_t *>_address(rows, np.int32, last * n_kinds + 1)
-    cdef int32_t *to = <int32_t *>_address(order, np.int32, size)
-    cursors = np.zeros(n_kinds + 1, np.int32)
-    cdef int32_t *cursor = <int32_t *>_address(cursors, np.int32, n_kinds + 1)
-    cdef int32_t at, count
-    cdef int32_t element
-    if start[first] < 0 or start[last] > size:
-        raise ValueError("groups end outside of the elements")
-    with nogil:
-        for g in range(first, last):
-            for d in range(n_kinds):
-                cursor[d] = 0
-            for k in range(start[g], start[g + 1]):
-                cursor[kind[what[old[k] if old != NULL else k]]] += 1
-            at = start[g]
-            for d in range(n_kinds):
-                row[g * n_kinds + d] = at
-                count = cursor[d]
-                cursor[d] = at
-                at += count
-            for k in range(start[g], start[g + 1]):
-                element = old[k] if old != NULL else <int32_t>k
-                d = kind[what[element]]
-                to[cursor[d]] = element
-                cursor[d] += 1
-        row[last * n_kinds] = start[last]
+cdef struct Piece:
+    const int32_t *source
+    const int32_t *delay         # or NULL: the same for all
+    const int32_t *target        # or NULL
+    const int32_t *kind          # of each delay
+    const int32_t *part          # of each target, or NULL: one for all
+    ptrdiff_t size, n_source, n_delays, n_targets, n_kinds, n_parts, target_offset
 
 
-def joined(kinds, kind_table, keys, key_table, ptrdiff_t first, ptrdiff_t last, out):
-    """`out[k] = kind_table[kinds[k]] + key_table[keys[k]]` of int32, for k from `first` to `last`."""
-    cdef ptrdiff_t k, size = out.size, n_kinds = kind_table.size, n_keys = key_table.size
-    cdef const int32_t *kind = <const int32_t *>_address(kinds, np.int32, size)
-    cdef const int32_t *key = <const int32_t *>_address(keys, np.int32, size)
-    cdef const int32_t *of_kind = <const int32_t *>_address(kind_table, np.int32, n_kinds)
-    cdef const int32_t *of_key = <const int32_t *>_address(key_table, np.int32, n_keys)
-    cdef int32_t *to = <int32_t *>_address(out, np.int32, size)
-    cdef bint bad = False
-    if not 0 <= first <= last <= size:
+cdef int _piece(Piece *piece, source, delay, target, ptrdiff_t target_offset, ptrdiff_t n_source, kind, part, ptrdiff_t n_kinds, ptrdiff_t n_parts) except -1:
+    piece.size, piece.n_source, piece.n_kinds, piece.n_parts, piece.target_offset = source.size, n_source, n_kinds, n_parts, target_offset
+    piece.source = <const int32_t *>_address(source, np.int32, piece.size)
+    piece.delay = NULL if delay is None else <const int32_t *>_address(delay, np.int32, piece.size)
+    piece.target = NULL if target is None else <const int32_t *>_address(target, np.int32, piece.size)
+    piece.n_delays, piece.kind = kind.size, <const int32_t *>_address(kind, np.int32, 1)
+    piece.n_targets, piece.part = 0, NULL
+    if part is not None:
+        piece.n_targets, piece.part = part.size, <const int32_t *>_address(part, np.int32, 1)
+        if target is None:
+            raise ValueError("parts need targets")
+    return 0
+
+
+cdef inline int64_t row_of(const Piece *piece, ptrdiff_t k) noexcept nogil:
+    """The row of a synapse, or -1 if one of its numbers is out of range."""
+    cdef int64_t source = piece.source[k], delay = 0, target = 0, row
+    if piece.delay != NULL:
+        delay = piece.delay[k]
+    if not (0 <= source < piece.n_source and 0 <= delay < piece.n_delays):
+        return -1
+    row = source * piece.n_kinds + piece.kind[delay]
+    if piece.part != NULL:
+        target = piece.target[k] + piece.target_offset
+        if not 0 <= target < piece.n_targets:
+            return -1
+        row = row * piece.n_parts + piece.part[target]
+    return row
+
+
+def count_rows(source, delay, target, ptrdiff_t target_offset, ptrdiff_t n_source, kind, part, ptrdiff_t n_kinds, ptrdiff_t n_parts, ptrdiff_t first, ptrdiff_t last, rows):
+    """Count the synapses `first` to `last` of a piece: `rows[r + 2]` (int32) grows by one for each in row r = (source*n_kinds + kind)*n_parts + part."""
+    cdef Piece piece
+    cdef ptrdiff_t k
+    cdef int64_t row = 0
+    _piece(&piece, source, delay, target, target_offset, n_source, kind, part, n_kinds, n_parts)
+    cdef int32_t *count = <int32_t *>_address(rows, np.int32, n_source * n_kinds * n_parts + 2)
+    if not 0 <= first <= last <= piece.size:
         raise ValueError("more elements than there are")
     with nogil:
         for k in range(first, last):
-            if not (0 <= kind[k] < n_kinds and 0 <= key[k] < n_keys):
+            row = row_of(&piece, k)
+            if row < 0:
+                break
+            count[row + 2] += 1
+    if row < 0:
+        raise ValueError(f"a neuron or the delay of synapse {k} is out of range")
+
+
+def place_rows(
+    source, delay, target, ptrdiff_t target_offset, ptrdiff_t n_source, kind, part, ptrdiff_t n_kinds, ptrdiff_t n_parts, ptrdiff_t first, ptrdiff_t last, rows,
+    ptrdiff_t base, order, local, ends,
+):
+    """Put the synapses `first` to `last` of a piece, which `count_rows` has counted, where `rows[r + 1]` says, and let that go on.
+
+    `order` (int32) gets their numbers, from `base` on, and `ends` (uint16 or int32, or None) the entries of `local` for their targets.
+    """
+    cdef Piece piece
+    cdef ptrdiff_t k, size = order.size
+    cdef int64_t at, neuron
+    cdef bint narrow = False
+    cdef const uint16_t *short_local = NULL
+    cdef const int32_t *long_local = NULL
+    cdef uint16_t *short_end = NULL
+    cdef int32_t *long_end = NULL
+    _piece(&piece, source, delay, target, target_offset, n_source, kind, part, n_kinds, n_parts)
+    cdef int32_t *cursor = <int32_t *>_address(rows, np.int32, n_source * n_kinds * n_parts + 2)
+    cdef int32_t *to = <int32_t *>_address(order, np.int32, size)
+    cdef ptrdiff_t n_local = 0
+    if ends is not None:
+        narrow, n_local = local.dtype == np.uint16, local.size
+        if narrow:
+            short_local, short_end = <const uint16_t *>_address(local, np.uint16, n_local), <uint16_t *>_address(ends, np.uint16, size)
+        else:
+            long_local, long_end = <const int32_t *>_address(local, np.int32, n_local), <int32_t *>_address(ends, np.int32, size)
+    if not 0 <= first <= last <= piece.size or base + last > size:
+        raise ValueError("more elements than there are")
+    cdef bint bad = False
+    with nogil:
+        for k in range(first, last):
+            at = row_of(&piece, k)
+            if at < 0:
                 bad = True
                 break
-            to[k] = of_kind[kind[k]] + of_key[key[k]]
+            cursor[at + 1] += 1
+            at = cursor[at + 1] - 1
+            if at >= size:
+                bad = True
+                break
+            to[at] = <int32_t>(base + k)
+            if n_local:
+                neuron = piece.target[k] + piece.target_offset
+                if not 0 <= neuron < n_local:
+                    bad = True
+                    break
+                if narrow:
+                    short_end[at] = short_local[neuron]
+                else:
+                    long_end[at] = long_local[neuron]
     if bad:
-        raise ValueError(f"element {k} has {kinds[k]} and {keys[k]}, which are not below {n_kinds} and {n_keys}")
+        raise ValueError(f"a neuron or the delay of synapse {k} is out of range")
+
+
+def gathered(pieces, order, ptrdiff_t first, ptrdiff_t last, out):
+    """`out[k] = values[order[k]]` for k from `first` to `last`, where the values are those of the pieces one after the other; 4 or 8 bytes each."""
+    cdef ptrdiff_t k, n, n_pieces = len(pieces), size = out.size, width = out.itemsize
+    cdef const int32_t *element = <const int32_t *>_address(order, np.int32, size)
+    cdef uintptr_t[256] data
+    cdef int64_t[257] begin
+    cdef int64_t at, total = 0
+    cdef uintptr_t target = out.ctypes.data
+    cdef bint bad = False
+    if n_pieces > 256 or width not in (4, 8) or not out.flags.c_contiguous or not 0 <= first <= last <= size:
+        raise ValueError("at most 256 pieces of values with 4 or 8 bytes can be gathered")
+    for n in range(n_pieces):
+        if pieces[n].dtype != out.dtype or not pieces[n].flags.c_contiguous:
+            raise TypeError("all pieces must have the type of the result, and lie in one piece each")
+        begin[n] = total
+        data[n] = <uintptr_t>pieces[n].ctypes.data - <uintptr_t>(total * width)
+        total += pieces[n].size
+    begin[n_pieces] = total
+    with nogil:
+        n = 0
+        for k in range(first, last):
+            at = element[k]
+            if not 0 <= at < total:
+                bad = True
+                break
+            while at < begin[n]:
+                n -= 1
+            while at >= begin[n + 1]:
+                n += 1
+            if width == 8:
+                (<int64_t *>target)[k] = (<const int64_t *>data[n])[at]
+            else:
+                (<int32_t *>target)[k] = (<const int32_t *>data[n])[at]
+    if bad:
+        raise ValueError(f"there is no value {at}")
 
 
 def is_identity(order):

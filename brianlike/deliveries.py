@@ -17,9 +17,10 @@ from codegen.emit import cython
 from codegen.expr import DType, Index
 from codegen.ir import Array, Deliver, Draw, Kernel, Role, Source
 
-from .layout import Layout, arranged, leap
+from .layout import Layout, arranged_pieces, leap
 from .prepare import Prepared
 from .simulate import Inputs
+from .sorting import Piece, gathered
 from .state import padded
 
 SHORT = 256  # synapses of a spike that arrive at a time; longer rows gain nothing from being joined
@@ -139,19 +140,13 @@ class Deliveries:
         kernel, far = bundle.first, _other(bundle.first)
         divisible = not kernel.sequential and kernel.name not in self._plain and all(store.index in (Index.SELF, far) for store in kernel.stores)
         ends = [self._inputs.connections[member.space] for member in bundle.members]
+        offsets = [self._offsets[member.stores[0].array] if len(ends) > 1 else 0 for member in bundle.members]
         steps: list[Any] = [0 if member.delay is None else self._inputs.values[member.delay] for member in bundle.members]
-        near, far_ends = [one.ends(kernel.side)[0] for one in ends], [one.ends(far)[0] for one in ends]
-        n_near, n_far = ends[0].ends(kernel.side)[1], ends[0].ends(far)[1]
-        if len(ends) > 1:
-            steps = [np.broadcast_to(np.asarray(each, np.int32), one.shape) for each, one in zip(steps, near)]
-            offsets = [self._offsets[member.stores[0].array] for member in bundle.members]
-            far_ends = [one + np.int32(offset) for one, offset in zip(far_ends, offsets)]
-            n_far = max(offset + one.ends(far)[1] for one, offset in zip(ends, offsets))
-            layout = arranged(np.concatenate(near), np.concatenate(far_ends), np.concatenate(steps), n_near, n_far, self.threads, divisible)
-            if layout.order is None:
-                layout = replace(layout, order=np.arange(len(layout.ends), dtype=np.int32))
-        else:
-            layout = arranged(near[0], far_ends[0], steps[0], n_near, n_far, self.threads, divisible)
+        pieces = [Piece(one.ends(kernel.side)[0], delays, one.ends(far)[0], offset) for one, delays, offset in zip(ends, steps, offsets)]
+        n_far = max(offset + one.ends(far)[1] for one, offset in zip(ends, offsets))
+        layout = arranged_pieces(pieces, ends[0].ends(kernel.side)[1], n_far, self.threads, divisible)
+        if len(ends) > 1 and layout.order is None:
+            layout = replace(layout, order=np.arange(len(layout.ends), dtype=np.int32))
         return replace(layout, delays=layout.delays + late(self._prepared.program, kernel, kernel.events))
 
     def _copies(self, bundle: Bundle) -> list[str]:
@@ -174,7 +169,8 @@ class Deliveries:
             bundle.stamps[parameter] = stamps
             sizes = [len(self._inputs.connections[member.space].pre) for member in bundle.members]
             values = [self._arrays[name][:size] for name, size in zip(names, sizes)]
-            np.take(values[0] if len(values) == 1 else np.concatenate(values), bundle.layout.order, out=bundle.sorted[parameter])  # type: ignore[arg-type]
+            assert bundle.layout.order is not None
+            gathered(values, bundle.layout.order, bundle.sorted[parameter], self.threads)
 
     def _stamp(self, name: str) -> int:
         """How often a variable was assigned to; -1 where that cannot be known."""

@@ -8,11 +8,12 @@ through `order`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .sorting import counted, looked_up, sorted_rows
+from .sorting import Piece, counted, sorted_pieces
 
 NARROW = 1 << 16  # neurons that 16 bits can tell apart
 SHARED_FROM = 1 << 14  # synapses from which threads get parts of their own
@@ -66,23 +67,33 @@ def arranged(near: np.ndarray, far: np.ndarray, delays: np.ndarray | int, n_near
     >>> layout.delays, layout.order, layout.rows
     (array([0, 5]), array([1, 2, 0, 3], dtype=int32), array([0, 1, 1, 2, 4], dtype=int32))
     """
-    bases = _bases(far, n_far, threads) if divisible else np.zeros(1, np.int64)
+    steps = delays if np.ndim(delays) == 0 else np.ascontiguousarray(delays, np.int32)
+    return arranged_pieces([Piece(np.ascontiguousarray(near, np.int32), steps, np.ascontiguousarray(far, np.int32))], n_near, n_far, threads, divisible)
+
+
+def arranged_pieces(pieces: Sequence[Piece], n_near: int, n_far: int, threads: int = 1, divisible: bool = True) -> Layout:
+    """The layout of pathways that run as one: their synapses are numbered through."""
+    bases = _bases(pieces, n_far, threads) if divisible else np.zeros(1, np.int64)
     neurons = np.arange(n_far)
     part_of = None if len(bases) == 1 else (np.searchsorted(bases, neurons, side="right") - 1).astype(np.int32)
-    order, rows, distinct = sorted_rows(near, delays, n_near, targets=far, part_of=part_of, threads=threads)
     narrow = int(np.diff(np.append(bases, n_far)).max(initial=0)) <= NARROW
     local = (neurons if part_of is None else neurons - bases[part_of]).astype(np.uint16 if narrow else np.int32)
-    return Layout(rows, distinct, bases, looked_up(local, far, order, threads), order)
+    found = sorted_pieces(pieces, n_near, part_of=part_of, local=local, threads=threads)
+    assert found.ends is not None
+    return Layout(found.rows, found.delays, bases, found.ends, found.order)
 
 
-def _bases(far: np.ndarray, n_far: int, threads: int) -> np.ndarray:
+def _bases(pieces: Sequence[Piece], n_far: int, threads: int) -> np.ndarray:
     """The first neuron of each part: parts have about equally many synapses, and few enough neurons for 16 bits."""
-    fewest = -(-n_far // NARROW)
-    wanted = fewest if far.size < SHARED_FROM else max(threads, -(-fewest // threads) * threads)
+    fewest, size = -(-n_far // NARROW), sum(piece.sources.size for piece in pieces)
+    wanted = fewest if size < SHARED_FROM else max(threads, -(-fewest // threads) * threads)
     if wanted <= 1 or wanted > MOST_PARTS or n_far < 2 * LINE * wanted:
         return np.zeros(1, np.int64)
-    reached = counted(far, n_far)[1:]
-    cuts = np.searchsorted(reached, int(reached[-1]) * np.arange(1, wanted) / wanted) // LINE * LINE
+    reached = np.zeros(n_far, np.int64)
+    for piece in pieces:
+        assert piece.targets is not None
+        reached[piece.offset :] += counted(piece.targets, n_far - piece.offset)[1:]
+    cuts = np.searchsorted(reached, reached[-1] * np.arange(1, wanted) / wanted) // LINE * LINE
     bases = np.unique(np.append(0, cuts)).astype(np.int64)
     if np.diff(np.append(bases, n_far)).max() <= NARROW:
         return bases

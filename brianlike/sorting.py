@@ -1,75 +1,149 @@
-"""Synapses sorted for delivery: by source neuron, then delay, then creation. Compiled counting sorts, in several threads."""
+"""Synapses sorted for delivery: by source neuron, then delay, then creation. Compiled counting sorts, in several threads.
+
+Synapses may come in pieces, one behind the other, as they were created; where sources ascend within each piece, which is what `connect` gives, threads take
+ranges of sources.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import _connections
 
-FEW = 1 << 16  # delays that are looked up in a table
 SHARED_FROM = 1 << 20  # synapses; below this a second thread is not worth its start
 
-Rows = tuple["np.ndarray | None", np.ndarray, np.ndarray]
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Synapses that were created one after the other.
 
-def sorted_rows(
-    source_index: np.ndarray,
-    delays_in_steps: np.ndarray | int,
-    n_source: int,
-    *,
-    targets: np.ndarray | None = None,
-    part_of: np.ndarray | None = None,
-    threads: int = 1,
-) -> Rows:
-    """Sort synapses by source neuron, then delay, then part of the targets, then creation.
-
-    Parameters
+    Attributes
     ----------
-    source_index : array of int, shape (synapses,)
-        The neuron whose spikes a synapse receives.
-    delays_in_steps : array of int, shape (synapses,), or int
-    n_source : int
-    targets : array of int, shape (synapses,), optional
+    sources : array of int32, shape (synapses,)
+        The neuron whose spikes each receives.
+    delays : array of int32, shape (synapses,), or int
+        In steps.
+    targets : array of int32, shape (synapses,), optional
         The neuron at the other end.
-    part_of : array of int, optional
-        The part, 0 to P - 1, that each of these neurons belongs to; without it there is one part.
-    threads : int
-        The result does not depend on it.
+    offset : int
+        The number of target 0 among the targets of all pieces.
+    """
 
-    Returns
-    -------
+    sources: np.ndarray
+    delays: np.ndarray | int
+    targets: np.ndarray | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Synapses in sorted order.
+
+    Attributes
+    ----------
     order : array of int32, shape (synapses,), or None
-        Creation numbers of the synapses in sorted order; None where that is the order of creation.
-    rows : array of int32, shape (n_source*D*P + 1,)
-        Synapses of neuron `s` with the `d`-th of D delays onto part `p` are `order[rows[r]:rows[r + 1]]`, where `r = (s*D + d)*P + p`.
+        Creation numbers of the synapses; None where they are sorted as created.
+    rows : array of int32, shape (sources*D*P + 1,)
+        Synapses of source `s` with the `d`-th of D delays onto part `p` of P are `order[rows[r]:rows[r + 1]]`, where `r = (s*D + d)*P + p`.
     delays : array of int64, shape (D,)
         The distinct delays, ascending.
+    ends : array, shape (synapses,), or None
+        The local number of each target.
+    """
+
+    order: np.ndarray | None
+    rows: np.ndarray
+    delays: np.ndarray
+    ends: np.ndarray | None = None
+
+
+def sorted_rows(source_index: np.ndarray, delays_in_steps: np.ndarray | int, n_source: int) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Sort synapses by source neuron, then delay, then creation: `order`, `rows` and `delays` of Rows.
 
     Examples
     --------
     >>> sorted_rows(np.array([1, 0, 1, 1]), np.array([5, 0, 0, 5]), 2)
     (array([1, 2, 0, 3], dtype=int32), array([0, 1, 1, 2, 4], dtype=int32), array([0, 5]))
     """
-    source = np.ascontiguousarray(source_index, np.int32)
-    shares = threads if source.size >= SHARED_FROM else 1
-    kinds, place, distinct = _kinds(source, delays_in_steps)
-    n_kinds = distinct.size
-    if targets is not None and part_of is not None:
-        kinds, place, n_kinds = _with_parts(kinds, place, distinct.size, np.ascontiguousarray(targets, np.int32), np.asarray(part_of, np.int32), shares)
-    starts = np.empty(n_source + 2, np.int32)
-    in_order = _connections.ascending(source)
-    before = None if in_order else np.empty(source.size, np.int32)
-    _connections.group(source, n_source, starts, before)
-    if kinds is None:
-        return before, starts[: n_source + 1], distinct
-    rows, order = np.zeros(n_source * n_kinds + 1, np.int32), np.empty(source.size, np.int32)
-    edges = np.searchsorted(starts[: n_source + 1], source.size * np.arange(1, shares) // shares)
-    bounds = [0, *edges.tolist(), n_source]
-    in_shares(shares, lambda n: _connections.group_within(starts, bounds[n], bounds[n + 1], before, kinds, place, n_kinds, rows, order))
-    return None if in_order and _connections.is_identity(order) else order, rows, distinct
+    delays = delays_in_steps if np.ndim(delays_in_steps) == 0 else np.ascontiguousarray(delays_in_steps, np.int32)
+    found = sorted_pieces([Piece(np.ascontiguousarray(source_index, np.int32), delays)], n_source)
+    return found.order, found.rows, found.delays
+
+
+def sorted_pieces(
+    pieces: Sequence[Piece], n_source: int, *, part_of: np.ndarray | None = None, local: np.ndarray | None = None, threads: int = 1
+) -> Rows:
+    """Sort the synapses of all pieces by source neuron, then delay, then part of the targets, then creation.
+
+    Parameters
+    ----------
+    part_of : array of int32, shape (targets,), optional
+        The part, 0 to P - 1, that each target belongs to; without it there is one part.
+    local : array of uint16 or int32, shape (targets,), optional
+        What stands for each target in the result's `ends`.
+    threads : int
+        The result does not depend on it.
+    """
+    size = sum(piece.sources.size for piece in pieces)
+    distinct, kind = _kinds(pieces)
+    parts = 1 if part_of is None else int(part_of.max(initial=0)) + 1
+    ascending = all(_connections.ascending(piece.sources) for piece in pieces)
+    if ascending and len(pieces) == 1 and parts == 1 and distinct.size == 1:
+        ends = None if local is None else looked_up(local, pieces[0], threads)
+        return Rows(None, counted(pieces[0].sources, n_source), distinct, ends)
+    rows, order = np.zeros(n_source * distinct.size * parts + 2, np.int32), np.empty(size, np.int32)
+    ends = None if local is None else np.empty(size, local.dtype)
+    shares = threads if ascending and size >= SHARED_FROM else 1
+    cuts = _cuts(pieces, n_source, shares)
+    bases = np.cumsum([0, *(piece.sources.size for piece in pieces)]).tolist()
+
+    def arguments(n: int, share: int) -> tuple[object, ...]:
+        piece, several = pieces[n], np.ndim(pieces[n].delays) > 0
+        table = kind if several else kind[int(piece.delays) :]
+        delays = piece.delays if several else None
+        return (piece.sources, delays, piece.targets, piece.offset, n_source, table, part_of, distinct.size, parts, cuts[n][share], cuts[n][share + 1], rows)
+
+    in_shares(shares, lambda share: [_connections.count_rows(*arguments(n, share)) for n in range(len(pieces))])
+    np.cumsum(rows, dtype=np.int32, out=rows)
+    in_shares(shares, lambda share: [_connections.place_rows(*arguments(n, share), bases[n], order, local, ends) for n in range(len(pieces))])
+    identity = ascending and len(pieces) == 1 and _connections.is_identity(order)
+    return Rows(None if identity else order, rows[:-1], distinct, ends)
+
+
+def _kinds(pieces: Sequence[Piece]) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct delays, ascending, and for each delay from 0 on its place among them."""
+    lists, seen, highest = [], np.zeros(1, np.uint8), 0
+    for piece in pieces:
+        if np.ndim(piece.delays) == 0 or not piece.sources.size:
+            low = high = int(piece.delays) if np.ndim(piece.delays) == 0 else 0
+        else:
+            low, high = _connections.largest(piece.delays)
+        if low < 0:
+            raise ValueError(f"a delay cannot be negative, but one is {low} steps")
+        highest = max(highest, high)
+        lists.append((low, high, piece.delays))
+    if highest >= 2**27:
+        raise ValueError(f"a delay of {highest} steps is too long")
+    seen = np.zeros(highest + 1, np.uint8)
+    for low, high, delays in lists:
+        if low == high:
+            seen[low] = 1
+        else:
+            _connections.present(delays, seen)
+    return np.flatnonzero(seen).astype(np.int64), np.cumsum(seen, dtype=np.int32) - 1
+
+
+def _cuts(pieces: Sequence[Piece], n_source: int, shares: int) -> list[list[int]]:
+    """Where each piece is cut, so that every share has whole sources and about equally many synapses."""
+    if shares == 1:
+        return [[0, piece.sources.size] for piece in pieces]
+    total = np.sum([counted(piece.sources, n_source).astype(np.int64) for piece in pieces], axis=0)
+    sources = np.searchsorted(total, total[-1] * np.arange(1, shares) // shares)
+    return [[0, *np.searchsorted(piece.sources, sources).tolist(), piece.sources.size] for piece in pieces]
 
 
 def in_shares(shares: int, work: Callable[[int], object]) -> None:
@@ -81,16 +155,32 @@ def in_shares(shares: int, work: Callable[[int], object]) -> None:
         list(pool.map(work, range(shares)))
 
 
-def looked_up(table: np.ndarray, keys: np.ndarray, order: np.ndarray | None, threads: int = 1) -> np.ndarray:
-    """`table[keys[order]]` for a table of uint16 or int32 (without `order`: `table[keys]`).
+def looked_up(local: np.ndarray, piece: Piece, threads: int = 1) -> np.ndarray:
+    """The local numbers of the targets of a piece.
 
-    >>> looked_up(np.array([5, 7], np.uint16), np.array([1, 1, 0], np.int32), None)
+    >>> looked_up(np.array([9, 5, 7], np.uint16), Piece(np.zeros(3, np.int32), 0, np.array([1, 1, 0], np.int32), offset=1))
     array([7, 7, 5], dtype=uint16)
     """
-    keys, found = np.ascontiguousarray(keys, np.int32), np.empty(len(keys), table.dtype)
+    assert piece.targets is not None
+    found, table = np.empty(piece.targets.size, local.dtype), local[piece.offset :]
     shares = threads if found.size >= SHARED_FROM else 1
-    in_shares(shares, lambda n: _connections.looked_up(table, keys, order, found.size * n // shares, found.size * (n + 1) // shares, found))
+    in_shares(shares, lambda n: _connections.looked_up(table, piece.targets, None, found.size * n // shares, found.size * (n + 1) // shares, found))
     return found
+
+
+def gathered(pieces: Sequence[np.ndarray], order: np.ndarray, out: np.ndarray, threads: int = 1) -> None:
+    """`out[k] = values[order[k]]`, where the values are those of all pieces, one piece behind the other.
+
+    >>> sums = np.empty(3)
+    >>> gathered([np.array([1.0, 2.0]), np.array([3.0])], np.array([2, 0, 1], np.int32), sums)
+    >>> sums
+    array([3., 1., 2.])
+    """
+    if out.itemsize not in (4, 8) or len(pieces) > 256:
+        np.take(pieces[0] if len(pieces) == 1 else np.concatenate(pieces), order, out=out)
+        return
+    shares = threads if out.size >= SHARED_FROM else 1
+    in_shares(shares, lambda n: _connections.gathered(pieces, order, out.size * n // shares, out.size * (n + 1) // shares, out))
 
 
 def counted(keys: np.ndarray, size: int) -> np.ndarray:
@@ -102,41 +192,3 @@ def counted(keys: np.ndarray, size: int) -> np.ndarray:
     starts = np.empty(size + 2, np.int32)
     _connections.group(np.ascontiguousarray(keys, np.int32), size, starts, None)
     return starts[: size + 1]
-
-
-def _kinds(source: np.ndarray, delays: np.ndarray | int) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """Something small for each synapse, what number it stands for, and the distinct delays; nothing for each synapse where all delays are equal."""
-    none = np.zeros(1, np.int32)
-    if np.ndim(delays) == 0 or not source.size:
-        distinct = np.array([delays if np.ndim(delays) == 0 else 0], dtype=np.int64)
-        _refuse_negative(int(distinct[0]))
-        return None, none, distinct
-    steps = np.ascontiguousarray(delays, np.int32)
-    low, high = _connections.largest(steps)
-    _refuse_negative(low)
-    if low == high:
-        return None, none, np.array([low], np.int64)
-    if high >= max(FEW, 4 * steps.size):
-        found, which = np.unique(steps, return_inverse=True)
-        return which.astype(np.int32), np.arange(found.size, dtype=np.int32), found.astype(np.int64)
-    seen = np.zeros(high + 1, np.uint8)
-    _connections.present(steps, seen)
-    return steps, np.cumsum(seen, dtype=np.int32) - 1, np.flatnonzero(seen)
-
-
-def _with_parts(
-    kinds: np.ndarray | None, place: np.ndarray, n_kinds: int, targets: np.ndarray, part_of: np.ndarray, shares: int
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Delay and part of each synapse as one number; the second array is then the identity."""
-    parts = int(part_of.max(initial=0)) + 1
-    if kinds is None:
-        return looked_up(part_of, targets, None, shares), np.arange(parts, dtype=np.int32), parts
-    both, table = np.empty(targets.size, np.int32), place * np.int32(parts)
-    bounds = [targets.size * n // shares for n in range(shares + 1)]
-    in_shares(shares, lambda n: _connections.joined(kinds, table, targets, part_of, bounds[n], bounds[n + 1], both))
-    return both, np.arange(n_kinds * parts, dtype=np.int32), n_kinds * parts
-
-
-def _refuse_negative(delay: int) -> None:
-    if delay < 0:
-        raise ValueError(f"a delay cannot be negative, but one is {delay} steps")
