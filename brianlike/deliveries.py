@@ -141,13 +141,20 @@ class Deliveries:
         divisible = not kernel.sequential and kernel.name not in self._plain and all(store.index in (Index.SELF, far) for store in kernel.stores)
         ends = [self._inputs.connections[member.space] for member in bundle.members]
         offsets = [self._offsets[member.stores[0].array] if len(ends) > 1 else 0 for member in bundle.members]
-        steps: list[Any] = [0 if member.delay is None else self._inputs.values[member.delay] for member in bundle.members]
+        steps = [self._steps(member) for member in bundle.members]
         pieces = [Piece(one.ends(kernel.side)[0], delays, one.ends(far)[0], offset) for one, delays, offset in zip(ends, steps, offsets)]
         n_far = max(offset + one.ends(far)[1] for one, offset in zip(ends, offsets))
         layout = arranged_pieces(pieces, ends[0].ends(kernel.side)[1], n_far, self.threads, divisible)
         if len(ends) > 1 and layout.order is None:
             layout = replace(layout, order=np.arange(len(layout.ends), dtype=np.int32))
         return replace(layout, delays=layout.delays + late(self._prepared.program, kernel, kernel.events))
+
+    def _steps(self, kernel: Deliver) -> np.ndarray | int:
+        """The delay of each synapse, or of all."""
+        if kernel.delay is None:
+            return 0
+        steps = self._inputs.values[kernel.delay]
+        return int(steps[0]) if steps.size and steps.strides == (0,) else np.ascontiguousarray(steps, np.int32)
 
     def _copies(self, bundle: Bundle) -> list[str]:
         assert bundle.layout is not None

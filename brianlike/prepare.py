@@ -192,7 +192,7 @@ class Prepared:
         if role in (Role.EXTERNAL, Role.TABLE):
             return self._named(name, role)
         if isinstance(item, Synapses) and variable.endswith(".delay"):
-            return np.ascontiguousarray(np.broadcast_to(item.delay_steps(variable[: -len(".delay")]), (len(item),)), dtype=np.int32)
+            return np.broadcast_to(np.asarray(item.delay_steps(variable[: -len(".delay")]), np.int32), (len(item),))
         if isinstance(item, Synapses):
             item.keep_count(variable)
         if isinstance(item, Group | Synapses) and variable in item.state:

@@ -15,6 +15,7 @@ from codegen.ir import Role, Summed, Variable
 from codegen.models import parse_synapses
 from codegen.parse import parse_equations
 
+from . import _connections
 from . import connect as rules
 from .clocks import Clock, choose_clock, seconds
 from .codes import CodeRunner, SummedUpdater, run_regularly
@@ -130,6 +131,7 @@ class Synapses(VariableOwner):
         for side, code in ((self.source, codes[0]), (self.target, codes[1])):
             _check_events(side, {key: events[key] for key in code})
         self.model = parse_synapses(chosen, str(self.equations), *codes, self.source.model.variables, self.target.model.variables, events)
+        self._steps: dict[str, tuple[object, np.ndarray | int]] = {}
         self.clock, self.name, self.connected, self.contained_objects = choose_clock(dt, clock), chosen, False, []
         say_hidden(self, self.model)
         self.state = State(tuple(v for v in self.model.variables if v.name not in _COUNTS), 0, dtype)
@@ -315,7 +317,7 @@ class Synapses(VariableOwner):
 
         Returns
         -------
-        array of int64, shape (synapses,), or int where all are equal
+        array of int32, shape (synapses,), or int where all are equal; it may be shared, so do not write into it
 
         Raises
         ------
@@ -325,13 +327,17 @@ class Synapses(VariableOwner):
         name = delay_name(key)
         if name not in self.state or not self.state[name].size:
             return 0
-        step = self.pathways[key].source.clock.dt_ if dt is None else dt
-        delays = self.state[name]
-        bad = np.flatnonzero(~((delays >= 0) & np.isfinite(delays)))
-        if bad.size:
-            raise ValueError(f"delays must be finite and not negative, but synapse {bad[0]} of {self.name!r} has {delays[bad[0]]:g} s ({key})")
-        steps = (delays / step + 0.5).astype(np.int64)
-        return int(steps[0]) if np.all(steps == steps[0]) else steps
+        step, state = self.pathways[key].source.clock.dt_ if dt is None else dt, self.state
+        stamp, known = (state.written[name], state.size, step), self._steps.get(key)
+        if known is not None and known[0] == stamp and name not in state.exposed:
+            return known[1]
+        delays, rounded = state[name], np.empty(state[name].size, np.int32)
+        low, high, bad = _connections.rounded(delays, step, rounded)
+        if bad >= 0:
+            raise ValueError(f"delays must be finite and not negative, but synapse {bad} of {self.name!r} has {delays[bad]:g} s ({key})")
+        steps = low if low == high else rounded
+        self._steps[key] = (stamp, steps)
+        return steps
 
     def layout(self) -> tuple[object, ...]:
         """Equal as long as connections, delays and the places of pathways in the schedule are as they were, with clocks of the same dt."""
