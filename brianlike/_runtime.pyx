@@ -15,6 +15,10 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
 
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject
+    bint PyObject_TypeCheck(object value, PyTypeObject *kind)
+
 cdef extern from "_runtime.h" nogil:
     ctypedef struct KernelContext:
         ptrdiff_t begin, end, size, row
@@ -356,6 +360,11 @@ def philox_words(uint32_t seed, uint32_t epoch, uint32_t step, elements, uint32_
                 k, m = k + <uint32_t>0x9E3779B9u, m + <uint32_t>0xBB67AE85u
             word[n], word[size + n], word[2 * size + n], word[3 * size + n] = a, b, c, d
     return words[0], words[1], words[2], words[3]
+
+
+def instances(values, kind):
+    """Those of `values` that are of a class or of one derived from it, as far as inheritance goes; among thousands of others they are found in no time."""
+    return [value for value in values if PyObject_TypeCheck(value, <PyTypeObject *>kind)]
 
 
 def within(array, double limit):

@@ -77,7 +77,10 @@ class SpikeSource(Group):
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         super().restore({name: values for name, values in snapshot.items() if name not in ("_indices", "_times", "_period")})
-        self._spikes = self._played = SpikeTable(snapshot["_indices"], snapshot["_times"], float(snapshot["_period"]))
+        stored = SpikeTable(snapshot["_indices"], snapshot["_times"], float(snapshot["_period"]))
+        if not (stored.indices is self._spikes.indices and stored.times is self._spikes.times and stored.period == self._spikes.period):
+            self._spikes = stored
+        self._played = self._spikes
 
     def events_by_step(self, first_step: int, steps: int, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """The spikes of the steps from `first_step` on.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .logger import get_logger
-from .namespaces import caller_namespace, caller_values
+from .namespaces import caller_instances, caller_namespace
 from .network import RUNNING, Network, require_different_names
 from .objects import Simulation, SimulationObject, live_objects
 from .progress import Report
@@ -53,7 +53,7 @@ class MagicNetwork(Network):
 
     def collect(self, level: int = 0) -> list[SimulationObject]:
         """The objects that the caller has in variables, oldest first."""
-        found = {id(v): v for v in caller_values(level) if isinstance(v, SimulationObject)}
+        found = {id(item): item for item in caller_instances(SimulationObject, level)}
         return sorted((v for v in found.values() if v.add_to_magic_network and v._number >= self._scope), key=lambda item: item._number)
 
     def _gather(self, level: int) -> None:

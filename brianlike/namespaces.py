@@ -6,6 +6,7 @@ import sys
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from codegen.dims import DIMENSIONLESS, Dimensions
 from codegen.functions import CONSTANTS
 from codegen.resolve import unit_external, unit_value
 
+from ._runtime import instances
 from .logger import get_logger
 from .units import asarray_si, get_dimensions
 
@@ -32,10 +34,10 @@ def caller_namespace(level: int = 0) -> Mapping[str, object]:
     return frame.f_globals if frame.f_locals is frame.f_globals else ChainMap(frame.f_locals, frame.f_globals)
 
 
-def caller_values(level: int = 0) -> list[object]:
-    """What the names visible in the calling code stand for, also those of global names that local ones hide."""
+def caller_instances(kind: type, level: int = 0) -> list[Any]:
+    """The objects of a class that names visible in the calling code stand for, also those of global names that local ones hide."""
     frame = _caller(level)
-    return [*frame.f_globals.values(), *frame.f_locals.values()]
+    return [*instances(frame.f_globals.values(), kind), *instances(frame.f_locals.values(), kind)]
 
 
 def _caller(level: int) -> FrameType:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,21 @@ class Inputs:
         return self.streams.get(kernel.space or kernel.name.partition(".")[0], 0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """A Map made ready to run again and again: where its arguments come from and where its results go, each with the elements that synapses reach."""
+
+    function: Callable[..., tuple[Any, ...]]
+    outside: tuple[Any, ...]
+    loads: tuple[tuple[str, np.ndarray | None], ...]
+    draws: tuple[Draw, ...]
+    size: int
+    stores: tuple[Store, ...]
+    idle: str | None
+    """The event without which nothing would change."""
+    delayed: bool
+
+
 class NumpyEngine:
     """Runs a Program on numpy.
 
@@ -92,10 +108,13 @@ class NumpyEngine:
         self._functions = {k.name: build_python(python.render(k, inputs.float_dtype)) for k in bodies}
         self._outside = {k.name: [spec.implementation for spec in python.functions(k)] for k in bodies}
         self._delivered: dict[str, bool] = {}
+        self._plans: dict[str, _Plan] = {}
+        self._actions = [(kernel, program.every(kernel), self._action(kernel)) for kernel in program.kernels]
         self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._events = [a.name for a in program.arrays if a.role is Role.EVENT]
         self._every = {name: every(program, name) for name in self._events}
         self._clocks = program.clocks
+        self._clock_names = [(f"{clock}.t", f"{clock}.dt", f"{clock}.t_in_timesteps") for clock, _ in program.clocks]
         self._prepare(keep)
 
     # ------------------------------------------------------------------------------------------------------------------------------------- set-up
@@ -168,6 +187,9 @@ class NumpyEngine:
 
     def _following(self, tick: int) -> int:
         """The first tick from this one on at which a clock begins a step."""
+        if len(self._clocks) == 1:
+            ticks = self._clocks[0][1]
+            return -(-tick // ticks) * ticks
         return min(-(-tick // ticks) * ticks for _, ticks in self._clocks)
 
     def stop(self) -> None:
@@ -196,65 +218,116 @@ class NumpyEngine:
                 self.values[f"{name}:{array}"] = kept[self.step]
             for name in self.history:
                 self.values[name] = self.history[name][self.step]
-        for kernel in self.program.kernels:
-            if self.step % self.program.every(kernel):
+        step = self.step
+        for kernel, ticks, act in self._actions:
+            if ticks > 1 and step % ticks:
                 continue
-            self._keep_tape(kernel)
+            if self.tape:
+                self._keep_tape(kernel)
+            if self.spent is None:
+                act()
+                continue
             began = time.perf_counter()
-            self._run_kernel(kernel)
-            if self.spent is not None:
+            act()
+            if self.spent is not None:  # a function may have ended the measurement
                 self.spent[kernel.name] += time.perf_counter() - began
         if self._forward is None:
-            for name in self._events:
-                if self.step % self._every[name] == 0:
-                    self.history[name][self.step // self._every[name] % self.keep] = self.values[name]
+            for name, ticks in self._every.items():
+                if step % ticks == 0:
+                    self.history[name][step // ticks % self.keep] = self.values[name]
 
     def _set_clock(self) -> None:
-        for clock, ticks in self._clocks:
+        values = self.values
+        for (t, dt, numbers), (_, ticks) in zip(self._clock_names, self._clocks):
             number = -(-self.step // ticks)
-            if f"{clock}.dt" in self.values:
-                self.values.setdefault(f"{clock}.t", np.zeros(1))[...] = number * self.values[f"{clock}.dt"]
-            self.values.setdefault(f"{clock}.t_in_timesteps", np.zeros(1, np.int64))[...] = number
+            if dt in values:
+                if t not in values:
+                    values[t] = np.zeros(1)
+                values[t][...] = number * values[dt]
+            if numbers not in values:
+                values[numbers] = np.zeros(1, np.int64)
+            values[numbers][...] = number
 
     def _keep_tape(self, kernel: Kernel) -> None:
         for pair, kept in self.tape.items():
             if pair[0] == kernel.name:
                 kept.append(self.values[pair[1]].copy())
 
-    def _run_kernel(self, kernel: Kernel) -> None:
+    def _action(self, kernel: Kernel) -> Callable[[], None]:
+        """What a kernel does in a step."""
         match kernel:
+            case Map(after=()):
+                return partial(self._map, kernel)
             case Map():
-                if not kernel.after or any(self._delivered.get(name, True) for name in kernel.after):
-                    self._map(kernel)
+                return partial(self._map_after, kernel)
             case Deliver():
-                self._delivered[kernel.name] = self._deliver(kernel)
+                return partial(self._deliver, kernel)
             case Record():
-                self.inputs.recorders[kernel.name](self._own_step(kernel), self.values[kernel.array], *(self.values[array] for array in kernel.gather))
+                return partial(self._record, kernel)
             case Table():
-                row = self.inputs.tables[kernel.name](self._own_step(kernel))
-                if kernel.add:
-                    self.values[kernel.array] += row
-                else:
-                    self.values[kernel.array][...] = row
+                return partial(self._table, kernel)
             case Extern():
-                self.inputs.calls[kernel.name]()
+                return lambda: self.inputs.calls[kernel.name]()
+        raise TypeError(f"not a kernel: {kernel!r}")
+
+    def _map_after(self, kernel: Map) -> None:
+        if any(self._delivered.get(name, True) for name in kernel.after):
+            self._map(kernel)
+
+    def _record(self, kernel: Record) -> None:
+        self.inputs.recorders[kernel.name](self._own_step(kernel), self.values[kernel.array], *(self.values[array] for array in kernel.gather))
+
+    def _table(self, kernel: Table) -> None:
+        row = self.inputs.tables[kernel.name](self._own_step(kernel))
+        if kernel.add:
+            self.values[kernel.array] += row
+        else:
+            self.values[kernel.array][...] = row
 
     def _own_step(self, kernel: Kernel) -> int:
         """The number of the step of the kernel's clock."""
         return self.step // self.program.every(kernel)
 
     def _map(self, kernel: Map) -> None:
-        arguments: list[Any] = [self._past(load, kernel) if load.delayed else self._whole(load, kernel.space) for load in kernel.loads]
-        size = self.inputs.sizes[kernel.space] if kernel.space else 1
-        arguments += [self._draw(line, kernel, np.arange(size)) for line in kernel.body if isinstance(line, Draw)]
-        results = self._functions[kernel.name](*arguments, *self._outside[kernel.name])
-        # What is only passed on (`tmp = v; v = w; w = tmp`) is an array that an earlier store would overwrite.
-        results = [value.copy() if any(value is given for given in arguments) else value for value in results]
-        for store, value in zip(kernel.stores, results):
+        plan = self._plans.get(kernel.name)
+        if plan is None:
+            plan = self._plans[kernel.name] = self._plan(kernel)
+        values = self.values
+        if plan.idle is not None and not values[plan.idle].any():
+            return
+        arguments: list[Any]
+        if plan.delayed:
+            arguments = [self._past(load, kernel) if load.delayed else self._whole(load, kernel.space) for load in kernel.loads]
+        else:
+            arguments = [values[name] if ends is None else values[name][..., ends] for name, ends in plan.loads]
+        if plan.draws:
+            arguments += [self._draw(line, kernel, np.arange(plan.size)) for line in plan.draws]
+        given = set(map(id, arguments))
+        for store, value in zip(plan.stores, self._kept(plan.function(*arguments, *plan.outside), given)):
             if store.delayed:
                 self._add_to_past(store, value, kernel)
             else:
                 self._store_whole(store, value, kernel.space)
+
+    @staticmethod
+    def _kept(results: Sequence[Any], given: set[int]) -> list[Any]:
+        """What is only passed on (`tmp = v; v = w; w = tmp`) is an array that an earlier store would overwrite."""
+        return [value.copy() if id(value) in given else value for value in results]
+
+    def _plan(self, kernel: Map) -> _Plan:
+        connection = self.inputs.connections.get(kernel.space)
+        loads = tuple((load.array, connection.ends(load.index)[0] if connection and load.index in (Index.PRE, Index.POST) else None) for load in kernel.loads)
+        outside = tuple(self._outside[kernel.name])
+        return _Plan(
+            self._functions[kernel.name],
+            outside,
+            loads,
+            tuple(line for line in kernel.body if isinstance(line, Draw)),
+            self.inputs.sizes[kernel.space] if kernel.space else 1,
+            kernel.stores,
+            kernel.only if not outside and self._forward is None else None,
+            any(end.delayed for end in (*kernel.loads, *kernel.stores)),
+        )
 
     def _past(self, load: Load, kernel: Map) -> np.ndarray:
         """The value that each synapse's neuron had when it sent what arrives now; nothing before the first step."""
@@ -281,11 +354,11 @@ class NumpyEngine:
 
     def _store_whole(self, store: Store, value: np.ndarray, space: str) -> None:
         target = self.values[store.array]
-        if not store.add and store.index in (Index.PRE, Index.POST):
-            target[..., self.inputs.connections[space].ends(store.index)[0]] = value  # of several synapses of one neuron, the last one counts
-            return
         if not store.add:
-            target[...] = value
+            if store.index in (Index.PRE, Index.POST):
+                target[..., self.inputs.connections[space].ends(store.index)[0]] = value  # of several synapses of one neuron, the last one counts
+            else:
+                target[...] = value
             return
         if store.index in (Index.PRE, Index.POST):
             ends, count = self.inputs.connections[space].ends(store.index)
@@ -306,6 +379,8 @@ class NumpyEngine:
         for place in range(len(delays) - 1, -1, -1):
             delay = int(delays[place])
             events = self.values[kernel.events] if delay == 0 else self.history[kernel.events][(self._own_step(kernel) - delay) % self.keep]
+            if not events.any():
+                continue
             flat = events.reshape(-1, events.shape[-1])
             batch, sources = np.nonzero(flat)
             first, last = rows[sources * len(delays) + place], rows[sources * len(delays) + place + 1]
@@ -320,11 +395,11 @@ class NumpyEngine:
             return empty, empty, empty
         return tuple(np.concatenate(p) for p in zip(*parts))  # type: ignore[return-value]
 
-    def _deliver(self, kernel: Deliver) -> bool:
+    def _deliver(self, kernel: Deliver) -> None:
         batch, synapses, events = self.arriving(kernel)
         if len(synapses):
             self._deliver_all(kernel, batch, synapses, events)
-        return len(synapses) > 0
+        self._delivered[kernel.name] = len(synapses) > 0
 
     def _deliver_all(self, kernel: Deliver, batch: np.ndarray, synapses: np.ndarray, events: np.ndarray) -> None:
         if not kernel.sequential:

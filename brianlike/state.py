@@ -29,6 +29,7 @@ from .views import VariableView as VariableView
 __all__ = ["State", "VariableOwner", "VariableView"]
 
 NOT_REFRACTORY = "not_refractory"
+SMALL = 1 << 16  # bytes that are compared as they are
 NEVER = -(10**8)  # the step of the last spike of a neuron that never fired: -1e4 s at 0.1 ms, as in Brian
 _NOT_STORED = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.NOISE, Role.LINKED)
 _FILL: dict[str, object] = {NOT_REFRACTORY: True, LAST_SPIKE: NEVER}
@@ -221,8 +222,15 @@ class State:
             self.resize(sizes.pop())
         for name, view in self._views.items():
             values = np.asarray(snapshot[name] if name in snapshot else _FILL.get(name, 0))
-            if not np.array_equal(view, np.broadcast_to(values, view.shape)):
+            if not _same(view, values):
                 self[name] = values
+
+
+def _same(view: np.ndarray, values: np.ndarray) -> bool:
+    """Whether an array has these values."""
+    if view.nbytes < SMALL and view.dtype == values.dtype and view.shape == values.shape:
+        return view.tobytes() == values.tobytes()
+    return np.array_equal(view, np.broadcast_to(values, view.shape))
 
 
 def _types_fit(given: object, variables: tuple[Variable, ...], default: np.dtype[Any]) -> bool:

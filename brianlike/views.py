@@ -272,6 +272,10 @@ class VariableView:
             return view._write(places, values)
         stored = LAST_SPIKE if variable.name == "lastspike" else variable.name
         target = owner.state[stored]
+        if values.ndim == 0 and target.dtype.kind == "f" and stored is not LAST_SPIKE:
+            target[indices] = values
+            owner.state.written[stored] += 1
+            return
         needed = target[indices].shape
         if values.shape not in ((), (1,), needed):
             raise ValueError(f"{owner.name}.{self.name} has shape {needed} here, but the value has shape {values.shape}")
@@ -403,6 +407,10 @@ def _refuse_elements(text: str, owner: VariableOwner, variable: str) -> None:
 
 def _from_value(value: object, view: VariableView) -> np.ndarray:
     """Numbers or quantities as an SI array, if their dimensions are those of the view."""
+    if type(value) in (float, int) and view.dimensions.is_dimensionless:
+        return np.asarray(value)
+    if type(value) is Quantity and value.dimensions == view.dimensions:
+        return value.view(np.ndarray)
     name = f"{view._owner.name}.{view.name}"
     value = np.asarray(value) if isinstance(value, range) else value
     try:
@@ -466,6 +474,8 @@ for _name in "neg pos abs invert".split():
 
 def element_indices(item: object, size: int, owner: VariableOwner, namespace: Mapping[str, object] | None = None) -> Any:
     """An int, slice or array of int64 for what users write between brackets; IndexError or TypeError name what is wrong."""
+    if type(item) is int and 0 <= item < size:
+        return item
     if isinstance(item, str):
         condition = evaluated(item, owner, None, namespace, expect_boolean=True)
         return np.flatnonzero(np.broadcast_to(condition, (size,)))

@@ -33,7 +33,8 @@ class Column:
         self._chunks: list[np.ndarray] = []
 
     def append(self, values: np.ndarray) -> None:
-        self._chunks.append(np.array(values, dtype=self._empty.dtype, copy=True))
+        """Take over an array that nobody else writes into."""
+        self._chunks.append(np.asarray(values, dtype=self._empty.dtype))
 
     def joined(self) -> np.ndarray:
         """All values, first axis time; not to be written to."""
@@ -48,7 +49,8 @@ class Column:
         return self.joined().copy()
 
     def replace(self, values: np.ndarray) -> None:
-        self._chunks = [np.array(values, dtype=self._empty.dtype, copy=True)]
+        """Take over an array that nobody else writes into, in place of all values."""
+        self._chunks = [np.asarray(values, dtype=self._empty.dtype)]
 
 
 class Live(np.ndarray):
