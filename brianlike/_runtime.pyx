@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
@@ -43,6 +44,7 @@ ctypedef int (*KernelFunction)(void **, KernelContext *) noexcept nogil
 
 BLOCK = 16
 RESERVED = 1 << 28  # bytes of a record that are reserved at once
+cdef size_t HANDED_OVER = 1 << 16  # bytes from which on memory changes hands and is not copied
 context_size = sizeof(KernelContext)
 has_threads = bool(HAS_THREADS)
 
@@ -1081,20 +1083,37 @@ cdef class Driver:
 
     def rows(self, ptrdiff_t operation):
         """The steps and the rows that `add_record_values` or `add_record_rate` collected so far, as copies."""
-        cdef Operation *op = self._recorder(operation, (RECORD_VALUES, RECORD_RATE))
-        dtype = np.dtype(np.int64)
-        if op.kind == RECORD_VALUES:
-            dtype = self._kept[operation]
-        steps = _copied(op.steps, op.used * 8).view(np.int64)
-        values = _copied(op.values, op.used * op.width * op.itemsize).view(dtype)
-        return steps, values.reshape(op.used, op.width) if op.kind == RECORD_VALUES else values
+        self._recorder(operation, (RECORD_VALUES, RECORD_RATE))
+        return self._recorded(operation, False)
 
     def events(self, ptrdiff_t operation):
         """The indices, the steps and the gathered values (one array for each) that `add_record_events` collected so far, as copies."""
-        cdef Operation *op = self._recorder(operation, (RECORD_EVENTS,))
-        arrays = self._kept[operation]
-        gathered = [_copied(op.gathered_values[k], op.used * op.gathered_sizes[k]).view(array.dtype) for k, array in enumerate(arrays)]
-        return _copied(op.indices, op.used * 4).view(np.int32), _copied(op.steps, op.used * 8).view(np.int64), gathered
+        self._recorder(operation, (RECORD_EVENTS,))
+        return self._recorded(operation, False)
+
+    def take(self, ptrdiff_t operation):
+        """What `rows` or `events` would give, which then is forgotten: much memory changes hands, and is not copied."""
+        self._recorder(operation, (RECORD_VALUES, RECORD_RATE, RECORD_EVENTS))
+        return self._recorded(operation, True)
+
+    cdef object _recorded(self, ptrdiff_t operation, bint give):
+        cdef Operation *op = &self._operations[operation]
+        cdef ptrdiff_t k
+        cdef int64_t used = op.used
+        steps = _bytes_of(<char **>&op.steps, used * 8, give).view(np.int64)
+        if op.kind == RECORD_EVENTS:
+            gathered = []
+            for k, array in enumerate(self._kept[operation]):
+                gathered.append(_bytes_of(&op.gathered_values[k], used * op.gathered_sizes[k], give).view(array.dtype))
+            found = _bytes_of(<char **>&op.indices, used * 4, give).view(np.int32), steps, gathered
+        else:
+            values = _bytes_of(&op.values, used * op.width * op.itemsize, give)
+            found = steps, values.view(self._kept[operation]).reshape(used, op.width) if op.kind == RECORD_VALUES else values.view(np.int64)
+        if give:
+            op.used = 0
+            if used * max(op.width * op.itemsize, 8) >= HANDED_OVER:
+                op.capacity = 0
+        return found
 
     def spent(self, ptrdiff_t operation):
         """Seconds that an operation took while `profiling` was set."""
@@ -1355,6 +1374,32 @@ def _bound(ends, ptrdiff_t size, letter, tokens):
     if len(used) and int(used.min()) < 0:
         raise ValueError("an index of a neuron is negative")
     return int(used.max()) + 1 if len(used) else 0
+
+
+cdef class _Memory:
+    """Memory of the driver that has become numpy's."""
+
+    cdef char *_data
+    cdef Py_ssize_t _size
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self._data, self._size, 0, flags)
+
+    def __dealloc__(self):
+        free(self._data)
+
+
+cdef object _bytes_of(char **place, size_t size, bint give):
+    """The bytes in memory of the driver as a numpy array: a copy, or if there are many and the driver gives them away, the memory itself."""
+    cdef _Memory memory
+    cdef void *exact
+    if not give or size < HANDED_OVER:
+        return _copied(place[0], size)
+    exact = realloc(place[0], size)  # what was reserved in advance goes back
+    memory = _Memory()
+    memory._data, memory._size = place[0] if exact == NULL else <char *>exact, size
+    place[0] = NULL
+    return np.frombuffer(memory, np.uint8)
 
 
 cdef object _copied(const void *source, size_t size):

@@ -348,11 +348,9 @@ class CythonSimulation(Engine):
     def take(self, kernel: Record) -> tuple[Any, ...]:
         number = self._operations[kernel.name]
         if self.prepared.program.array(kernel.array).role is not Role.EVENT or kernel.count:
-            rows: tuple[Any, ...] = self._driver.rows(number)
-            self._driver.clear(number)
+            rows: tuple[Any, ...] = self._driver.take(number)
             return rows
-        indices, steps, gathered = self._driver.events(number)
-        self._driver.clear(number)
+        indices, steps, gathered = self._driver.take(number)
         counts = self._counts.get(kernel.name)
         total = None if counts is None else counts.copy()
         if counts is not None:

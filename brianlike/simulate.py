@@ -326,7 +326,7 @@ class NumpyEngine:
             self.inputs.sizes[kernel.space] if kernel.space else 1,
             kernel.stores,
             kernel.only if not outside and self._forward is None else None,
-            any(end.delayed for end in (*kernel.loads, *kernel.stores)),
+            any(load.delayed for load in kernel.loads) or any(store.delayed for store in kernel.stores),
         )
 
     def _past(self, load: Load, kernel: Map) -> np.ndarray:

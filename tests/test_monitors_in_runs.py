@@ -199,3 +199,44 @@ def test_parts_of_other_objects_are_refused():
     with pytest.raises(IndexError, match="is no part of"):
         StateMonitor(group[2:], "v", record=group[1:3])
     assert StateMonitor(group[1:], "v", record=group[2:4]).record.tolist() == [1, 2]
+
+
+def test_records_of_long_and_short_runs_are_those_of_one_run():
+    found = []
+    for parts in ((7, 900, 1, 1200, 3), (2111,)):
+        G = NeuronGroup(20, "dv/dt = (i + 1)/ms : 1", threshold="v > 1.05", reset="v = 0", method="euler", name="cells")
+        M, S, R = StateMonitor(G, "v", record=True), SpikeMonitor(G, "v"), PopulationRateMonitor(G)
+        seen = []
+
+        @network_operation(dt=20 * ms)
+        def look(t):
+            seen.append((len(M.t), M.v[3].sum(), S.count.sum(), len(S.i)))  # noqa: B023
+
+        net = Network(G, M, S, R, look)
+        for steps in parts:
+            net.run(steps * 0.1 * ms)
+        found.append((M.t_, M.v, S.i, S.t_, S.v, S.count[:], R.t_, R.rate_, seen))
+        assert M.v.flags.writeable and S.i.flags.writeable
+    for parted, whole in zip(*found):
+        np.testing.assert_array_equal(parted, whole)
+    assert len(found[0][2]) > 20_000
+
+
+def test_what_was_read_stays_as_it_was():
+    G = NeuronGroup(3, "dv/dt = 1/ms : 1", method="euler", name="cells")
+    M = StateMonitor(G, "v", record=True)
+    net = Network(G, M)
+    net.run(5 * ms)
+    net.store()
+    first, kept = M.v, M.v.copy()
+    first[:] = 7
+    np.testing.assert_array_equal(M.v, kept)
+    net.run(5 * ms)
+    second = M.v
+    net.restore()
+    np.testing.assert_array_equal(M.v, kept)
+    net.run(5 * ms)
+    np.testing.assert_array_equal(M.v, second)
+    net.restore()
+    net.restore()
+    np.testing.assert_array_equal(M.v, kept)

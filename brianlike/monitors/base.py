@@ -34,7 +34,7 @@ class Column:
 
     def append(self, values: np.ndarray) -> None:
         """Take over an array that nobody else writes into."""
-        self._chunks.append(np.asarray(values, dtype=self._empty.dtype))
+        self._chunks.append(np.asarray(values, dtype=self._empty.dtype).view())
 
     def joined(self) -> np.ndarray:
         """All values, first axis time; not to be written to."""
@@ -50,7 +50,7 @@ class Column:
 
     def replace(self, values: np.ndarray) -> None:
         """Take over an array that nobody else writes into, in place of all values."""
-        self._chunks = [np.asarray(values, dtype=self._empty.dtype)]
+        self._chunks = [np.asarray(values, dtype=self._empty.dtype).view()]
 
 
 class Live(np.ndarray):
