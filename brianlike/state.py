@@ -45,6 +45,9 @@ class Waiting(Protocol):
     def distinct(self, name: str) -> np.ndarray:
         """What the values of a variable are worked out from, in any order and number."""
 
+    def kept(self) -> dict[str, np.ndarray]:
+        """Copies of that form, for snapshots, under names with a colon; none where the arrays of the state are all there is."""
+
 
 class State:
     """The arrays of one object, by name, in SI units.
@@ -70,6 +73,10 @@ class State:
         Set while a run holds the arrays: then the number of elements cannot change.
     pending : dict
         By variable, what works out its values when they are asked for: a run keeps them in another form (see `traces`).
+    keeper : Waiting or None
+        What has kept values in another form in the last run.
+    beside : dict
+        That form as it was in a snapshot that came back.
 
     Examples
     --------
@@ -92,6 +99,8 @@ class State:
         self.written: Counter[str] = Counter()
         self.exposed: set[str] = set()
         self.pending: dict[str, Waiting] = {}
+        self.keeper: Waiting | None = None
+        self.beside: dict[str, np.ndarray] = {}
         self._dtypes: dict[str, np.dtype] = {}
         self._buffers: dict[str, np.ndarray] = {}
         self._views: dict[str, np.ndarray] = {}
@@ -204,7 +213,7 @@ class State:
     def snapshot(self) -> dict[str, np.ndarray]:
         """A copy of all values."""
         self.settle()
-        return {name: view.copy() for name, view in self._views.items()}
+        return {name: view.copy() for name, view in self._views.items()} | ({} if self.keeper is None else self.keeper.kept())
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Go back to a snapshot of this object, also of one with another number of elements; nothing changes if it does not fit.
@@ -212,6 +221,8 @@ class State:
         Variables added since the snapshot become as they were when they were added.
         """
         self.settle()
+        self.beside = {name: np.asarray(values) for name, values in snapshot.items() if ":" in name}
+        snapshot = {name: values for name, values in snapshot.items() if ":" not in name}
         unknown = snapshot.keys() - self._views.keys()
         if unknown:
             raise ValueError(f"this snapshot has variables that the object has not: {', '.join(sorted(unknown))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -67,15 +67,22 @@ class NeuronTraces:
         counts = {Index.PRE: self.connection.n_pre, Index.POST: self.connection.n_post}
         self.arrays: dict[str, np.ndarray] = {}
         for side in SIDES:
-            for name in (LAST, *(name for name, where in split.sides.items() if where is side)):
+            for name in self._names_on(side):
                 self.arrays[self._array(name, side)] = np.zeros(padded(counts[side]), self.state.float_dtype)
         self._sizes = counts
-        self._seen: list[int] | None = None
+        if self.state.keeper is not None:
+            self.state.beside = self.state.keeper.kept()
+        self.state.keeper = self
+        self._seen: list[int] | None = None  # the versions of what the neurons have, or of what they could not have
+        self._refused: list[int] | None = None
         self._digest = b""
         self._engine: NumpyEngine | None = None
 
     def _array(self, name: str, side: Index) -> str:
         return f"{space_of(self.synapses.name, side)}.{name}"
+
+    def _names_on(self, side: Index) -> tuple[str, ...]:
+        return (LAST, *(name for name, where in self.sides.items() if where is side))
 
     def _on(self, name: str, side: Index) -> np.ndarray:
         """One value for each neuron."""
@@ -92,14 +99,15 @@ class NeuronTraces:
         """
         parameters = {array.name: found for array in self._program.arrays if (found := self._parameter(array, values)) is not None}
         same = parameters.keys() == self._parameters.keys() and all(np.array_equal(parameters[name], self._parameters[name]) for name in parameters)
-        if self._seen is not None and same and self._unchanged():
-            return True
+        beside, self.state.beside = self.state.beside, {}
+        if not beside and same and (self._unchanged() if self._seen is not None else self._refused == self._versions()):
+            return self._seen is not None
         self.state.settle()
         if not same:
             self._parameters = {name: array.copy() for name, array in parameters.items()}
-        taken = self._take()
-        self._seen = self._versions() if taken else None
-        self._digest = self._summary() if taken else b""
+        taken = self._adopt(beside) or self._take()
+        self._seen, self._refused = (self._versions(), None) if taken else (None, self._versions())
+        self._digest = self._summary()
         return taken
 
     def _unchanged(self) -> bool:
@@ -107,11 +115,29 @@ class NeuronTraces:
         exposed = self.state.exposed.intersection(self._names)
         if self._seen == self._versions() and not exposed:
             return True
-        return not self.state.pending.keys() & set(self._names) and self._digest == self._summary()
+        return bool(self._digest) and not self.state.pending.keys() & set(self._names) and self._digest == self._summary()
 
     def _summary(self) -> bytes:
-        """What tells whether an array has changed."""
-        return b"".join(hashlib.blake2b(self.state[name].tobytes(), digest_size=16).digest() for name in self._names)
+        """What tells whether an array has changed, where somebody may have it."""
+        if not self.state.exposed.intersection(self._names):
+            return b""
+        return b"".join(hashlib.blake2b(self.state[name].data, digest_size=16).digest() for name in self._names)
+
+    def _adopt(self, beside: Mapping[str, np.ndarray]) -> bool:
+        """Take traces as they were kept on neurons before, if they still are what the synapses show, to the last bit."""
+        if {name: values.shape for name, values in beside.items()} != {name: values.shape for name, values in self._copies().items()}:
+            return False
+        for name, values in beside.items():
+            self.arrays[name][: len(values)] = values
+        expected = self._settled({name: np.zeros_like(self.state[name]) for name in self.sides}, self.state["lastupdate"])
+        return all(np.array_equal(expected[name], self.state[name]) for name in self.sides)
+
+    def _copies(self) -> dict[str, np.ndarray]:
+        return {self._array(name, side): self._on(name, side).copy() for side in SIDES for name in self._names_on(side)}
+
+    def kept(self) -> dict[str, np.ndarray]:
+        """The traces on neurons, if they are those of the synapses."""
+        return self._copies() if self._seen is not None and self._unchanged() else {}
 
     def _take(self) -> bool:
         updated = self.state["lastupdate"]
@@ -172,8 +198,7 @@ class NeuronTraces:
 
     def _settled(self, into: dict[str, np.ndarray], updated: np.ndarray) -> dict[str, np.ndarray]:
         values = dict(self._parameters)
-        for side in SIDES:
-            values |= {self._array(name, side): self._on(name, side) for name in (LAST, *self.sides) if self._array(name, side) in self.arrays}
+        values |= {self._array(name, side): self._on(name, side) for side in SIDES for name in self._names_on(side)}
         values |= {f"{self.synapses.name}.{name}": array for name, array in into.items()}
         values[f"{self.synapses.name}.lastupdate"] = updated
         self._inputs.values = values

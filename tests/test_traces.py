@@ -98,7 +98,7 @@ def network(model, connection="all", recurrent=False, parts=False):
         relay = Synapses(spikes, source, on_pre="v_post += 1.2", name="relay")
         relay.connect(j="i")
         objects = [spikes, source, relay]
-    S = Synapses(source[2:8] if parts else source, G[3:] if parts else G, equations, on_pre=on_pre, on_post=on_post, name="S", namespace=NAMES, **more)
+    S = Synapses(source[2:8] if parts else source, G[3:] if parts else G, equations, on_pre=on_pre, on_post=on_post, name="S", namespace=dict(NAMES), **more)
     S.connect(**CONNECTIONS[connection])
     S.w = "rand()*0.4"
     return Network(G, S, *objects), S, G
@@ -203,3 +203,218 @@ def test_threads_give_the_same_bits():
             np.testing.assert_array_equal(one, other)
     finally:
         runtime.set_threads_from(before)
+
+
+# ----------------------------------------------------------------------------------------------------------------- what users read and write meanwhile
+def look(S, found):
+    found += [np.array(getattr(S, name)) for name in ("Apre", "Apost", "lastupdate_", "w")]
+
+
+def reads_between(net, S, found):
+    for _ in range(4):
+        net.run(9 * ms)
+        look(S, found)
+
+
+def keeps_the_array(net, S, found):
+    net.run(5 * ms)
+    mine = S.Apre[:]
+    net.run(9 * ms)
+    found.append(mine.copy())
+    net.run(9 * ms)
+    found.append(mine.copy())
+
+
+def writes_the_same_for_all(net, S, found):
+    net.run(9 * ms)
+    S.Apre, S.lastupdate = 0.25, net.t
+    S.Apost = "0.1*j"
+    net.run(9 * ms)
+    look(S, found)
+
+
+def forgets(net, S, found):
+    net.run(9 * ms)
+    S.Apre = S.Apost = 0
+    net.run(9 * ms)
+
+
+def changes_weights(net, S, found):
+    net.run(9 * ms)
+    S.w = "0.1 + 0.01*i"
+    net.run(9 * ms)
+
+
+def stores(net, S, found):
+    net.run(9 * ms)
+    net.store()
+    net.run(9 * ms)
+    look(S, found)
+    net.restore()
+    look(S, found)
+    net.run(9 * ms)
+    look(S, found)
+
+
+def adds_a_monitor(net, S, found):
+    net.run(9 * ms)
+    monitor = StateMonitor(S, "w", record=[0, 3])
+    net.add(monitor)
+    net.run(9 * ms)
+    found.append(np.array(monitor.w))
+
+
+def watches(net, S, found):
+    def report(elapsed, done, start, duration):
+        look(S, found) if done in (0, 1) else None
+
+    net.run(20 * ms, report=report)
+
+
+KEEPING = [reads_between, keeps_the_array, writes_the_same_for_all, forgets, changes_weights, stores, adds_a_monitor, watches]
+
+
+@pytest.mark.parametrize("connection", ["all", "some"])
+@pytest.mark.parametrize("actions", KEEPING, ids=lambda f: f.__name__)
+def test_traces_stay_on_neurons(actions, connection):
+    net, S = same("the classic example", actions, connection=connection)
+    assert on_neurons(net, S) == BOTH
+
+
+def writes_one(net, S, found):
+    net.run(9 * ms)
+    S.Apre[3] = 0.25
+    net.run(9 * ms)
+    look(S, found)
+
+
+def writes_while_it_reports(net, S, found):
+    def report(elapsed, done, start, duration):
+        if done < 1:
+            S.Apre[5] = 0.25
+
+    net.run(9 * ms)
+    net.run(9 * ms, report=report)
+    look(S, found)
+
+
+def writes_into_the_array(net, S, found):
+    mine = S.Apre[:]
+    net.run(9 * ms)
+    mine[:] = 0.125
+    net.run(9 * ms)
+    found.append(mine.copy())
+
+
+def connects_more(net, S, found):
+    net.run(9 * ms)
+    S.connect(i=[0, 1], j=[1, 1])
+    S.w[-2:] = 0.1
+    net.run(9 * ms)
+    look(S, found)
+
+
+def changes_a_time_constant(net, S, found):
+    net.run(9 * ms, namespace={**NAMES, "tau_pre": 20 * ms})
+    S.namespace["tau_pre"] = 5 * ms
+    net.run(9 * ms)
+    look(S, found)
+
+
+def records_a_trace(net, S, found):
+    monitor = StateMonitor(S, ["Apre", "lastupdate"], record=True)
+    net.add(monitor)
+    net.run(9 * ms)
+    found += [np.array(monitor.Apre), np.array(monitor.lastupdate_)]
+
+
+def acts(net, S, found):
+    @network_operation(dt=1 * ms)
+    def operation():
+        found.append(np.array(S.Apre))
+        S.Apre[2] = 0.5
+
+    net.add(operation)
+    net.run(9 * ms)
+
+
+def runs_regularly(net, S, found):
+    S.run_regularly("Apre *= 0.99", dt=1 * ms)
+    net.run(9 * ms)
+    look(S, found)
+
+
+def has_nothing_like_a_number(net, S, found):
+    S.Apre[1] = np.nan
+    net.run(9 * ms)
+    found.append(np.nan_to_num(np.array(S.Apre), nan=-1))
+    S.Apre[1] = S.w[1] = 0
+
+
+SEPARATE = [
+    writes_one, writes_while_it_reports, writes_into_the_array, connects_more, changes_a_time_constant, records_a_trace, acts, has_nothing_like_a_number,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("actions", SEPARATE, ids=lambda f: f.__name__)
+def test_traces_that_differ_live_on_synapses(actions):
+    net, S = same("the classic example", actions)
+    assert on_neurons(net, S) == {}
+
+
+def test_one_of_two_traces_may_stay():
+    net, S = same("the classic example", runs_regularly)
+    assert on_neurons(net, S) == {"Apost": "post"}
+
+
+def test_traces_return_to_neurons():
+    def actions(net, S, found):
+        writes_one(net, S, found)
+        S.Apre = 0
+        net.run(9 * ms)
+        look(S, found)
+
+    net, S = same("the classic example", actions)
+    assert on_neurons(net, S) == BOTH
+
+
+def test_runs_in_pieces_give_the_same_bits():
+    def whole(net, S, found):
+        net.run(30 * ms)
+
+    def pieces(net, S, found):
+        for n in range(10):
+            net.run(3 * ms)
+            if n % 3 == 0:
+                look(S, found)
+
+    first, second_ = (result("cython", "the classic example", actions)[3] for actions in (whole, pieces))
+    for name in first:
+        np.testing.assert_array_equal(second_[name], first[name], err_msg=name)
+
+
+def test_restored_runs_give_the_same_bits():
+    def actions(net, S, found):
+        net.run(9 * ms)
+        net.store()
+        for _ in range(2):
+            net.restore()
+            net.run(9 * ms)
+            look(S, found)
+
+    found = result("cython", "the classic example", actions)[2]
+    for one, other in zip(found[:4], found[4:], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_no_longer_is_a_number_is_reported(caplog):
+    prefs.codegen.target = "cython"
+    net, S, G = network("the classic example")
+    S.namespace["tau_pre"] = -0.2 * ms
+    net.run(80 * ms)
+    assert "S.Apre of synapse" in caplog.text
+
+
+def test_many_spikes_later():
+    net, S = same("the classic example", lambda net, S, found: [net.run(40 * ms), net.run(400 * ms)])
+    assert on_neurons(net, S) == BOTH
