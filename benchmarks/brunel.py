@@ -4,7 +4,7 @@ Ours: all of `run(1*second)`, after a first run of one step. Brian's standalone 
 first `Run` of one step; its Poisson generator gives each neuron a train of its own, as `PoissonInput` does. Texts are `models/brunel.py` and
 `models/brunel_nest.py`.
 
-Near this balance of excitation and inhibition the number of spikes differs by several percent from one random network to the next, in all simulators alike.
+From one random network of this kind to the next the number of spikes differs by some percent (one standard deviation is about 5%), in all simulators alike.
 """
 
 import sys
@@ -16,7 +16,7 @@ WORKLOAD = Workload(
     "brunel",
     "brunel",
     peers=(OURS, Peer("brian2", "standalone", targets={RUN: 6.0}), replace(OURS, threads=2), Peer("nest", threads=2, targets={RUN: 10.0})),
-    tolerance=0.15,
+    tolerance=0.2,
     quick={"N": 500},
 )
 

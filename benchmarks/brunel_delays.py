@@ -13,7 +13,7 @@ WORKLOAD = Workload(
     "brunel",
     peers=(OURS, Peer("brian2", "standalone", targets={RUN: 5.0})),
     given={"drawn_delays": True},
-    tolerance=0.15,
+    tolerance=0.2,
     quick={"N": 500, "drawn_delays": True},
 )
 

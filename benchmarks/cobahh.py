@@ -2,6 +2,7 @@
 
 Ours: all of `run(1*second)`, after a first run of one step. Brian's runtime: the same without its `before_run`. Brian's standalone program: the time that
 it counts itself. The text is `models/cobahh.py` for all.
+From one random network to the next the number of spikes differs: one standard deviation is 8 to 10% in both simulators, and the means of 20 networks agree.
 """
 
 import sys
@@ -12,6 +13,7 @@ WORKLOAD = Workload(
     "cobahh",
     "cobahh",
     peers=(OURS, Peer("brian2", "standalone", targets={RUN: 9.0}), Peer("brian2", targets={RUN: 14.0})),
+    tolerance=0.3,
     quick={"N": 200},
 )
 

@@ -7,6 +7,7 @@ by the variables BRIAN2_PYTHON and NEST_PYTHON; one that is not there is said to
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import statistics
@@ -140,8 +141,10 @@ class Measured:
         self._python = interpreter(peer.package, options)
         self._job, self._folder = job(workload, peer, options), None
         if peer.mode == "standalone":
-            self._folder = place / f"{workload.name}-{peer.threads}"
-            ask([self._python, str(WORKER), json.dumps({**self._job, "directory": str(self._folder)})], environment(1))
+            text = json.dumps(self._job, sort_keys=True) + (HERE / "models" / f"{workload.model}.py").read_text(encoding="utf-8")
+            self._folder = (options.builds or place).absolute() / f"{workload.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+            if not (self._folder / "main").exists():
+                ask([self._python, str(WORKER), json.dumps({**self._job, "directory": str(self._folder)})], environment(1))
 
     def once_more(self) -> None:
         if self._folder is None:
@@ -261,6 +264,7 @@ def arguments(text: str) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, help="of all peers, instead of the benchmark's own choice")
     parser.add_argument("--duration", type=float, help="seconds simulated")
     parser.add_argument("--seed", type=int, default=1, help="of the random numbers (1)")
+    parser.add_argument("--builds", type=Path, metavar="FOLDER", help="keep Brian's standalone programs here, and take those that are there")
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--float32", action="store_true", help="ours with float32")
     parser.add_argument("--quick", action="store_true", help="ours only, once, and tiny: shows that the benchmark works")
