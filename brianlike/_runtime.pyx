@@ -586,9 +586,7 @@ cdef class Driver:
         if any(far in token[1:] for token in kernel.signature.split()[1:]):
             if ends is None or len(ends) < placed:
                 raise ValueError("a kernel that reaches the neurons at the other end needs ends, one for each synapse")
-            reach = bases[len(bases) - 1] + int(ends.max()) + 1 if len(ends) else 0
-            if len(ends) and int(ends.min()) < 0:
-                raise ValueError("an index of a neuron is negative")
+            reach = _reach(rows, ends, bases)
         cdef Operation *op = self._new(DELIVER, every)
         self._kernel(op, kernel, arrays, {"s": size, "r": placed, "h": 1, near: stop, far: reach})
         op.context.size, op.context.stream = size, stream
@@ -1360,6 +1358,31 @@ cdef class Driver:
     def _work(self, int64_t part):
         with nogil:
             work(&self._crew, part)
+
+
+def _reach(rows, ends, bases):
+    """How many values an array needs that is reached through `ends` of these rows, each of which belongs to one part after the other."""
+    cdef int64_t most = 0, base
+    cdef ptrdiff_t row, synapse, n_rows = len(rows) - 1, parts = len(bases), part
+    cdef const int32_t *starts = <const int32_t *><uintptr_t>_data(rows, "i")
+    cdef bint narrow = ends.dtype == np.uint16, negative = False
+    cdef uintptr_t address = _data(ends, "H" if narrow else "i")
+    cdef const uint16_t *short_ends = <const uint16_t *>address
+    cdef const int32_t *long_ends = <const int32_t *>address
+    cdef int64_t end
+    for part in range(parts):
+        base = bases[part]
+        with nogil:
+            for row in range(n_rows):
+                if row % parts != part:
+                    continue
+                for synapse in range(starts[row], starts[row + 1]):
+                    end = short_ends[synapse] if narrow else long_ends[synapse]
+                    negative = negative or end < 0
+                    most = max(most, base + end + 1)
+    if negative:
+        raise ValueError("an index of a neuron is negative")
+    return most
 
 
 def _bound(ends, ptrdiff_t size, letter, tokens):

@@ -15,16 +15,19 @@ import numpy as np
 from codegen.dataflow import late, reads, writes
 from codegen.emit import cython
 from codegen.expr import DType, Index
-from codegen.ir import Array, Deliver, Draw, Kernel, Role, Source
+from codegen.ir import Array, Deliver, Draw, Extern, Kernel, Map, Role, Source
 
+from .deferred import Deferred, park_ends
 from .layout import Layout, arranged_pieces, leap
 from .prepare import Prepared
 from .simulate import Inputs
 from .sorting import Piece, gathered
-from .state import padded
+from .state import State, VariableOwner, padded
 
 SHORT = 256  # synapses of a spike that arrive at a time; longer rows gain nothing from being joined
+FEW_DELAYS = 10  # at least so many are taken for granted where delays differ between synapses
 LIMIT = 2**31 - 1
+COMPACT_FROM = 1 << 20  # synapses of a bundle; from here on memory counts more than the time to sort them once more
 
 
 @dataclass(slots=True)
@@ -33,6 +36,7 @@ class Bundle:
 
     members: tuple[Deliver, ...]
     layout: Layout | None = None
+    sorted_apart: bool = False
     sorted: dict[str, np.ndarray] = field(default_factory=dict)
     stamps: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -66,6 +70,8 @@ class Deliveries:
         self._kernels = [kernel for kernel in prepared.program.kernels if isinstance(kernel, Deliver)]
         self._rowed = {kernel.name: cython.by_row(kernel, steady) for kernel in self._kernels}
         self._offsets = _offsets(prepared.program.arrays, inputs.sizes)
+        self._elsewhere = self._read_elsewhere()
+        self._users = [(state, variable, name) for name in (a.name for a in prepared.program.arrays) for state, variable in self._variable(name)]
         self.threads = 0
 
     def arrange(self, threads: int) -> None:
@@ -73,9 +79,22 @@ class Deliveries:
         self.threads = threads
         self._bundles = {members[0].name: Bundle(tuple(members)) for members in self._joined()}
         for bundle in self._bundles.values():
+            self._settle_ends(bundle)
             bundle.layout = self._layout(bundle)
+            bundle.sorted_apart = bundle.layout.order is not None
+            self._copy(bundle)
+            if sum(self._size(member) for member in bundle.members) >= COMPACT_FROM:
+                self._compact(bundle)
         self.copied = frozenset(name for bundle in self._bundles.values() for name in self._copies(bundle))
         """Arrays of which there are sorted copies."""
+
+    def _size(self, kernel: Deliver) -> int:
+        return self._inputs.sizes[kernel.space]
+
+    def _state(self, kernel: Deliver) -> State:
+        item = self._prepared.objects[kernel.space]
+        assert isinstance(item, VariableOwner)
+        return item.state
 
     # ------------------------------------------------------------------------------------------------------------------------------ what runs as one
     def _joined(self) -> list[list[Deliver]]:
@@ -117,9 +136,9 @@ class Deliveries:
         own = self._rowed[kernel.name]
         if any(load.index in (far, Index.WHOLE) or (load.index is Index.SELF and load.array not in own) for load in kernel.loads):
             return False
-        near, count = self._inputs.connections[kernel.space].ends(kernel.side)
-        steps = 1 if kernel.delay is None else len(np.unique(self._inputs.values[kernel.delay][:10_000]))
-        return len(near) < SHORT * count * steps
+        connection = self._inputs.connections[kernel.space]
+        several = FEW_DELAYS if kernel.delay is not None and self._prepared.has_delays(kernel) else 1
+        return self._size(kernel) < SHORT * connection.ends(kernel.side)[1] * several
 
     def _fits(self, group: Sequence[Deliver], other: Deliver) -> bool:
         first = group[0]
@@ -129,7 +148,7 @@ class Deliveries:
             return False
         if any(one.stores[0].array == other.stores[0].array for one in group):
             return False
-        total = sum(len(self._inputs.connections[one.space].pre) for one in (*group, other))
+        total = sum(self._size(one) for one in (*group, other))
         common = zip(self._sources[first.name].parameters, self._sources[other.name].parameters)
         own = {load.array for one in (first, other) for load in one.loads if load.index is Index.SELF} | {first.stores[0].array, other.stores[0].array}
         return total <= LIMIT and all(mine == theirs or (mine in own and theirs in own) for mine, theirs in common)
@@ -141,7 +160,7 @@ class Deliveries:
         divisible = not kernel.sequential and kernel.name not in self._plain and all(store.index in (Index.SELF, far) for store in kernel.stores)
         ends = [self._inputs.connections[member.space] for member in bundle.members]
         offsets = [self._offsets[member.stores[0].array] if len(ends) > 1 else 0 for member in bundle.members]
-        steps = [self._steps(member) for member in bundle.members]
+        steps = [self._prepared.delay_steps(member) for member in bundle.members]
         pieces = [Piece(one.ends(kernel.side)[0], delays, one.ends(far)[0], offset) for one, delays, offset in zip(ends, steps, offsets)]
         n_far = max(offset + one.ends(far)[1] for one, offset in zip(ends, offsets))
         layout = arranged_pieces(pieces, ends[0].ends(kernel.side)[1], n_far, self.threads, divisible)
@@ -149,16 +168,16 @@ class Deliveries:
             layout = replace(layout, order=np.arange(len(layout.ends), dtype=np.int32))
         return replace(layout, delays=layout.delays + late(self._prepared.program, kernel, kernel.events))
 
-    def _steps(self, kernel: Deliver) -> np.ndarray | int:
-        """The delay of each synapse, or of all."""
-        if kernel.delay is None:
-            return 0
-        steps = self._inputs.values[kernel.delay]
-        return int(steps[0]) if steps.size and steps.strides == (0,) else np.ascontiguousarray(steps, np.int32)
-
     def _copies(self, bundle: Bundle) -> list[str]:
-        assert bundle.layout is not None
-        return [] if bundle.layout.order is None else [name for member in bundle.members for name in sorted(self._rowed[member.name])]
+        return [] if not bundle.sorted_apart else [name for member in bundle.members for name in sorted(self._rowed[member.name])]
+
+    # ------------------------------------------------------------------------------------------------------------------------------------------ copies
+    def _copy(self, bundle: Bundle) -> None:
+        """Make the sorted copies of a bundle."""
+        if bundle.sorted_apart:
+            for name in sorted(self._rowed[bundle.first.name]):
+                bundle.sorted[name] = np.empty(sum(map(self._size, bundle.members)), self._arrays[name].dtype)
+                self._sort(bundle, name)
 
     def renew(self) -> None:
         """Make sorted copies anew where somebody can have changed the values."""
@@ -166,18 +185,94 @@ class Deliveries:
             for parameter in bundle.sorted:
                 self._sort(bundle, parameter)
 
+    def _settle(self, name: str) -> None:
+        for state, variable in self._variable(name):
+            if variable in state.pending:
+                state.pending[variable].settle()
+
+    def _variable(self, name: str) -> list[tuple[State, str]]:
+        """The state and the variable behind an array, if it is a user's."""
+        owner, _, variable = name.partition(".")
+        item = self._prepared.objects.get(owner)
+        return [(item.state, variable)] if isinstance(item, VariableOwner) and variable in item.state else []
+
+    def settle_others(self) -> None:
+        """Work out deferred values of which there are no sorted copies."""
+        for state, variable, name in self._users:
+            if state.pending and isinstance(state.pending.get(variable), Deferred) and (name not in self.copied or name in self._elsewhere):
+                state.pending[variable].settle()
+
     def _sort(self, bundle: Bundle, parameter: str) -> None:
         """Renew the sorted copy of what is `parameter` for the first member, and of the same for the others."""
-        assert bundle.layout is not None
         place = self._sources[bundle.first.name].parameters.index(parameter)
         names = [self._sources[member.name].parameters[place] for member in bundle.members]
         stamps = tuple(self._stamp(name) for name in names)
-        if min(stamps) < 0 or bundle.stamps.get(parameter) != stamps:
-            bundle.stamps[parameter] = stamps
-            sizes = [len(self._inputs.connections[member.space].pre) for member in bundle.members]
-            values = [self._arrays[name][:size] for name, size in zip(names, sizes)]
-            assert bundle.layout.order is not None
-            gathered(values, bundle.layout.order, bundle.sorted[parameter], self.threads)
+        if min(stamps) >= 0 and bundle.stamps.get(parameter) == stamps:
+            return
+        bundle.stamps[parameter] = stamps
+        order, target = self._order(bundle), bundle.sorted[parameter]
+        values = [self._values(name, member) for name, member in zip(names, bundle.members)]
+        gathered(values, order, target, self.threads)
+        if min(stamps) < 0 and bundle.layout is not None:  # it has to be sorted again at every run
+            bundle.layout = replace(bundle.layout, order=order)
+
+    def _values(self, name: str, member: Deliver) -> np.ndarray:
+        """The values of a synaptic variable by creation; deferred ones stay deferred."""
+        owner, _, variable = name.partition(".")
+        state = self._state(member)
+        waiting = state.pending.get(variable) if owner == member.space else None
+        if not isinstance(waiting, Deferred) or name in self._elsewhere:
+            return state[variable] if waiting is not None else self._arrays[name][: self._size(member)]
+        values = np.empty(self._size(member), self._arrays[name].dtype)
+        waiting.each(lambda chosen, part: values.__setitem__(chosen, part))
+        return values
+
+    def _order(self, bundle: Bundle) -> np.ndarray:
+        """The synapses of a bundle in the order of its rows."""
+        assert bundle.layout is not None
+        if bundle.layout.order is not None:
+            return bundle.layout.order
+        self._settle_ends(bundle)
+        order = self._layout(bundle).order
+        assert order is not None
+        return order
+
+    def _settle_ends(self, bundle: Bundle) -> None:
+        for member in bundle.members:
+            for name in ("i", "j"):
+                self._settle(f"{member.space}.{name}")
+
+    def _compact(self, bundle: Bundle) -> None:
+        """Give back memory that a run does not need: the order of sorted copies, and where synapses begin and end."""
+        assert bundle.layout is not None
+        for member in bundle.members:
+            own = self._rowed[member.name]
+            numbered = any(load.index is Index.SELF and load.array not in own for load in member.loads)
+            numbered = numbered or any(store.index is Index.SELF for store in member.stores)
+            if numbered or any(isinstance(line, Draw) for line in member.body):
+                return
+        bundle.layout = replace(bundle.layout, order=None)
+        for member in bundle.members:
+            connection = self._inputs.connections[member.space]
+            state = self._state(member)
+            whole = connection.pre.base is state.memory("i").base and connection.post.base is state.memory("j").base
+            alone = self._pathways(member.space) == 1 and not self._prepared.compiled[member.space].core.event_driven
+            if whole and alone and not self._elsewhere & {f"{member.space}.i", f"{member.space}.j", member.space}:
+                park_ends(state, connection.n_pre, connection.n_post)
+
+    def _pathways(self, space: str) -> int:
+        return sum(kernel.space == space for kernel in self._kernels)
+
+    def _read_elsewhere(self) -> set[str]:
+        """The arrays that something reads by creation, and the objects whose synapses something goes through."""
+        program, found = self._prepared.program, set()
+        for kernel in (*program.setup, *program.kernels):
+            if isinstance(kernel, Deliver) and kernel.name not in self._plain:
+                found |= reads(kernel) - self._rowed[kernel.name]
+                continue
+            found |= set() if isinstance(kernel, Extern) else reads(kernel)  # Python code reads what it finds in the objects
+            found |= {kernel.space} if isinstance(kernel, Map | Deliver) else set()
+        return found
 
     def _stamp(self, name: str) -> int:
         """How often a variable was assigned to; -1 where that cannot be known."""
@@ -196,13 +291,7 @@ class Deliveries:
         """Add a bundle to the driver; `arrays` has what the kernel takes beside sorted copies. Returns the number of the operation."""
         kernel, layout, source = bundle.first, bundle.layout, self._sources[bundle.first.name]
         assert layout is not None
-        given = dict(arrays)
-        if layout.order is not None:
-            for name in sorted(self._rowed[kernel.name]):
-                if name not in bundle.sorted:
-                    bundle.sorted[name] = np.empty(len(layout.order), self._arrays[name].dtype)
-                    self._sort(bundle, name)
-                given[name] = bundle.sorted[name]
+        given = {**arrays, **bundle.sorted}
         if len(bundle.members) > 1:
             given[kernel.stores[0].array] = _block_of(self._arrays[kernel.stores[0].array])
         number: int = driver.add_deliver(
@@ -219,7 +308,7 @@ class Deliveries:
         """For each pathway the one whose operation runs it, and its part of the synapses there."""
         found = {}
         for bundle in self._bundles.values():
-            sizes = [len(self._inputs.connections[member.space].pre) for member in bundle.members]
+            sizes = [self._size(member) for member in bundle.members]
             for member, size in zip(bundle.members, sizes):
                 found[member.name] = (bundle.first.name, size / sum(sizes) if sum(sizes) else 1.0)
         return found

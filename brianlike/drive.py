@@ -16,6 +16,7 @@ from codegen.ir import Array, Deliver, Extern, Kernel, Let, Load, Map, Record, R
 from ._runtime import Driver
 from .build import build_cython
 from .calls import Calls
+from .deferred import Deferred
 from .deliveries import Deliveries, accumulator_block
 from .engines import Engine, events_of
 from .monitors import EventRecorder, PopulationRateMonitor, StateMonitor
@@ -47,7 +48,7 @@ class CythonSimulation(Engine):
     def _use(self, on_neurons: frozenset[str]) -> None:
         """Make ready to run the network with the traces of these Synapses on neurons."""
         self.prepared = prepared = replace(self._plain.with_traces(on_neurons), resolved=self.prepared.resolved, version=self.prepared.version)
-        self.inputs = prepared.inputs()
+        self.inputs = prepared.inputs(lean=True)
         sums = accumulator_block(prepared.program.arrays, self.inputs.sizes, self.inputs.float_dtype)
         self._accumulators = frozenset(array.name for array in prepared.program.arrays if array.role is Role.ACCUMULATOR)
         self.arrays = {array.name: sums[array.name] if array.name in sums else self._array(array) for array in prepared.program.arrays}
@@ -55,6 +56,9 @@ class CythonSimulation(Engine):
         bodies = [k for k in prepared.program.kernels if isinstance(k, Map | Deliver)]
         self._interpreted = {k.name: k for k in bodies if not cython.compilable(k)}
         self._helpers = {k.name: helper for k in self._interpreted.values() if (helper := _helper(k, table)) is not None}
+        for kernel in self._interpreted.values():
+            if isinstance(kernel, Deliver) and kernel.delay is not None:
+                self.arrays[kernel.delay][: self.inputs.sizes[kernel.space]] = prepared.delay_steps(kernel)
         marks = {_marks(k).name: _marks(k) for k in self._interpreted.values() if isinstance(k, Deliver)}
         self._arrived = {name: np.zeros(padded(self._size(array)), bool) for name, array in marks.items()}
         compiled = [*(k for k in bodies if k.name not in self._interpreted), *self._helpers.values()]
@@ -87,7 +91,7 @@ class CythonSimulation(Engine):
         item = self.prepared.objects.get(owner)
         state = getattr(item, "state", None)
         if state is not None and variable in state:
-            base: np.ndarray = state.base(variable)
+            base: np.ndarray = state.base(variable, settled=not isinstance(state.pending.get(variable), Deferred))
             return base
         return self._memory(array, self.inputs.values.get(array.name))
 
@@ -114,6 +118,7 @@ class CythonSimulation(Engine):
         again = not self._choose() and self._deliveries.threads == int(prefs["core.threads"])
         self._run = step, steps, tables or {}
         again = not self._take_from_outside() and again and not tables
+        self._deliveries.settle_others()
         self.calls.set_up_if_changed()
         seed, epoch = self._numpy.inputs.seed, self._numpy.inputs.epoch = next_epoch()
         if self._deliveries.threads != int(prefs["core.threads"]):

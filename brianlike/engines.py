@@ -20,6 +20,7 @@ from .prepare import Prepared
 from .recorders import hand_over
 from .seeding import next_epoch
 from .simulate import NumpyEngine
+from .state import VariableOwner
 from .waiting import Waiting, dense_events, sparse_events
 
 
@@ -155,6 +156,9 @@ class NumpySimulation(Engine):
         return record_events
 
     def begin(self, step: int, steps: int, tables: Mapping[str, np.ndarray] | None = None) -> None:
+        for item in self.prepared.objects.values():
+            if isinstance(item, VariableOwner):
+                item.state.settle()
         self.engine.step = step
         self.engine.inputs.seed, self.engine.inputs.epoch = next_epoch()
         self.engine.values.update(self.prepared.from_outside())

@@ -147,6 +147,20 @@ class Evaluation:
         variables = [self._model.variable(access) for access in self.loads]
         return not any(access.index is Index.WHOLE or variable.role is Role.LINKED for access, variable in zip(self.loads, variables, strict=True))
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the values could be computed later, too: they depend on constants, on the element and its neurons, and on chance.
+
+        What the texts were looked up in is forgotten then, so that it does not live as long as this.
+        """
+        variables = {access: self._model.variable(access) for access in self.loads}
+        ends = ("i", "j")
+        fixed = (v.role is Role.EXTERNAL or (v.role is Role.INDEX and access.index is Index.SELF and v.name in ends) for access, v in variables.items())
+        if self._functions or not all(fixed):
+            return False
+        self._namespace = {}
+        return True
+
     def __call__(self, owner: VariableOwner, indices: Any, places: Elements | None = None) -> np.ndarray:
         """The values (SI numbers or booleans) for the elements of `owner` at `indices`, an array or a slice from a number to a number.
 

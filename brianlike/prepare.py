@@ -12,7 +12,7 @@ from codegen.desugar import relative
 from codegen.expr import Access, DType, Index
 from codegen.fuse import Part
 from codegen.integrate import DEFAULT_METHODS, Method
-from codegen.ir import Array, Extern, Fire, Kernel, Let, Model, Program, Result, Role, Table, Variable
+from codegen.ir import Array, Deliver, Extern, Fire, Kernel, Let, Model, Program, Result, Role, Table, Variable
 from codegen.link import Link, link
 from codegen.lower import Detach
 from codegen.pipeline import Compiled, Options, compile_model, compile_program
@@ -21,6 +21,7 @@ from codegen.traces import Split, split
 from .clocks import Clock
 from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes
 from .default_functions import functions_of
+from .deferred import Deferred
 from .expressions import Resolved, external_variable, resolve_model
 from .functions import Specified
 from .groups import Group, NeuronGroup
@@ -33,7 +34,7 @@ from .poisson_input import PoissonInput
 from .recorders import record_kernels
 from .simulate import Connection, Inputs
 from .stages import stages_of
-from .state import VariableOwner
+from .state import State, VariableOwner
 from .stateupdaters import compiler_methods, log_choice, with_written_step
 from .subgroups import Subgroup
 from .synapses import Synapses
@@ -158,11 +159,18 @@ class Prepared:
         first = -(-tick // every)
         return first, -(-(tick + ticks) // every) - first
 
-    def inputs(self, seed: int = 0, epoch: int = 0) -> Inputs:
-        """The arrays of the objects themselves (a run changes them in place), and their connections."""
+    def inputs(self, seed: int = 0, epoch: int = 0, lean: bool = False) -> Inputs:
+        """The arrays of the objects themselves (a run changes them in place), and their connections.
+
+        Lean inputs leave deferred values as they are (see `deferred`), and come without delays.
+        """
         values: dict[str, np.ndarray] = {}
         for array in self.program.arrays:
-            found = self._values(array.name, array.role)
+            if lean and _is_delay(array):
+                continue
+            found = self._deferred(array.name) if lean else None
+            if found is None:
+                found = self._values(array.name, array.role)
             if found is not None:
                 values[array.name] = found
         sizes = {name: len(item) for name, item in self.objects.items() if isinstance(item, Group | Synapses)}
@@ -178,6 +186,25 @@ class Prepared:
             assert isinstance(item, Synapses)
             add_neurons(inputs, item, self.program)
         return inputs
+
+    def _deferred(self, name: str) -> np.ndarray | None:
+        """The memory of a variable whose values are deferred."""
+        owner, _, variable = name.partition(".")
+        state: State | None = getattr(self.objects.get(owner), "state", None)
+        return state.memory(variable) if state is not None and isinstance(state.pending.get(variable), Deferred) else None
+
+    def delay_steps(self, kernel: Deliver) -> np.ndarray | int:
+        """The delays of a pathway in steps of its clock."""
+        item = self.objects[kernel.space]
+        assert isinstance(item, Synapses)
+        return 0 if kernel.delay is None else item.delay_steps(kernel.delay.partition(".")[2].removesuffix(".delay"))
+
+    def has_delays(self, kernel: Deliver) -> bool:
+        """Whether the synapses of a pathway have delays of their own."""
+        item = self.objects[kernel.space]
+        assert isinstance(item, Synapses)
+        variable = "_delay_" + str(kernel.delay).partition(".")[2].removesuffix(".delay")
+        return kernel.delay is not None and not item.state.variables[variable].shared
 
     def of(self, array: Array) -> np.ndarray | None:
         """The values behind an array, if it is one of the users'."""
@@ -198,6 +225,10 @@ class Prepared:
         if isinstance(item, Group | Synapses) and variable in item.state:
             return item.state[variable]
         return None
+
+
+def _is_delay(array: Array) -> bool:
+    return array.role is Role.INDEX and array.name.endswith(".delay")
 
 
 def _interchangeable(new: Mapping[str, Specified], old: Mapping[str, Specified]) -> bool:
@@ -451,7 +482,7 @@ def _methods(item: Group | Synapses) -> tuple[str | Method, ...]:
 
 def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
     pathways = synapses.pathways
-    delayed = frozenset(name for name in pathways if np.any(synapses.delay_steps(name)))
+    delayed = frozenset(name for name in pathways if synapses.is_delayed(name))
     slots, orders, ties = places(synapses)
     slots |= {name: pathway.when for name, pathway in pathways.items()}
     orders |= {name: pathway.order for name, pathway in pathways.items()}

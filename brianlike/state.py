@@ -172,11 +172,15 @@ class State:
     def __len__(self) -> int:
         return len(self._views)
 
-    def base(self, name: str) -> np.ndarray:
+    def base(self, name: str, settled: bool = True) -> np.ndarray:
         """The aligned array, padded to whole vectors, that begins with the values of `name`; to be asked for again after `resize`."""
-        if name in self.pending:
+        if settled and name in self.pending:
             self.pending[name].settle()
         return self._buffers[name][: padded(self._count(name))]
+
+    def memory(self, name: str) -> np.ndarray:
+        """The array of a variable as it lies there, also where its values wait to be worked out."""
+        return self._views[name]
 
     def resize(self, size: int, given: Mapping[str, np.ndarray] = MappingProxyType({})) -> None:
         """Change the number of elements; old values stay, new ones are as after construction, or those given. Arrays handed out before are no longer

@@ -20,6 +20,7 @@ from . import connect as rules
 from .clocks import Clock, choose_clock, seconds
 from .codes import CodeRunner, SummedUpdater, run_regularly
 from .connecting import Request, requested_pairs
+from .deferred import Deferred
 from .equations import Equations
 from .groups import Group, say_hidden
 from .logger import get_logger
@@ -325,19 +326,38 @@ class Synapses(VariableOwner):
             If a delay is negative or not finite.
         """
         name = delay_name(key)
-        if name not in self.state or not self.state[name].size:
+        if name not in self.state or not self.state.memory(name).size:
             return 0
         step, state = self.pathways[key].source.clock.dt_ if dt is None else dt, self.state
         stamp, known = (state.written[name], state.size, step), self._steps.get(key)
         if known is not None and known[0] == stamp and name not in state.exposed:
             return known[1]
-        delays, rounded = state[name], np.empty(state[name].size, np.int32)
-        low, high, bad = _connections.rounded(delays, step, rounded)
-        if bad >= 0:
-            raise ValueError(f"delays must be finite and not negative, but synapse {bad} of {self.name!r} has {delays[bad]:g} s ({key})")
-        steps = low if low == high else rounded
-        self._steps[key] = (stamp, steps)
-        return steps
+        steps, found = np.empty(state.memory(name).size, np.int32), []
+
+        def take(chosen: slice, delays: np.ndarray) -> None:
+            low, high, bad = _connections.rounded(np.ascontiguousarray(delays), step, steps[chosen])
+            if bad >= 0:
+                text = f"synapse {chosen.start + bad} of {self.name!r} has {delays[bad]:g} s ({key})"
+                raise ValueError(f"delays must be finite and not negative, but {text}")
+            found.append((low, high))
+
+        waiting = state.pending.get(name)
+        if isinstance(waiting, Deferred):
+            waiting.each(take)
+        else:
+            take(slice(0, steps.size), state[name])
+        low, high = min(low for low, _ in found), max(high for _, high in found)
+        result = low if low == high else steps
+        if not isinstance(waiting, Deferred):  # those that are computed when needed shall take up no memory
+            self._steps[key] = (stamp, result)
+        return result
+
+    def is_delayed(self, key: str) -> bool:
+        """Whether any delay of a pathway may be one step or more."""
+        name = delay_name(key)
+        if name in self.state and isinstance(self.state.pending.get(name), Deferred):
+            return True
+        return bool(np.any(self.delay_steps(key)))
 
     def layout(self) -> tuple[object, ...]:
         """Equal as long as connections, delays and the places of pathways in the schedule are as they were, with clocks of the same dt."""

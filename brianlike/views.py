@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +15,11 @@ from codegen.expr import names as names_in
 from codegen.grammar import parse_expression
 from codegen.ir import Role, Variable
 
+from . import deferred
 from ._unit_functions import describe, fits_any_unit
 from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import SimulationObject
-from .preferences import prefs
 from .units import DimensionMismatchError, Quantity, Unit, asarray_si, get_dimensions, get_unit
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ __all__ = ["VariableView"]
 
 LAST_SPIKE = "_lastspike_step"
 _LOG = get_logger(__name__)
-SHARED_FROM = 1 << 20  # elements; below this a second thread is not worth its start
-CHUNK = 1 << 15  # elements that one evaluation of a text looks at: its temporary arrays stay in the cache
 _READ_ONLY = (Role.SUBEXPRESSION, Role.EXTERNAL, Role.CLOCK, Role.INDEX)
 
 
@@ -245,23 +242,15 @@ class VariableView:
         self._write(indices, values)
 
     def _fill(self, evaluation: Evaluation, indices: slice) -> None:
-        """Write the values of a text as they are computed, in several threads where there are many."""
-        owner, target = self._owner, self._owner.state[self._variable.name]
-        first, last, _ = indices.indices(len(target))
-        threads = prefs["core.threads"] if last - first >= SHARED_FROM and not evaluation.calls_python else 1
-        edges = [first + (last - first) * part // threads for part in range(threads + 1)]
-
-        def fill(part: int) -> None:
-            for start in range(edges[part], edges[part + 1], CHUNK):
-                chosen = slice(start, min(start + CHUNK, edges[part + 1]))
-                target[chosen] = evaluation(owner, chosen)
-
-        if threads == 1:
-            fill(0)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(fill, range(threads)))
-        owner.state.written[self._variable.name] += 1
+        """Write the values of a text as they are computed; where there are very many and nothing they depend on changes, when somebody needs them."""
+        owner, state, name = self._owner, self._owner.state, self._variable.name
+        first, last, _ = indices.indices(state.size)
+        if last - first == state.size >= deferred.DEFER_FROM and owner._whole is owner and not state.locked and evaluation.lasting:
+            deferred.defer(state, name, evaluation)
+            return
+        target = state[name]
+        deferred.by_slices(evaluation, owner, first, last, lambda chosen, values: target.__setitem__(chosen, values))
+        state.written[name] += 1
 
     def _write(self, indices: Any, values: np.ndarray) -> None:
         owner, variable = self._owner, self._variable
@@ -374,7 +363,7 @@ def _streamed(text: str, view: VariableView, indices: Any, namespace: Mapping[st
     owner, variable = view._owner, view._variable
     simple = isinstance(indices, slice) and indices.step in (None, 1) and variable.dtype is DType.FLOAT and not variable.shared
     stored = variable.name in owner.state.variables and variable.role is not Role.LINKED and variable.name != "lastspike"
-    if not (simple and stored and owner.state.size > CHUNK):
+    if not (simple and stored and owner.state.size > deferred.CHUNK):
         return None
     evaluation = evaluation_of(text, owner, namespace, dimensions=variable.dimensions if view._units else None)
     return evaluation if evaluation.elementwise and not evaluation.calls_python else None
@@ -514,13 +503,13 @@ def evaluated(
     evaluation = evaluation_of(text, owner, namespace, expect_boolean=expect_boolean, dimensions=dimensions)
     chosen = slice(*slice(None).indices(owner.state.size)[:2]) if indices is None else indices
     size = chosen.stop - chosen.start if isinstance(chosen, slice) else len(chosen)
-    if size <= CHUNK:
+    if size <= deferred.CHUNK:
         return evaluation(owner, chosen)
-    first = evaluation(owner, part_of(chosen, 0, CHUNK))
+    first = evaluation(owner, part_of(chosen, 0, deferred.CHUNK))
     values = np.empty(size, dtype=first.dtype)
-    values[:CHUNK] = first
-    for start in range(CHUNK, size, CHUNK):
-        stop = min(start + CHUNK, size)
+    values[:deferred.CHUNK] = first
+    for start in range(deferred.CHUNK, size, deferred.CHUNK):
+        stop = min(start + deferred.CHUNK, size)
         values[start:stop] = evaluation(owner, part_of(chosen, start, stop))
     return values
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brianlike import *  # noqa: F403
-from brianlike import _runtime
+from brianlike import _runtime, deferred, deliveries
 from brianlike.layout import NARROW, arranged
 from codegen.arrivals import share_accumulators
 from codegen.ir import Deliver, Map
@@ -257,3 +257,110 @@ def test_pathways_of_equal_code_run_as_one(delays, apart, threads_for_everything
     for other in results[1:]:
         for mine, theirs in zip(results[0], other):
             np.testing.assert_array_equal(theirs, mine)
+
+
+@pytest.fixture
+def small_is_large(monkeypatch):
+    """Everything that saves memory takes effect for small networks, too."""
+    monkeypatch.setattr(deferred, "DEFER_FROM", 1)
+    monkeypatch.setattr(deferred, "CHUNK", 50)
+    monkeypatch.setattr(deliveries, "COMPACT_FROM", 1)
+
+
+def pending(made):
+    return [sorted(S.state.pending) for S in made]
+
+
+@pytest.mark.parametrize("delays", ["", "1*ms", "0.1*ms + 1*ms*rand()"])
+def test_what_is_not_needed_takes_up_no_memory_and_is_there_when_asked_for(delays, small_is_large, threads_for_everything):
+    results = []
+    for target, threads in (("numpy", 1), ("cython", 1), ("cython", 2)):
+        prefs.codegen.target, prefs.core.threads = target, threads
+        net, groups, made, monitors = populations(delays, False)
+        assert all("w" in waiting for waiting in pending(made))
+        net.run(20 * ms)
+        if target == "cython" and delays:
+            assert all({"i", "j", "w"} <= set(waiting) for waiting in pending(made)), "the run has sorted copies of its own"
+        before = [(S.i[:5], S.j[:5], np.array(S.delay[:5]), S.w[:5]) for S in made[:2]]  # from now on, these are in memory
+        made[4].w = "0.01*rand()"
+        net.run(5 * ms)
+        made[3].w[3] = 0.02
+        weights = made[2].w[:]
+        net.run(5 * ms)
+        weights[:] *= 2
+        net.run(5 * ms)
+        made[6].connect(i=0, j=1)
+        made[6].w[-1] = 0.005
+        net.run(5 * ms)
+        results.append([np.array(group.v[:]) for group in groups] + [M.i[:] for M in monitors])
+        results[-1] += [np.array(S.state[name]) for S in made for name in ("w", "i", "j")] + [x for row in before for x in row]
+    prefs.codegen.target = "auto"
+    for other in results[1:]:
+        for mine, theirs in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(theirs, mine)
+
+
+def test_deferred_values_are_those_of_the_assignment(small_is_large, monkeypatch):
+    scale = 2.0
+    seed(5)
+    G = NeuronGroup(300, "x : 1")
+    S = Synapses(G, G, "w : 1\nu : 1")
+    S.connect(p=0.5)
+    S.w = "scale*rand() + i"
+    scale = 3.0
+    seed(5)
+    S.u = "scale*rand()"
+    assert sorted(S.state.pending) == ["u", "w"]
+    seed(5)
+    again = Synapses(G, G, "w : 1")
+    again.connect(p=0.5)
+    monkeypatch.setattr(deferred, "DEFER_FROM", 10**9)
+    again.w = "2.0*rand() + i"
+    assert not again.state.pending
+    monkeypatch.setattr(deferred, "DEFER_FROM", 1)
+    np.testing.assert_array_equal(S.i[:], again.i[:])
+    np.testing.assert_array_equal(S.w[:], again.w[:])
+    assert not S.state.pending.keys() - {"u"} and 2.9 < np.max(S.u[:]) < 3
+    S.w = "x_pre"  # may change
+    assert not S.state.pending
+    store_w = S.w[:].copy()
+    S.w = "7*rand()"
+    saved = S.state.snapshot()
+    assert not S.state.pending and saved["w"].max() > 6 and store_w.max() == 0
+
+
+def test_what_a_function_assigns_in_a_run_is_there_at_once(small_is_large):
+    for target in ("numpy", "cython"):
+        prefs.codegen.target = target
+        seed(1)
+        G = NeuronGroup(2, "x : 1", threshold="i == 0", reset="")
+        S = Synapses(G, G, "w : 1", on_pre="x_post += w")
+        S.connect(i=[0, 0], j=[1, 0])
+        S.delay = "(1 + j)*0.1*ms"
+        S.w = "1.0 + 0*rand()"
+
+        @network_operation(when="start")
+        def change(t):
+            if t > 0.15 * ms:
+                S.w = "10.0 + 0*rand()"
+
+        Network(G, S, change).run(0.4 * ms)
+        assert G.x[:].tolist() == [1 + 10 * 2, 10 * 2], target
+    prefs.codegen.target = "auto"
+
+
+def test_monitors_and_summed_variables_see_deferred_values(small_is_large):
+    for target in ("numpy", "cython"):
+        prefs.codegen.target = target
+        seed(1)
+        G = NeuronGroup(20, "x : 1\ntotal : 1", threshold="i % 3 == 0", reset="")
+        S = Synapses(G, G, "w : 1\ntotal_post = w : 1 (summed)", on_pre="x_post += w")
+        S.connect(p=0.5)
+        S.delay = "0.1*ms*(1 + j % 3)"
+        S.w = "1.0 + i + 0*rand()"
+        M = StateMonitor(S, "w", record=[0, 3])
+        Network(G, S, M).run(1 * ms)
+        wanted = np.bincount(S.j[:], S.i[:] + 1.0, minlength=20)
+        np.testing.assert_allclose(G.total[:], wanted)
+        assert (M.w[:] == (S.i[:][[0, 3]] + 1.0)[:, None]).all(), target
+    prefs.codegen.target = "auto"
