@@ -195,7 +195,7 @@ class Prepared:
 
     def delay_steps(self, kernel: Deliver) -> np.ndarray | int:
         """The delays of a pathway in steps of its clock."""
-        item = self.objects[kernel.space]
+        item = self.objects[kernel.space.partition(":")[0]]
         assert isinstance(item, Synapses)
         return 0 if kernel.delay is None else item.delay_steps(kernel.delay.partition(".")[2].removesuffix(".delay"))
 

@@ -307,7 +307,7 @@ def test_deferred_values_are_those_of_the_assignment(small_is_large, monkeypatch
     S = Synapses(G, G, "w : 1\nu : 1")
     S.connect(p=0.5)
     S.w = "scale*rand() + i"
-    scale = 3.0
+    scale += 1.0
     seed(5)
     S.u = "scale*rand()"
     assert sorted(S.state.pending) == ["u", "w"]
@@ -340,7 +340,7 @@ def test_what_a_function_assigns_in_a_run_is_there_at_once(small_is_large):
         S.w = "1.0 + 0*rand()"
 
         @network_operation(when="start")
-        def change(t):
+        def change(t, S=S):
             if t > 0.15 * ms:
                 S.w = "10.0 + 0*rand()"
 

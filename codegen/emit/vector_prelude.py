@@ -29,6 +29,7 @@ typedef struct { bl_vq low, high; } bl_vw;
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__GNUC__) && !defined(__clang__)
 #define BL_AVX512 1
 typedef char bl_bytes __attribute__((vector_size(16)));
+typedef long long bl_two __attribute__((vector_size(16)));
 typedef long long bl_long8 __attribute__((vector_size(64)));
 #endif
 #define BL_EACH8(x) {x, x, x, x, x, x, x, x}
@@ -52,7 +53,8 @@ BL_INLINE bl_vq bl_splat_m(int x) { return bl_splat_q(-(int64_t)(x != 0)); }
 BL_INLINE bl_vi bl_splat_n(int x) { return bl_splat_i(-(x != 0)); }
 #ifdef BL_AVX512
 BL_INLINE bl_vq bl_load_m(const uint8_t *p) {
-    bl_bytes x = {0}; memcpy(&x, p, 8);
+    long long word; bl_bytes x; memcpy(&word, p, 8);
+    x = (bl_bytes)(bl_two){word, 0};  /* not by way of the stack, where gcc 12 makes the load wait for the store */
     return (bl_vq)__builtin_ia32_pmovzxbq512_mask(x, (bl_long8)BL_EACH8(0), (unsigned char)-1) != 0; }
 BL_INLINE bl_vi bl_load_n(const uint8_t *p) {
     bl_bytes x; memcpy(&x, p, 16);
