@@ -240,3 +240,21 @@ def test_what_was_read_stays_as_it_was():
     net.restore()
     net.restore()
     np.testing.assert_array_equal(M.v, kept)
+
+
+def test_parts_of_large_records(monkeypatch):
+    monkeypatch.setattr(brianlike.monitors.base, "LARGE", 1)
+    G = NeuronGroup(5, "dv/dt = (i + 1)/ms : 1\nn : integer (shared)", method="euler", name="cells")
+    M = StateMonitor(G, ["v", "n"], record=[4, 0, 2])
+    net = Network(G, M)
+    assert M.v.shape == (3, 0) and M[2].v.shape == (0,)
+    net.run(1 * ms)
+    net.run(2 * ms)
+    wanted = 0.1 * np.arange(30) * np.array([[5], [1], [3]])
+    np.testing.assert_allclose(M.v, wanted)
+    np.testing.assert_allclose(M[2].v, wanted[2])
+    np.testing.assert_allclose(M[[0, 4]].v, wanted[[1, 0]])
+    np.testing.assert_allclose(M[:].v, wanted[[1, 2, 0]])
+    np.testing.assert_array_equal(M[0].n, np.zeros(30))
+    M.v[:] = 0
+    np.testing.assert_allclose(M.v, wanted)

@@ -20,6 +20,7 @@ from ..units import Quantity
 from ..views import Number as Number
 
 Source = Group | Subgroup | Synapses
+FEW, LARGE = 16, 1 << 24  # chunks and bytes: fewer chunks of more memory are not joined to show a part of them
 _SECOND = UNITS["second"]
 
 
@@ -47,6 +48,12 @@ class Column:
     def copied(self) -> np.ndarray:
         """All values, for users, who may write into what they get."""
         return self.joined().copy()
+
+    def columns(self, chosen: Any) -> np.ndarray:
+        """A copy of some columns, first axis time. Where there is much, nothing else is copied."""
+        if len(self._chunks) > FEW or sum(chunk.nbytes for chunk in self._chunks) < LARGE:
+            return np.array(self.joined()[:, chosen])
+        return np.concatenate([self._empty[:, chosen], *(chunk[:, chosen] for chunk in self._chunks)])
 
     def replace(self, values: np.ndarray) -> None:
         """Take over an array that nobody else writes into, in place of all values."""

@@ -173,10 +173,11 @@ class StateMonitor(Monitor):
             raise AttributeError(f"{self.name!r} has no record or attribute {name!r}; {hint}")
         variable = self.source.variable(name[:-1] if plain else name)
         assert variable is not None
-        data = column.joined().T
         if variable.shared:
-            data = np.broadcast_to(data[:1], (self.record.size, data.shape[1]))
-        data = np.array(data[rows])
+            data = column.joined().T
+            data = np.array(np.broadcast_to(data[:1], (self.record.size, data.shape[1]))[rows])
+        else:
+            data = column.columns(rows).T
         return data if plain or variable.dimensions.is_dimensionless else Quantity(data, variable.dimensions)
 
     def __getattr__(self, name: str) -> Any:
