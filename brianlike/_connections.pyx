@@ -254,7 +254,9 @@ cdef inline int64_t row_of(const Piece *piece, ptrdiff_t k) noexcept nogil:
     return row
 
 
-def count_rows(source, delay, target, ptrdiff_t target_offset, ptrdiff_t n_source, kind, part, ptrdiff_t n_kinds, ptrdiff_t n_parts, ptrdiff_t first, ptrdiff_t last, rows):
+def count_rows(
+    source, delay, target, ptrdiff_t target_offset, ptrdiff_t n_source, kind, part, ptrdiff_t n_kinds, ptrdiff_t n_parts, ptrdiff_t first, ptrdiff_t last, rows
+):
     """Count the synapses `first` to `last` of a piece: `rows[r + 2]` (int32) grows by one for each in row r = (source*n_kinds + kind)*n_parts + part."""
     cdef Piece piece
     cdef ptrdiff_t k

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _connections
+from ._connections import release
 
 LANES, ALIGNMENT = 16, 64  # elements and bytes: kernels work on whole vectors
 
@@ -30,7 +30,7 @@ def reserve(count: int, dtype: Any, zero: bool = False) -> np.ndarray:
 
 def shortened(array: np.ndarray, count: int) -> np.ndarray:
     """The first elements of a reserved array; the memory behind them is given back."""
-    _connections.release(array, padded(count))
+    release(array, padded(count))
     return array[:count]
 
 

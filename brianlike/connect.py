@@ -13,7 +13,9 @@ import numpy as np
 
 from . import _connections, sampling
 from .arrays import reserve, shortened
-from .sampling import Key, Pairs, Runs
+from .sampling import Key as Key
+from .sampling import Pairs as Pairs
+from .sampling import Runs
 
 PairFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 RunsOfRows = Callable[[int, int], Iterator[Runs]]

@@ -23,8 +23,10 @@ from codegen.grammar import parse_expression
 from codegen.ir import Model, Role, Variable
 
 from . import connect as rules
+from .bounds import UNKNOWN, Limits, limits
 from .preferences import prefs
 from .randomness import Elements
+from .sampling import Tiles
 from .seeding import next_epoch
 from .state import VariableOwner
 from .subgroups import Subgroup
@@ -106,7 +108,9 @@ def _by_condition(synapses: Synapses, request: Request, n: Any, namespace: Names
     if condition is None and not callable(n) and isinstance(p, float) and p == 1:
         return rules.multiply(*rules.all_to_all(n_pre, n_post), n)
     python = any(isinstance(function, _PairFunction) and function.calls_python for function in (condition, p, n))
-    return rules.by_condition(n_pre, n_post, condition, p, key, n, threads=1 if python else prefs["core.threads"])
+    chances, exact = _Chances(condition, p if isinstance(p, _PairFunction) else None), None if isinstance(p, _PairFunction) else np.clip(p, 0.0, 1.0)
+    tiles = None if condition is None and exact is not None else Tiles(n_pre, n_post, chances.most, exact)
+    return rules.by_condition(n_pre, n_post, condition, p, key, n, runs=None if tiles is None else tiles.runs, threads=1 if python else prefs["core.threads"])
 
 
 def _probability(synapses: Synapses, given: Any, namespace: Namespace) -> Any:
@@ -149,12 +153,53 @@ class _PairFunction:
         """Whether functions from outside take part."""
         return self._evaluation.calls_python
 
+    def limits(self, rows: np.ndarray, columns: np.ndarray) -> Limits:
+        """Between which limits the values lie for the pairs of tiles with these edges."""
+        sides = {Index.PRE: (rows, (-1, 1)), Index.POST: (columns, (1, -1))}
+
+        def leaf(access: Access, variable: Variable) -> Limits:
+            if access.index is Index.WHOLE or variable.role is Role.TABLE:
+                return UNKNOWN
+            side = {"i": Index.PRE, "j": Index.POST}.get(access.variable, Index.SELF) if access.index is Index.SELF else access.index
+            if side not in sides or variable.shared:
+                value = self._evaluation.value_of(self._candidates, access, slice(0, 1))  # type: ignore[arg-type]
+                return limits(value, value) if np.ndim(value) == 0 else UNKNOWN
+            edges, shape = sides[side]
+            whole = variable.dtype in (DType.INT32, DType.INT64)
+            if access.index is Index.SELF:
+                return limits(edges[:-1].reshape(shape), (edges[1:] - 1).reshape(shape), whole=whole)
+            numbers = np.arange(edges[0], edges[-1], dtype=np.int32)
+            values = self._evaluation.value_of(self._candidates.at(numbers, numbers), access, slice(0, numbers.size))  # type: ignore[arg-type]
+            values, starts = np.broadcast_to(np.asarray(values, np.float64), numbers.shape), edges[:-1] - edges[0]
+            return limits(np.minimum.reduceat(values, starts).reshape(shape), np.maximum.reduceat(values, starts).reshape(shape), whole=whole)
+
+        return self._evaluation.limits(leaf)
+
     def __call__(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         places: Elements = (i, j)
         if self._asked is not None:
             places = slice(self._asked, self._asked + i.size)
             self._asked += i.size
         return self._evaluation(self._candidates.at(i, j), slice(0, i.size), places)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chances:
+    """Upper limits of the probability that a pair is chosen, for tiles of pairs: where a condition cannot hold, or p is small, most pairs need not be asked."""
+
+    condition: _PairFunction | None
+    p: _PairFunction | None
+
+    def most(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """For the tiles between these edges."""
+        found = np.ones(())
+        if self.p is not None:
+            most = self.p.limits(rows, columns)
+            found = np.where(most.doubt, 1.0, np.clip(most.high, 0.0, 1.0))
+        if self.condition is not None:
+            truth = self.condition.limits(rows, columns)
+            found = np.where(truth.doubt | (truth.high > 0), found, 0.0)
+        return found
 
 
 # -------------------------------------------------------------------------------------------------------------------------------------- generators

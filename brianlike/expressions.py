@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from codegen.errors import DataTypeError, UnitError
 from codegen.expr import Access, DType, Expr, Index, Name, accesses, names, substitute, walk
 from codegen.functions import is_noise, write_out
 from codegen.grammar import parse_expression
-from codegen.ir import Draw, Load, Map, Model, Role, Store, Subexpression, Variable
+from codegen.ir import Draw, Let, Load, Map, Model, Role, Store, Subexpression, Variable
 from codegen.lines import rewrite_line
 from codegen.lower import lower_expression
 from codegen.resolve import resolve, unit_external, unit_value, unresolved
 
+from .bounds import UNKNOWN, Limits, limits, limits_of
 from .build import build_python
 from .default_functions import functions_of
 from .functions import Specified
@@ -160,6 +161,22 @@ class Evaluation:
             return False
         self._namespace = {}
         return True
+
+    def limits(self, leaf: Callable[[Access, Variable], Limits]) -> Limits:
+        """Between which limits the values lie where variables lie between those that `leaf` gives."""
+        known = {load.name: leaf(access, self._model.variable(access)) for access, load in self.loads.items()}
+        with np.errstate(all="ignore"):
+            for line in self.lines:
+                match line:
+                    case Let(name, value):
+                        known[name] = limits_of(value, known)
+                    case Draw(name, "uniform"):
+                        known[name] = limits(0.0, 1.0)
+        return known.get(self._result, UNKNOWN)
+
+    def value_of(self, owner: VariableOwner, access: Access, indices: Any) -> np.ndarray:
+        """The values (SI) of a variable that the expression reads."""
+        return _value_of(owner, access, self._model.variable(access), indices, self._resolved, self._namespace)
 
     def __call__(self, owner: VariableOwner, indices: Any, places: Elements | None = None) -> np.ndarray:
         """The values (SI numbers or booleans) for the elements of `owner` at `indices`, an array or a slice from a number to a number.

@@ -59,7 +59,7 @@ def _filled(law: str, seed: int, epoch: int, step: int, elements: Elements, stre
     if isinstance(elements, slice):
         return _connections.fill(law, np.empty(max(0, elements.stop - elements.start)), key, *places, elements.start)
     if np.ndim(elements) == 0:
-        return _connections.fill(law, np.empty(elements), key, *places)  # type: ignore[arg-type]
+        return _connections.fill(law, np.empty(elements), key, *places)
     index = np.ascontiguousarray(elements, np.int64)
     return _connections.fill(law, np.empty(index.size), key, *places, index.ravel()).reshape(index.shape)
 

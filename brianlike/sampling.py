@@ -57,10 +57,65 @@ def uniform_runs(first: int, last: int, n_post: int, p: np.ndarray, longest: int
 
 def segments(first: int, last: int, edges: np.ndarray, p: np.ndarray) -> Runs:
     """The rows `first` to `last`, each cut at `edges`, with probabilities that fit the shape (rows, parts)."""
-    shape = (last - first, edges.size - 1)
+    return cut_rows(first, last, edges[:-1], edges[1:], p)
+
+
+def cut_rows(first: int, last: int, start: np.ndarray, stop: np.ndarray, p: np.ndarray) -> Runs:
+    """The parts from start to stop of the rows `first` to `last`, with probabilities that fit the shape (rows, parts)."""
+    shape = (last - first, start.size)
     row = np.broadcast_to(np.arange(first, last, dtype=np.int32)[:, None], shape)
-    start, stop = (np.broadcast_to(side.astype(np.int32), shape) for side in (edges[:-1], edges[1:]))
-    return Runs(*(np.ascontiguousarray(array).ravel() for array in (row, start, stop, np.broadcast_to(np.asarray(p, np.float64), shape))))
+    sides = (np.broadcast_to(side.astype(np.int32), shape) for side in (start, stop))
+    return Runs(*(np.ascontiguousarray(array).ravel() for array in (row, *sides, np.broadcast_to(np.asarray(p, np.float64), shape))))
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Candidates by tiles, rectangles of rows and columns. `most(rows, columns)`, given the edges of tiles, returns upper limits of the probability there.
+
+    With `p`, one probability or one for each row, candidates are drawn with just these, except where the limit is 0.
+    """
+
+    n_pre: int
+    n_post: int
+    most: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    p: np.ndarray | None = None
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The edges of tiles."""
+        return np.append(np.arange(0, self.n_post, _side(self.n_post)), self.n_post)
+
+    def runs(self, first: int, last: int) -> Iterator[Runs]:
+        """The candidates of some rows; where none has a chance they are left out, and where limits are about equal they are one run."""
+        side, columns = _side(self.n_pre), self.columns
+        together = max(1, 4 * RUNS // columns.size) * side
+        for begin in range(first // side * side, last, together):
+            rows = np.append(np.arange(begin, min(begin + together, self.n_pre), side), min(begin + together, self.n_pre))
+            most = np.broadcast_to(self.most(rows, columns), (rows.size - 1, columns.size - 1))
+            levels = _level(most) if self.p is None else np.where(most > 0, 1.0, 0.0)
+            for top, bottom, level in zip(np.maximum(rows[:-1], first), np.minimum(rows[1:], last), levels):
+                if top < bottom:
+                    start, stop, chance = _joined(columns, level)
+                    yield cut_rows(top, bottom, start, stop, chance if self.p is None else self.p if self.p.ndim == 0 else self.p[top:bottom, None])
+
+
+def _side(size: int) -> int:
+    """How many neurons a tile has along one side: few enough tiles, and not too small ones."""
+    return max(32, -(-size // 512))
+
+
+def _level(p: np.ndarray) -> np.ndarray:
+    """Probabilities rounded up to powers of the square root of 2."""
+    steps = np.floor(-2 * np.log2(np.clip(p * (1 + 1e-9), 2.0**-64, 1.0)))
+    return np.where(p > 0, np.exp2(-0.5 * steps), 0.0)
+
+
+def _joined(edges: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Neighbours of one level as one, up to a length that can be drawn at once; without those of no chance."""
+    new = np.append(True, (level[1:] != level[:-1]) | (edges[1:-1] // SEGMENT != edges[:-2] // SEGMENT))
+    begin = np.flatnonzero(new)
+    start, stop, p = edges[begin], edges[np.append(begin[1:], level.size)], level[begin]
+    return start[p > 0], stop[p > 0], p[p > 0]
 
 
 class Growing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brianlike import _connections, randomness
 from brianlike import connect as rules
 from brianlike.groups import Group, NeuronGroup
 from brianlike.inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
@@ -519,3 +521,109 @@ def test_many_small_calls_equal_one_large(counts: list[int]) -> None:
         many.w = "i"
         one.w = "i"
         assert pairs(one) == pairs(many) and np.array_equal(one.w[:], many.w[:])
+
+
+# ----------------------------------------------------------------------------------------------------------------------------------- exact laws, bounds
+@pytest.mark.parametrize("width", [0, 4, 8])
+def test_kernels_of_all_widths_draw_the_same(width: int) -> None:
+    """The plain kernels are the definition; a processor that lacks wide vectors compares narrower ones."""
+    results = []
+    widest = _connections.use_width(8)
+    try:
+        for one in (0, width):
+            _connections.use_width(one)
+            pairs = [rules.by_condition(40, 1500, None, p, key(7)) for p in (0.004, 0.0899, 0.09, 0.3, 0.98)]
+            numbers = [_connections.fill(law, np.empty(1003), (1, 2), 3, 4, 5, 6) for law in ("uniform", "normal")]
+            results.append([*(side for pair in pairs for side in pair), *numbers])
+    finally:
+        _connections.use_width(widest)
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(*results)) and all(len(side) for side in results[0])
+
+
+@pytest.mark.parametrize("p", [1e-4, 3e-3, 0.02, 0.0899, 0.09, 1 / 3, 0.5, 0.77, 0.99])
+def test_distances_between_neighbours_have_the_geometric_law(p: float) -> None:
+    """Over the whole range of p, in both ways of drawing (below and from 0.09 on): chi-square of the gaps within rows, 20 classes, 1 in 1e5 above 60."""
+    n_post = int(min(400 / p, 2_000_000)) + 700
+    i, j = rules.by_condition(400 if p > 0.01 else 100, n_post, None, p, key(int(1e6 * p)))
+    gaps = np.diff(j.astype(np.int64))[np.diff(i) == 0] - 1
+    levels = np.floor(np.log1p(-np.arange(1, 20) / 20) / np.log1p(-p)).astype(int)
+    edges = np.unique(np.clip(levels, 1, None))
+    below = 1 - (1 - p) ** np.append(edges, np.inf)
+    expected = np.diff(np.append(0.0, below)) * gaps.size
+    counts = np.bincount(np.searchsorted(edges, gaps, side="right"), minlength=expected.size)
+    assert gaps.size > 10_000 and np.sum((counts - expected) ** 2 / expected) < 60
+    assert abs(j.size - (i[-1] + 1) * n_post * p) < 5 * np.sqrt(i[-1] * n_post * p * (1 - p)) + 5
+
+
+def test_normal_numbers_have_the_normal_law() -> None:
+    """Kolmogorov and Smirnov's distance of 400,000 numbers (1 in 1e5 above 2.5), and the fourth moment."""
+    values = np.sort(_connections.fill("normal", np.empty(400_000), (5, 6), 0, 0, 0))
+    law = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in values[::50]])
+    assert np.max(np.abs(law - np.arange(0, values.size, 50) / values.size)) * math.sqrt(values.size) < 2.5
+    assert abs(np.mean(values**4) - 3) < 5 * math.sqrt(96 / values.size)
+    places = np.arange(400_000)
+    reference = [np.asarray(word) for word in randomness.philox((np.zeros_like(places), places, np.zeros_like(places), np.zeros_like(places)), (5, 6))]
+    u, v = randomness._unit(reference[0], reference[1]), randomness._unit(reference[2], reference[3])
+    expected = np.sqrt(-2.0 * np.log(1.0 - u)) * np.cos(6.283185307179586 * v)
+    assert np.allclose(np.sort(expected), values, rtol=1e-13, atol=1e-14)
+
+
+TEXTS_OF_PAIRS = [
+    "abs(i - j) < 9",
+    "i == j",
+    "i != j",
+    "not (i > 3 or j >= 90)",
+    "(x_pre - y_post)**2 < 1 and x_pre > 0",
+    "i % 7 == 0",
+    "x_pre*y_post > 2.5",
+    "sqrt(x_pre) > 1.2 and exp(-j/20.0) < 0.4",
+    "int(x_pre) == 2",
+    "i*int(j > 50) > 100",
+    "1/(i - 20.0) > 0.3",
+    "log(y_post) > 0",
+    "clip(i, 20, 40) > 39 and -j > -30",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS_OF_PAIRS)
+def test_candidates_that_bounds_leave_out_are_none(text: str) -> None:
+    """The same synapses as with a condition about which nothing is known (`rand()` is below 1), in the same order."""
+    pre, post = NeuronGroup(150, "x : 1"), NeuronGroup(130, "y : 1")
+    pre.x, post.y = "sin(i)*3", "2*cos(0.1*i)"
+    known, unknown = Synapses(pre, post), Synapses(pre, post)
+    known.connect(text)
+    unknown.connect(f"({text}) and rand() < 1")
+    assert pairs(known) == pairs(unknown) and 0 < len(known) < 150 * 130
+
+
+PROBABILITIES = ["0.3*exp(-abs(i - j)/10.0)", "clip(x_pre, 0, 1)*0.5", "0.4*int(abs(i - 2*j) < 40)", "0.9*rand()", "exp(-(x_pre - y_post)**2/0.1)"]
+
+
+@pytest.mark.parametrize("p", PROBABILITIES)
+@pytest.mark.parametrize("condition", [None, "i != j"])
+def test_probabilities_thinned_below_bounds_keep_their_law(p: str, condition: str | None) -> None:
+    """The number of synapses of 25 blocks, over 60 draws, against the sums of p: chi-square, 1 in 1e5 above 64."""
+    n = 100
+    G = NeuronGroup(n, "x : 1\ny : 1")
+    G.x, G.y = "sin(i)", "cos(0.3*i)"
+    i, j = np.repeat(np.arange(n), n), np.tile(np.arange(n), n)
+    names = {"i": i, "j": j, "x_pre": G.x[:][i], "y_post": G.y[:][j], "exp": np.exp, "abs": np.abs, "clip": np.clip, "rand": lambda: 0.5}
+    chance = eval(p.replace("int(abs(i - 2*j) < 40)", "(abs(i - 2*j) < 40)"), names) * np.ones(n * n)
+    chance *= (i != j) if condition else 1
+    block = i // 20 * 5 + j // 20
+    counts, draws = np.zeros(25), 60
+    for _ in range(draws):
+        S = Synapses(G, G)
+        S.connect(condition, p=p)
+        counts += np.bincount(S.i[:] // 20 * 5 + S.j[:] // 20, minlength=25)
+        assert np.all(np.diff(S.i[:].astype(int) * n + S.j[:]) > 0)
+    mean = np.bincount(block, chance, minlength=25) * draws
+    variance = np.bincount(block, chance * (1 - chance), minlength=25) * draws
+    seen = variance > 0
+    assert np.sum((counts - mean)[seen] ** 2 / variance[seen]) < 64 and not counts[mean == 0].any()
+
+
+def test_pages_behind_the_end_are_no_synapses() -> None:
+    S = Synapses(NeuronGroup(300, ""), NeuronGroup(300, ""), "w : 1")
+    S.connect(p=0.2)
+    assert S.state.base("j").size % 16 == 0 and not S.state.base("j")[len(S) :].any() and not S.state.base("i")[len(S) :].any()

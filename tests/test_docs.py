@@ -189,7 +189,8 @@ def test_docstring_examples(name):
 LAYERS = """
 _unit_text _unit_functions _quantity units unit_safe all_units unit_constants lazy plot_units pylab_names numpy_ preference_table
 preferences logger comparing
-clocks ticks objects stages arrays sorting deferred seeding randomness namespaces functions binomial default_functions build expressions codestrings equations
+clocks ticks objects stages arrays sorting deferred seeding randomness namespaces functions binomial default_functions build
+bounds expressions codestrings equations
 stateupdaters views variabletable linked importexport state sampling connect codes subgroups groups inputs poisson_input operations connecting synapseindices
 timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
 simulate traces recorders blueprints lookups prepare waiting calls engines layout deliveries drive choosing progress interrupts store summaries
