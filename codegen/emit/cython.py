@@ -22,6 +22,7 @@ from ..expr import Compare, DType, Expr, Index, Name, Number, Where, transform
 from ..functions import calls_python
 from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store, expressions
 from .prelude import PRELUDE as PRELUDE
+from .prelude import prelude
 from .rows import RowLoop, declarations, statements
 from .runs import vectorizable
 from .scalars import INTEGER_DTYPES, SUFFIXES, Types, line_text
@@ -356,4 +357,5 @@ def _loop(kernel: Map, inner: Sequence[str], staged: tuple[str, ...]) -> Iterato
 def render_module(sources: Sequence[Source]) -> str:
     """`Sources -> text` of one .pyx; its `kernels` maps each name to (address, signature)."""
     distinct = {source.name: source.text for source in sources}
-    return PRELUDE + "\n" + "\n".join(distinct[name] for name in sorted(distinct))
+    text = "\n".join(distinct[name] for name in sorted(distinct))
+    return prelude(text) + "\n" + text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .base import POWERS
 from .vector_prelude import DRAWS, VECTORS, declarations
 
@@ -312,7 +314,7 @@ def _declarations() -> list[str]:
     return rows
 
 
-PRELUDE = "\n".join(
+HEAD = "\n".join(
     [
         "# cython: language_level=3",
         "from libc.stddef cimport ptrdiff_t",
@@ -322,10 +324,18 @@ PRELUDE = "\n".join(
         '    """',
         (CONTEXT + MATHEMATICS + VECTORS + RANDOM + DRAWS).replace("\\", "\\\\"),
         '    """',
-        *("    " + row for row in [*_declarations(), *declarations()]),
-        "",
-        "context_size = sizeof(KernelContext)",
-        "kernels = {}",
         "",
     ]
 )
+ROWS = (*_declarations(), *declarations())
+FOOT = "\n\ncontext_size = sizeof(KernelContext)\nkernels = {}\n"
+PRELUDE = HEAD + "\n".join("    " + row for row in ROWS) + FOOT
+"""All of it, which is what machine code depends on."""
+
+
+def prelude(text: str) -> str:
+    """What a module with this text begins with: the functions that it does not call are not declared, which Cython would take a while to read."""
+    names = set(re.findall(r"\w+", text))
+    functions = {row: found[1] for row in ROWS if (found := re.match(r"\w[\w *]*?(\w+)(?: \"\w+\")?\(", row))}
+    return HEAD + "\n".join("    " + row for row in ROWS if functions.get(row) is None or functions[row] in names) + FOOT
+

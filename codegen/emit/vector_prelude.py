@@ -75,10 +75,23 @@ BL_INLINE int bl_any_n(bl_vi m) { int32_t any = 0; int k; for (k = 0; k < 16; k+
 #endif
 
 /* the lower and upper half of 16 lanes */
-BL_INLINE bl_vh bl_low_i(bl_vi x) { bl_vh r; int k; for (k = 0; k < 8; k++) r[k] = x[k]; return r; }
-BL_INLINE bl_vh bl_high_i(bl_vi x) { bl_vh r; int k; for (k = 0; k < 8; k++) r[k] = x[k + 8]; return r; }
-BL_INLINE bl_vi bl_join_i(bl_vh a, bl_vh b) { bl_vi r; int k; for (k = 0; k < 8; k++) { r[k] = a[k]; r[k + 8] = b[k]; } return r; }
-BL_INLINE bl_vf bl_join_f(bl_vg a, bl_vg b) { bl_vf r; int k; for (k = 0; k < 8; k++) { r[k] = a[k]; r[k + 8] = b[k]; } return r; }
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define BL_SHUFFLE 1
+#endif
+#endif
+#ifdef BL_SHUFFLE
+#define BL_HALVES(V, H, S) \\
+BL_INLINE H bl_low_##S(V x) { return __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7); } \\
+BL_INLINE H bl_high_##S(V x) { return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15); } \\
+BL_INLINE V bl_join_##S(H a, H b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+#else
+#define BL_HALVES(V, H, S) \\
+BL_INLINE H bl_low_##S(V x) { H r; int k; for (k = 0; k < 8; k++) r[k] = x[k]; return r; } \\
+BL_INLINE H bl_high_##S(V x) { H r; int k; for (k = 0; k < 8; k++) r[k] = x[k + 8]; return r; } \\
+BL_INLINE V bl_join_##S(H a, H b) { V r; int k; for (k = 0; k < 8; k++) { r[k] = a[k]; r[k + 8] = b[k]; } return r; }
+#endif
+BL_HALVES(bl_vi, bl_vh, i) BL_HALVES(bl_vf, bl_vg, f)
 
 /* from one kind to another; a mask counts as 0 or 1 */
 BL_INLINE bl_vq bl_d_to_q(bl_vd x) { return BL_TO(bl_vq, x); }
@@ -104,10 +117,7 @@ BL_INLINE bl_vw bl_n_to_w(bl_vi x) { return bl_i_to_w(x & 1); }
 BL_INLINE bl_vi bl_w_to_i(bl_vw x) { return bl_join_i(BL_TO(bl_vh, x.low), BL_TO(bl_vh, x.high)); }
 BL_INLINE bl_vi bl_w_to_n(bl_vw x) { return bl_join_i(BL_TO(bl_vh, x.low != 0), BL_TO(bl_vh, x.high != 0)); }
 BL_INLINE bl_vf bl_w_to_f(bl_vw x) { return bl_join_f(BL_TO(bl_vg, x.low), BL_TO(bl_vg, x.high)); }
-BL_INLINE bl_vw bl_f_to_w(bl_vf x) {
-    bl_vw r; bl_vg a, b; int k;
-    for (k = 0; k < 8; k++) { a[k] = x[k]; b[k] = x[k + 8]; }
-    r.low = BL_TO(bl_vq, a); r.high = BL_TO(bl_vq, b); return r; }
+BL_INLINE bl_vw bl_f_to_w(bl_vf x) { bl_vw r = {BL_TO(bl_vq, bl_low_f(x)), BL_TO(bl_vq, bl_high_f(x))}; return r; }
 
 /* 16 integers of 64 bits are two vectors */
 BL_INLINE bl_vw bl_load_w(const int64_t *p) { bl_vw x = {bl_load_q(p), bl_load_q(p + 8)}; return x; }
@@ -176,15 +186,17 @@ BL_INLINE V bl_square_##S(V x) { return x * x; } \\
 BL_INLINE V bl_cube_##S(V x) { return x * x * x; } \\
 BL_INLINE V bl_fourth_##S(V x) { return (x * x) * (x * x); }
 BL_PRODUCTS(bl_vd, d) BL_PRODUCTS(bl_vf, f) BL_PRODUCTS(bl_vq, q) BL_PRODUCTS(bl_vh, h) BL_PRODUCTS(bl_vi, i)
-#ifdef __FMA__
-#define BL_FMA(S, a, b, c) bl_fma_##S(a, b, c)
-#elif defined(__ARM_FEATURE_FMA)
-#define BL_FMA(S, a, b, c) bl_fma_##S(a, b, c)
+#ifdef BL_AVX512
+BL_INLINE bl_vd bl_fma_d(bl_vd a, bl_vd b, bl_vd c) { return __builtin_ia32_vfmaddpd512_mask(a, b, c, (unsigned char)-1, 4); }
+BL_INLINE bl_vf bl_fma_f(bl_vf a, bl_vf b, bl_vf c) { return __builtin_ia32_vfmaddps512_mask(a, b, c, (unsigned short)-1, 4); }
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+BL_INLINE bl_vd bl_fma_d(bl_vd a, bl_vd b, bl_vd c) { bl_vd r; int k; for (k = 0; k < 8; k++) r[k] = __builtin_fma(a[k], b[k], c[k]); return r; }
+BL_INLINE bl_vf bl_fma_f(bl_vf a, bl_vf b, bl_vf c) { bl_vf r; int k; for (k = 0; k < 16; k++) r[k] = __builtin_fmaf(a[k], b[k], c[k]); return r; }
 #else
-#define BL_FMA(S, a, b, c) ((a) * (b) + (c))
+BL_INLINE bl_vd bl_fma_d(bl_vd a, bl_vd b, bl_vd c) { return a * b + c; }
+BL_INLINE bl_vf bl_fma_f(bl_vf a, bl_vf b, bl_vf c) { return a * b + c; }
 #endif
 #define BL_FUNCTIONS(V, I, T, U, S, F, N, EACH, BITS) \\
-BL_INLINE V bl_fma_##S(V a, V b, V c) { V r; int k; for (k = 0; k < N; k++) r[k] = __builtin_fma##F(a[k], b[k], c[k]); return r; } \\
 BL_INLINE V bl_sqrt_##S(V x) { V r; int k; for (k = 0; k < N; k++) r[k] = __builtin_sqrt##F(x[k]); return r; } \\
 BL_INLINE V bl_floor_##S(V x) { V r; int k; for (k = 0; k < N; k++) r[k] = __builtin_floor##F(x[k]); return r; } \\
 BL_INLINE V bl_ceil_##S(V x) { V r; int k; for (k = 0; k < N; k++) r[k] = __builtin_ceil##F(x[k]); return r; } \\
@@ -227,34 +239,34 @@ BL_INLINE bl_vf bl_scale_f(bl_vf y, bl_vf n) {
 #endif
 
 /* x = n log(2) + r; the result is expm1(r) */
-#define BL_LINE(S, constant, slope) BL_FMA(S, r, bl_splat_##S(slope), bl_splat_##S(constant))
+#define BL_LINE(S, constant, slope) bl_fma_##S(r, bl_splat_##S(slope), bl_splat_##S(constant))
 BL_INLINE bl_vd bl_reduced_d(bl_vd x, bl_vd *n) {
     bl_vd shift = BL_EACH8(6755399441055744.0), r, q, square, fourth, low, middle, high;
     x = bl_within_d(x, -746.0, 710.0);
-    *n = BL_FMA(d, x, (bl_vd)BL_EACH8(1.4426950408889634), shift) - shift;
-    r = BL_FMA(d, *n, (bl_vd)BL_EACH8(-6.93147180369123816490e-01), x);
-    r = BL_FMA(d, *n, (bl_vd)BL_EACH8(-1.90821492927058770002e-10), r);
+    *n = bl_fma_d(x, (bl_vd)BL_EACH8(1.4426950408889634), shift) - shift;
+    r = bl_fma_d(*n, (bl_vd)BL_EACH8(-6.93147180369123816490e-01), x);
+    r = bl_fma_d(*n, (bl_vd)BL_EACH8(-1.90821492927058770002e-10), r);
     square = r * r; fourth = square * square;
-    low = BL_FMA(d, square, BL_LINE(d, 0.04166666666666667, 0.00833333333332614), BL_LINE(d, 0.5, 0.1666666666666667));
-    middle = BL_FMA(d, square, BL_LINE(d, 2.4801587325536023e-05, 2.7557255421023506e-06), BL_LINE(d, 0.0013888888888883752, 0.00019841269874804214));
-    high = BL_FMA(d, square, (bl_vd)BL_EACH8(2.0914680780540263e-09), BL_LINE(d, 2.7557273657975953e-07, 2.5105208339987698e-08));
-    q = BL_FMA(d, fourth, BL_FMA(d, fourth, high, middle), low);
-    return BL_FMA(d, square, q, r); }
+    low = bl_fma_d(square, BL_LINE(d, 0.04166666666666667, 0.00833333333332614), BL_LINE(d, 0.5, 0.1666666666666667));
+    middle = bl_fma_d(square, BL_LINE(d, 2.4801587325536023e-05, 2.7557255421023506e-06), BL_LINE(d, 0.0013888888888883752, 0.00019841269874804214));
+    high = bl_fma_d(square, (bl_vd)BL_EACH8(2.0914680780540263e-09), BL_LINE(d, 2.7557273657975953e-07, 2.5105208339987698e-08));
+    q = bl_fma_d(fourth, bl_fma_d(fourth, high, middle), low);
+    return bl_fma_d(square, q, r); }
 BL_INLINE bl_vf bl_reduced_f(bl_vf x, bl_vf *n) {
     bl_vf shift = BL_EACH16(12582912.0f), r, q, square, low;
     x = bl_within_f(x, -104.0f, 89.0f);
-    *n = BL_FMA(f, x, (bl_vf)BL_EACH16(1.44269504f), shift) - shift;
-    r = BL_FMA(f, *n, (bl_vf)BL_EACH16(-0.693359375f), x);
-    r = BL_FMA(f, *n, (bl_vf)BL_EACH16(2.12194440e-4f), r);
+    *n = bl_fma_f(x, (bl_vf)BL_EACH16(1.44269504f), shift) - shift;
+    r = bl_fma_f(*n, (bl_vf)BL_EACH16(-0.693359375f), x);
+    r = bl_fma_f(*n, (bl_vf)BL_EACH16(2.12194440e-4f), r);
     square = r * r;
-    low = BL_FMA(f, square, BL_LINE(f, 0.041666464991106766f, 0.008333310932790487f), BL_LINE(f, 0.5000000013459222f, 0.16666666681615916f));
-    q = BL_FMA(f, square * square, BL_LINE(f, 0.0013933642689829186f, 0.00019890982710792465f), low);
-    return BL_FMA(f, square, q, r); }
+    low = bl_fma_f(square, BL_LINE(f, 0.041666464991106766f, 0.008333310932790487f), BL_LINE(f, 0.5000000013459222f, 0.16666666681615916f));
+    q = bl_fma_f(square * square, BL_LINE(f, 0.0013933642689829186f, 0.00019890982710792465f), low);
+    return bl_fma_f(square, q, r); }
 #define BL_EXPONENTIALS(V, T, S, EACH, top) \\
 BL_INLINE V bl_exp_##S(V x) { V n, p = bl_reduced_##S(x, &n); return bl_scale_##S(p + 1, n); } \\
 BL_INLINE V bl_expm1_##S(V x) { \\
     V n, p = bl_reduced_##S(x, &n), h = bl_scale_##S((V)EACH((T)0.5), n), rest = h - (T)0.5; \\
-    return BL_FMA(S, h, p + p, rest) + rest; } \\
+    return bl_fma_##S(h, p + p, rest) + rest; } \\
 BL_INLINE V bl_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_expm1_##S(z) / bl_within_##S(z, -INFINITY, (T)top)); } \\
 BL_INLINE V bl_inverse_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_within_##S(z, -INFINITY, (T)top) / bl_expm1_##S(z)); } \\
 BL_INLINE V bl_exp_difference_##S(V x, V y) { \\
