@@ -10,7 +10,7 @@ from brianlike.simulate import Inputs, NumpyEngine
 from codegen.emit import cython
 from codegen.expr import Binary, Call, Cast, Compare, DType, Index, Logical, Name, Negate, Not, Number, Where
 from codegen.fuse import DEFAULT_SCHEDULE
-from codegen.ir import Array, Draw, Let, Load, Map, Program, Role, Select, Store
+from codegen.ir import Array, Draw, Fire, Let, Load, Map, Program, Role, Select, Store
 from codegen.tabulate import THRESHOLDS, tabulate
 
 try:
@@ -166,7 +166,8 @@ def test_what_only_events_replace_keeps_its_value_elsewhere(fired):
     table = {"e": Array("e", "g", Role.EVENT, DType.BOOL), "now": Array("now", None, Role.EXTERNAL, DType.INT64)}
     table["out"] = Array("out", "g", Role.HIDDEN, DType.INT64)
     loads = (Load("e", "e", SELF, DType.BOOL), Load("now", "now", SHARED, DType.INT64), Load("last", "out", SELF, DType.INT64))
-    kernel = Map("k", "g", loads, (Select("new", Name("e"), Name("now"), Name("last"), DType.INT64),), (Store("out", SELF, "new", DType.INT64),))
+    body = (Fire("s", Name("e")), Select("new", Name("s"), Name("now"), Name("last"), DType.INT64))
+    kernel = Map("k", "g", loads, body, (Store("out", SELF, "new", DType.INT64),))
     source, found = run_map(kernel, table, {"e": event, "now": np.array([99]), "out": np.arange(40)})
     assert "if any_m" in source.text
     np.testing.assert_array_equal(found, np.where(event, 99, np.arange(40)))

@@ -196,8 +196,9 @@ def _by_vectors(kernel: Map | Deliver, real: str, declared: Sequence[str], early
     yield from _drawing(kernel)
     yield from declared
     yield from early
-    yield f"for element in range(c.begin, c.end, {LANES[real]}):"
-    yield from ("    " + text for text in inner or ["pass"])
+    yield "element = c.begin"
+    yield "while element < c.end:"
+    yield from ("    " + text for text in [*inner, f"element += {LANES[real]}"])
 
 
 def _one_by_one(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, rows: frozenset[str]) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""The definitions that vectorised kernels call: loads, masks and functions for 64 bytes of values at a time, in C.
+"""The definitions that vectorised kernels call: loads, masks and functions for a whole vector of values, in C.
+
+Vectors are as wide as the processor's registers: 8 doubles with AVX-512, 4 with AVX2, 2 elsewhere, and twice as many floats. gcc 12 takes wider ones apart
+badly (10 times slower, measured).
 
 `exp`, `expm1` and what is made of them are polynomials without branches (Cody & Waite's reduction; coefficients interpolate (expm1(r) - r)/r**2 at Chebyshev's
 points): inlined, they share their parts where a kernel takes several functions of one argument. Errors are below 2 units in the last place
@@ -16,24 +19,37 @@ VECTORS = """
 #else
 #define BL_INLINE static inline
 #endif
-typedef double bl_vd __attribute__((vector_size(64)));
-typedef int64_t bl_vq __attribute__((vector_size(64)));
-typedef uint64_t bl_vu __attribute__((vector_size(64)));
-typedef int32_t bl_vh __attribute__((vector_size(32)));
-typedef float bl_vf __attribute__((vector_size(64)));
-typedef int32_t bl_vi __attribute__((vector_size(64)));
-typedef float bl_vg __attribute__((vector_size(32)));
-typedef uint8_t bl_b8 __attribute__((vector_size(8)));
-typedef uint8_t bl_b16 __attribute__((vector_size(16)));
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
+#define BL_LANES 8
+#define BL_EACH(x) {x, x, x, x, x, x, x, x}
+#define BL_EACH2(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
+#define BL_LOW 0, 1, 2, 3, 4, 5, 6, 7
+#define BL_HIGH 8, 9, 10, 11, 12, 13, 14, 15
+#elif defined(__AVX2__)
+#define BL_LANES 4
+#define BL_EACH(x) {x, x, x, x}
+#define BL_EACH2(x) {x, x, x, x, x, x, x, x}
+#define BL_LOW 0, 1, 2, 3
+#define BL_HIGH 4, 5, 6, 7
+#else
+#define BL_LANES 2
+#define BL_EACH(x) {x, x}
+#define BL_EACH2(x) {x, x, x, x}
+#define BL_LOW 0, 1
+#define BL_HIGH 2, 3
+#endif
+#define BL_LANES2 (2 * BL_LANES)
+#define BL_VECTOR(T, N, name) typedef T name __attribute__((vector_size(N * sizeof(T))));
+BL_VECTOR(double, BL_LANES, bl_vd) BL_VECTOR(int64_t, BL_LANES, bl_vq) BL_VECTOR(uint64_t, BL_LANES, bl_vu) BL_VECTOR(int32_t, BL_LANES, bl_vh)
+BL_VECTOR(float, BL_LANES2, bl_vf) BL_VECTOR(int32_t, BL_LANES2, bl_vi) BL_VECTOR(float, BL_LANES, bl_vg)
+BL_VECTOR(uint8_t, BL_LANES, bl_b8) BL_VECTOR(uint8_t, BL_LANES2, bl_b16)
 typedef struct { bl_vq low, high; } bl_vw;
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__GNUC__) && !defined(__clang__)
+#if BL_LANES == 8 && defined(__GNUC__) && !defined(__clang__)
 #define BL_AVX512 1
 typedef char bl_bytes __attribute__((vector_size(16)));
 typedef long long bl_two __attribute__((vector_size(16)));
 typedef long long bl_long8 __attribute__((vector_size(64)));
 #endif
-#define BL_EACH8(x) {x, x, x, x, x, x, x, x}
-#define BL_EACH16(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
 #define BL_TO(V, x) __builtin_convertvector(x, V)
 
 /* loads, stores, one value in all lanes, choices: V type, T type of an element, M the mask seen as integers of that width */
@@ -41,8 +57,8 @@ typedef long long bl_long8 __attribute__((vector_size(64)));
 BL_INLINE V bl_load_##S(const T *p) { V x; memcpy(&x, p, sizeof x); return x; } \\
 BL_INLINE void bl_store_##S(T *p, V x) { memcpy(p, &x, sizeof x); } \\
 BL_INLINE V bl_splat_##S(T x) { V v = EACH(x); return v; }
-BL_MEMORY(bl_vd, double, d, BL_EACH8) BL_MEMORY(bl_vq, int64_t, q, BL_EACH8) BL_MEMORY(bl_vh, int32_t, h, BL_EACH8)
-BL_MEMORY(bl_vf, float, f, BL_EACH16) BL_MEMORY(bl_vi, int32_t, i, BL_EACH16)
+BL_MEMORY(bl_vd, double, d, BL_EACH) BL_MEMORY(bl_vq, int64_t, q, BL_EACH) BL_MEMORY(bl_vh, int32_t, h, BL_EACH)
+BL_MEMORY(bl_vf, float, f, BL_EACH2) BL_MEMORY(bl_vi, int32_t, i, BL_EACH2)
 #define BL_CHOICE(V, M, S) BL_INLINE V bl_where_##S(M m, V a, V b) { return (V)((m & (M)a) | (~m & (M)b)); }
 BL_CHOICE(bl_vd, bl_vq, d) BL_CHOICE(bl_vq, bl_vq, q) BL_CHOICE(bl_vq, bl_vq, m)
 BL_CHOICE(bl_vf, bl_vi, f) BL_CHOICE(bl_vi, bl_vi, i) BL_CHOICE(bl_vi, bl_vi, n)
@@ -55,26 +71,26 @@ BL_INLINE bl_vi bl_splat_n(int x) { return bl_splat_i(-(x != 0)); }
 BL_INLINE bl_vq bl_load_m(const uint8_t *p) {
     long long word; bl_bytes x; memcpy(&word, p, 8);
     x = (bl_bytes)(bl_two){word, 0};  /* not by way of the stack, where gcc 12 makes the load wait for the store */
-    return (bl_vq)__builtin_ia32_pmovzxbq512_mask(x, (bl_long8)BL_EACH8(0), (unsigned char)-1) != 0; }
+    return (bl_vq)__builtin_ia32_pmovzxbq512_mask(x, (bl_long8)BL_EACH(0), (unsigned char)-1) != 0; }
 BL_INLINE bl_vi bl_load_n(const uint8_t *p) {
     bl_bytes x; memcpy(&x, p, 16);
-    return __builtin_ia32_pmovzxbd512_mask(x, (bl_vi)BL_EACH16(0), (unsigned short)-1) != 0; }
+    return __builtin_ia32_pmovzxbd512_mask(x, (bl_vi)BL_EACH2(0), (unsigned short)-1) != 0; }
 BL_INLINE void bl_store_m(uint8_t *p, bl_vq m) {
-    bl_bytes x = __builtin_ia32_pmovqb512_mask((bl_long8)m, (bl_bytes){0}, (unsigned char)-1) & (bl_bytes)BL_EACH16(1); memcpy(p, &x, 8); }
+    bl_bytes x = __builtin_ia32_pmovqb512_mask((bl_long8)m, (bl_bytes){0}, (unsigned char)-1) & (bl_bytes)BL_EACH2(1); memcpy(p, &x, 8); }
 BL_INLINE void bl_store_n(uint8_t *p, bl_vi m) {
-    bl_bytes x = __builtin_ia32_pmovdb512_mask(m, (bl_bytes){0}, (unsigned short)-1) & (bl_bytes)BL_EACH16(1); memcpy(p, &x, 16); }
+    bl_bytes x = __builtin_ia32_pmovdb512_mask(m, (bl_bytes){0}, (unsigned short)-1) & (bl_bytes)BL_EACH2(1); memcpy(p, &x, 16); }
 BL_INLINE int bl_any_m(bl_vq m) { return __builtin_ia32_ptestmq512((bl_long8)m, (bl_long8)m, (unsigned char)-1) != 0; }
 BL_INLINE int bl_any_n(bl_vi m) { return __builtin_ia32_ptestmd512(m, m, (unsigned short)-1) != 0; }
 #else
-BL_INLINE bl_vq bl_load_m(const uint8_t *p) { bl_b8 x; memcpy(&x, p, 8); return BL_TO(bl_vq, x) != 0; }
-BL_INLINE bl_vi bl_load_n(const uint8_t *p) { bl_b16 x; memcpy(&x, p, 16); return BL_TO(bl_vi, x) != 0; }
-BL_INLINE void bl_store_m(uint8_t *p, bl_vq m) { bl_b8 x = BL_TO(bl_b8, m & 1); memcpy(p, &x, 8); }
-BL_INLINE void bl_store_n(uint8_t *p, bl_vi m) { bl_b16 x = BL_TO(bl_b16, m & 1); memcpy(p, &x, 16); }
-BL_INLINE int bl_any_m(bl_vq m) { int64_t any = 0; int k; for (k = 0; k < 8; k++) any |= m[k]; return any != 0; }
-BL_INLINE int bl_any_n(bl_vi m) { int32_t any = 0; int k; for (k = 0; k < 16; k++) any |= m[k]; return any != 0; }
+BL_INLINE bl_vq bl_load_m(const uint8_t *p) { bl_b8 x; memcpy(&x, p, sizeof x); return BL_TO(bl_vq, x) != 0; }
+BL_INLINE bl_vi bl_load_n(const uint8_t *p) { bl_b16 x; memcpy(&x, p, sizeof x); return BL_TO(bl_vi, x) != 0; }
+BL_INLINE void bl_store_m(uint8_t *p, bl_vq m) { bl_b8 x = BL_TO(bl_b8, m & 1); memcpy(p, &x, sizeof x); }
+BL_INLINE void bl_store_n(uint8_t *p, bl_vi m) { bl_b16 x = BL_TO(bl_b16, m & 1); memcpy(p, &x, sizeof x); }
+BL_INLINE int bl_any_m(bl_vq m) { int64_t any = 0; int k; for (k = 0; k < BL_LANES; k++) any |= m[k]; return any != 0; }
+BL_INLINE int bl_any_n(bl_vi m) { int32_t any = 0; int k; for (k = 0; k < BL_LANES2; k++) any |= m[k]; return any != 0; }
 #endif
 
-/* the lower and upper half of 16 lanes */
+/* the lower and upper half of the lanes of floats */
 #ifdef __has_builtin
 #if __has_builtin(__builtin_shufflevector)
 #define BL_SHUFFLE 1
@@ -82,14 +98,14 @@ BL_INLINE int bl_any_n(bl_vi m) { int32_t any = 0; int k; for (k = 0; k < 16; k+
 #endif
 #ifdef BL_SHUFFLE
 #define BL_HALVES(V, H, S) \\
-BL_INLINE H bl_low_##S(V x) { return __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7); } \\
-BL_INLINE H bl_high_##S(V x) { return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15); } \\
-BL_INLINE V bl_join_##S(H a, H b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+BL_INLINE H bl_low_##S(V x) { return __builtin_shufflevector(x, x, BL_LOW); } \\
+BL_INLINE H bl_high_##S(V x) { return __builtin_shufflevector(x, x, BL_HIGH); } \\
+BL_INLINE V bl_join_##S(H a, H b) { return __builtin_shufflevector(a, b, BL_LOW, BL_HIGH); }
 #else
 #define BL_HALVES(V, H, S) \\
-BL_INLINE H bl_low_##S(V x) { H r; int k; for (k = 0; k < 8; k++) r[k] = x[k]; return r; } \\
-BL_INLINE H bl_high_##S(V x) { H r; int k; for (k = 0; k < 8; k++) r[k] = x[k + 8]; return r; } \\
-BL_INLINE V bl_join_##S(H a, H b) { V r; int k; for (k = 0; k < 8; k++) { r[k] = a[k]; r[k + 8] = b[k]; } return r; }
+BL_INLINE H bl_low_##S(V x) { H r; int k; for (k = 0; k < BL_LANES; k++) r[k] = x[k]; return r; } \\
+BL_INLINE H bl_high_##S(V x) { H r; int k; for (k = 0; k < BL_LANES; k++) r[k] = x[k + BL_LANES]; return r; } \\
+BL_INLINE V bl_join_##S(H a, H b) { V r; int k; for (k = 0; k < BL_LANES; k++) { r[k] = a[k]; r[k + BL_LANES] = b[k]; } return r; }
 #endif
 BL_HALVES(bl_vi, bl_vh, i) BL_HALVES(bl_vf, bl_vg, f)
 
@@ -119,9 +135,9 @@ BL_INLINE bl_vi bl_w_to_n(bl_vw x) { return bl_join_i(BL_TO(bl_vh, x.low != 0), 
 BL_INLINE bl_vf bl_w_to_f(bl_vw x) { return bl_join_f(BL_TO(bl_vg, x.low), BL_TO(bl_vg, x.high)); }
 BL_INLINE bl_vw bl_f_to_w(bl_vf x) { bl_vw r = {BL_TO(bl_vq, bl_low_f(x)), BL_TO(bl_vq, bl_high_f(x))}; return r; }
 
-/* 16 integers of 64 bits are two vectors */
-BL_INLINE bl_vw bl_load_w(const int64_t *p) { bl_vw x = {bl_load_q(p), bl_load_q(p + 8)}; return x; }
-BL_INLINE void bl_store_w(int64_t *p, bl_vw x) { bl_store_q(p, x.low); bl_store_q(p + 8, x.high); }
+/* as many integers of 64 bits as floats are two vectors */
+BL_INLINE bl_vw bl_load_w(const int64_t *p) { bl_vw x = {bl_load_q(p), bl_load_q(p + BL_LANES)}; return x; }
+BL_INLINE void bl_store_w(int64_t *p, bl_vw x) { bl_store_q(p, x.low); bl_store_q(p + BL_LANES, x.high); }
 BL_INLINE bl_vw bl_splat_w(int64_t x) { bl_vw v = {bl_splat_q(x), bl_splat_q(x)}; return v; }
 BL_INLINE bl_vw bl_where_w(bl_vi m, bl_vw a, bl_vw b) {
     bl_vw r = {bl_where_q(BL_TO(bl_vq, bl_low_i(m)), a.low, b.low), bl_where_q(BL_TO(bl_vq, bl_high_i(m)), a.high, b.high)}; return r; }
@@ -134,18 +150,20 @@ BL_INLINE bl_vi bl_##name##_w(bl_vw a, bl_vw b) { return bl_join_i(BL_TO(bl_vh, 
 BL_COMPARED(less, <) BL_COMPARED(at_most, <=) BL_COMPARED(greater, >) BL_COMPARED(at_least, >=) BL_COMPARED(equal, ==) BL_COMPARED(different, !=)
 
 /* functions lane by lane; libmvec has some of them for whole vectors */
-#define BL_LANES1(V, R, T, U, S, N, name, function) \\
+#define BL_EVERY1(V, R, T, U, S, N, name, function) \\
 BL_INLINE R bl_##name##_##S(V x) { \\
     T in[N]; U out[N]; R r; int k; memcpy(in, &x, sizeof in); \\
     for (k = 0; k < N; k++) out[k] = function(in[k]); \\
     memcpy(&r, out, sizeof r); return r; }
-#define BL_LANES2(V, R, T, U, S, N, name, function) \\
+#define BL_EVERY2(V, R, T, U, S, N, name, function) \\
 BL_INLINE R bl_##name##_##S(V x, V y) { \\
     T in[N], by[N]; U out[N]; R r; int k; memcpy(in, &x, sizeof in); memcpy(by, &y, sizeof by); \\
     for (k = 0; k < N; k++) out[k] = function(in[k], by[k]); \\
     memcpy(&r, out, sizeof r); return r; }
-#define BL_BOTH1(name, function) BL_LANES1(bl_vd, bl_vd, double, double, d, 8, name, function) BL_LANES1(bl_vf, bl_vf, float, float, f, 16, name, function##f)
-#define BL_BOTH2(name, function) BL_LANES2(bl_vd, bl_vd, double, double, d, 8, name, function) BL_LANES2(bl_vf, bl_vf, float, float, f, 16, name, function##f)
+#define BL_BOTH1(name, function) BL_EVERY1(bl_vd, bl_vd, double, double, d, BL_LANES, name, function) \\
+BL_EVERY1(bl_vf, bl_vf, float, float, f, BL_LANES2, name, function##f)
+#define BL_BOTH2(name, function) BL_EVERY2(bl_vd, bl_vd, double, double, d, BL_LANES, name, function) \\
+BL_EVERY2(bl_vf, bl_vf, float, float, f, BL_LANES2, name, function##f)
 #if defined(BL_AVX512) && defined(__x86_64__) && defined(__GLIBC__)
 #if __GLIBC_PREREQ(2, 35)
 #define BL_LIBMVEC 1
@@ -168,16 +186,16 @@ BL_LIBRARY1(log) BL_LIBRARY1(log10) BL_LIBRARY1(log1p) BL_LIBRARY1(sin) BL_LIBRA
 BL_LIBRARY1(tanh) BL_LIBRARY1(asin) BL_LIBRARY1(acos) BL_LIBRARY1(atan) BL_LIBRARY1(erf)
 BL_BOTH1(exprel_slope, bl_exprel_slope) BL_BOTH1(exprel_curvature, bl_exprel_curvature)
 BL_BOTH2(floor_divide, bl_floor_divide) BL_BOTH2(floor_modulo, bl_floor_modulo)
-BL_LANES2(bl_vq, bl_vq, int64_t, int64_t, q, 8, floor_divide, bl_floor_divide_long)
-BL_LANES2(bl_vq, bl_vq, int64_t, int64_t, q, 8, floor_modulo, bl_floor_modulo_long)
-BL_LANES2(bl_vh, bl_vh, int32_t, int32_t, h, 8, floor_divide, bl_floor_divide_int)
-BL_LANES2(bl_vh, bl_vh, int32_t, int32_t, h, 8, floor_modulo, bl_floor_modulo_int)
+BL_EVERY2(bl_vq, bl_vq, int64_t, int64_t, q, BL_LANES, floor_divide, bl_floor_divide_long)
+BL_EVERY2(bl_vq, bl_vq, int64_t, int64_t, q, BL_LANES, floor_modulo, bl_floor_modulo_long)
+BL_EVERY2(bl_vh, bl_vh, int32_t, int32_t, h, BL_LANES, floor_divide, bl_floor_divide_int)
+BL_EVERY2(bl_vh, bl_vh, int32_t, int32_t, h, BL_LANES, floor_modulo, bl_floor_modulo_int)
 BL_INLINE bl_vq bl_table_row_d(bl_vd t, bl_vd dt, bl_vd interval) {
-    bl_vq r; int k; for (k = 0; k < 8; k++) r[k] = bl_table_row(t[k], dt[k], interval[k]); return r; }
+    bl_vq r; int k; for (k = 0; k < BL_LANES; k++) r[k] = bl_table_row(t[k], dt[k], interval[k]); return r; }
 BL_INLINE bl_vq bl_timestep_d(bl_vd t, bl_vd dt) { return BL_TO(bl_vq, (t + 1e-3 * dt) / dt); }
 #define BL_GATHER(V, T, S, Z) \\
 BL_INLINE V bl_value_at_v##S(const T *values, int64_t length, bl_vq index) { \\
-    V r; int k; for (k = 0; k < 8; k++) r[k] = Z bl_value_at##S(values, length, index[k]); return r; }
+    V r; int k; for (k = 0; k < BL_LANES; k++) r[k] = Z bl_value_at##S(values, length, index[k]); return r; }
 BL_GATHER(bl_vd, double, , ) BL_GATHER(bl_vq, int64_t, _long, ) BL_GATHER(bl_vh, int32_t, _int, ) BL_GATHER(bl_vq, uint8_t, _byte, -(int64_t)0 != )
 
 /* functions without branches */
@@ -190,8 +208,8 @@ BL_PRODUCTS(bl_vd, d) BL_PRODUCTS(bl_vf, f) BL_PRODUCTS(bl_vq, q) BL_PRODUCTS(bl
 BL_INLINE bl_vd bl_fma_d(bl_vd a, bl_vd b, bl_vd c) { return __builtin_ia32_vfmaddpd512_mask(a, b, c, (unsigned char)-1, 4); }
 BL_INLINE bl_vf bl_fma_f(bl_vf a, bl_vf b, bl_vf c) { return __builtin_ia32_vfmaddps512_mask(a, b, c, (unsigned short)-1, 4); }
 #elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-BL_INLINE bl_vd bl_fma_d(bl_vd a, bl_vd b, bl_vd c) { bl_vd r; int k; for (k = 0; k < 8; k++) r[k] = __builtin_fma(a[k], b[k], c[k]); return r; }
-BL_INLINE bl_vf bl_fma_f(bl_vf a, bl_vf b, bl_vf c) { bl_vf r; int k; for (k = 0; k < 16; k++) r[k] = __builtin_fmaf(a[k], b[k], c[k]); return r; }
+BL_INLINE bl_vd bl_fma_d(bl_vd a, bl_vd b, bl_vd c) { bl_vd r; int k; for (k = 0; k < BL_LANES; k++) r[k] = __builtin_fma(a[k], b[k], c[k]); return r; }
+BL_INLINE bl_vf bl_fma_f(bl_vf a, bl_vf b, bl_vf c) { bl_vf r; int k; for (k = 0; k < BL_LANES2; k++) r[k] = __builtin_fmaf(a[k], b[k], c[k]); return r; }
 #else
 BL_INLINE bl_vd bl_fma_d(bl_vd a, bl_vd b, bl_vd c) { return a * b + c; }
 BL_INLINE bl_vf bl_fma_f(bl_vf a, bl_vf b, bl_vf c) { return a * b + c; }
@@ -206,8 +224,8 @@ BL_INLINE V bl_sign_##S(V x) { V one = EACH(1), zero = EACH(0); \\
 BL_INLINE V bl_clip_##S(V x, V low, V high) { \\
     V y = bl_where_##S((x < low) | (low != low), low, x); \\
     return bl_where_##S((y > high) | (high != high), high, y); }
-BL_FUNCTIONS(bl_vd, bl_vq, double, int64_t, d, , 8, BL_EACH8, 0x7fffffffffffffff)
-BL_FUNCTIONS(bl_vf, bl_vi, float, int32_t, f, f, 16, BL_EACH16, 0x7fffffff)
+BL_FUNCTIONS(bl_vd, bl_vq, double, int64_t, d, , BL_LANES, BL_EACH, 0x7fffffffffffffff)
+BL_FUNCTIONS(bl_vf, bl_vi, float, int32_t, f, f, BL_LANES2, BL_EACH2, 0x7fffffff)
 
 /* y * 2**n for whole n between -1100 and 1100; x between two bounds (NaN stays); y, or 1 where x is 0 */
 #ifdef BL_AVX512
@@ -218,22 +236,22 @@ BL_INLINE V bl_within_##S(V x, T low, T high) { \\
     return __builtin_ia32_max##F##512_mask((V)EACH(low), x, zero, (mask)-1, 4); } \\
 BL_INLINE V bl_one_at_zero_##S(V x, V y) { \\
     return __builtin_ia32_blendm##F##_512_mask(y, (V)EACH(1), __builtin_ia32_cmp##F##512_mask(x, (V)EACH(0), 0, (mask)-1, 4)); }
-BL_MASKED(bl_vd, double, d, pd, BL_EACH8, unsigned char) BL_MASKED(bl_vf, float, f, ps, BL_EACH16, unsigned short)
-BL_INLINE bl_vd bl_scale_d(bl_vd y, bl_vd n) { return __builtin_ia32_scalefpd512_mask(y, n, (bl_vd)BL_EACH8(0), (unsigned char)-1, 4); }
-BL_INLINE bl_vf bl_scale_f(bl_vf y, bl_vf n) { return __builtin_ia32_scalefps512_mask(y, n, (bl_vf)BL_EACH16(0), (unsigned short)-1, 4); }
+BL_MASKED(bl_vd, double, d, pd, BL_EACH, unsigned char) BL_MASKED(bl_vf, float, f, ps, BL_EACH2, unsigned short)
+BL_INLINE bl_vd bl_scale_d(bl_vd y, bl_vd n) { return __builtin_ia32_scalefpd512_mask(y, n, (bl_vd)BL_EACH(0), (unsigned char)-1, 4); }
+BL_INLINE bl_vf bl_scale_f(bl_vf y, bl_vf n) { return __builtin_ia32_scalefps512_mask(y, n, (bl_vf)BL_EACH2(0), (unsigned short)-1, 4); }
 #else
 #define BL_MASKED(V, T, S, EACH) \\
 BL_INLINE V bl_within_##S(V x, T low, T high) { \\
     x = bl_where_##S(x > high, (V)EACH(high), x); \\
     return bl_where_##S(x < low, (V)EACH(low), x); } \\
 BL_INLINE V bl_one_at_zero_##S(V x, V y) { return bl_where_##S(x == 0, (V)EACH(1), y); }
-BL_MASKED(bl_vd, double, d, BL_EACH8) BL_MASKED(bl_vf, float, f, BL_EACH16)
+BL_MASKED(bl_vd, double, d, BL_EACH) BL_MASKED(bl_vf, float, f, BL_EACH2)
 BL_INLINE bl_vd bl_scale_d(bl_vd y, bl_vd n) {
-    bl_vd shift = BL_EACH8(6755399441055744.0);
-    bl_vq k = (bl_vq)(n + shift) - (bl_vq)shift, half = k >> 1;
+    bl_vd shift = BL_EACH(6755399441055744.0);
+    bl_vq k = (bl_vq)(n + shift) - (bl_vq)shift, half = (bl_vq)((bl_vu)(k + 4096) >> 1) - 2048;
     return y * (bl_vd)((half + 1023) << 52) * (bl_vd)((k - half + 1023) << 52); }
 BL_INLINE bl_vf bl_scale_f(bl_vf y, bl_vf n) {
-    bl_vf shift = BL_EACH16(12582912.0f);
+    bl_vf shift = BL_EACH2(12582912.0f);
     bl_vi k = (bl_vi)(n + shift) - (bl_vi)shift, half = k >> 1;
     return y * (bl_vf)((half + 127) << 23) * (bl_vf)((k - half + 127) << 23); }
 #endif
@@ -241,23 +259,23 @@ BL_INLINE bl_vf bl_scale_f(bl_vf y, bl_vf n) {
 /* x = n log(2) + r; the result is expm1(r) */
 #define BL_LINE(S, constant, slope) bl_fma_##S(r, bl_splat_##S(slope), bl_splat_##S(constant))
 BL_INLINE bl_vd bl_reduced_d(bl_vd x, bl_vd *n) {
-    bl_vd shift = BL_EACH8(6755399441055744.0), r, q, square, fourth, low, middle, high;
+    bl_vd shift = BL_EACH(6755399441055744.0), r, q, square, fourth, low, middle, high;
     x = bl_within_d(x, -746.0, 710.0);
-    *n = bl_fma_d(x, (bl_vd)BL_EACH8(1.4426950408889634), shift) - shift;
-    r = bl_fma_d(*n, (bl_vd)BL_EACH8(-6.93147180369123816490e-01), x);
-    r = bl_fma_d(*n, (bl_vd)BL_EACH8(-1.90821492927058770002e-10), r);
+    *n = bl_fma_d(x, (bl_vd)BL_EACH(1.4426950408889634), shift) - shift;
+    r = bl_fma_d(*n, (bl_vd)BL_EACH(-6.93147180369123816490e-01), x);
+    r = bl_fma_d(*n, (bl_vd)BL_EACH(-1.90821492927058770002e-10), r);
     square = r * r; fourth = square * square;
     low = bl_fma_d(square, BL_LINE(d, 0.04166666666666667, 0.00833333333332614), BL_LINE(d, 0.5, 0.1666666666666667));
     middle = bl_fma_d(square, BL_LINE(d, 2.4801587325536023e-05, 2.7557255421023506e-06), BL_LINE(d, 0.0013888888888883752, 0.00019841269874804214));
-    high = bl_fma_d(square, (bl_vd)BL_EACH8(2.0914680780540263e-09), BL_LINE(d, 2.7557273657975953e-07, 2.5105208339987698e-08));
+    high = bl_fma_d(square, (bl_vd)BL_EACH(2.0914680780540263e-09), BL_LINE(d, 2.7557273657975953e-07, 2.5105208339987698e-08));
     q = bl_fma_d(fourth, bl_fma_d(fourth, high, middle), low);
     return bl_fma_d(square, q, r); }
 BL_INLINE bl_vf bl_reduced_f(bl_vf x, bl_vf *n) {
-    bl_vf shift = BL_EACH16(12582912.0f), r, q, square, low;
+    bl_vf shift = BL_EACH2(12582912.0f), r, q, square, low;
     x = bl_within_f(x, -104.0f, 89.0f);
-    *n = bl_fma_f(x, (bl_vf)BL_EACH16(1.44269504f), shift) - shift;
-    r = bl_fma_f(*n, (bl_vf)BL_EACH16(-0.693359375f), x);
-    r = bl_fma_f(*n, (bl_vf)BL_EACH16(2.12194440e-4f), r);
+    *n = bl_fma_f(x, (bl_vf)BL_EACH2(1.44269504f), shift) - shift;
+    r = bl_fma_f(*n, (bl_vf)BL_EACH2(-0.693359375f), x);
+    r = bl_fma_f(*n, (bl_vf)BL_EACH2(2.12194440e-4f), r);
     square = r * r;
     low = bl_fma_f(square, BL_LINE(f, 0.041666464991106766f, 0.008333310932790487f), BL_LINE(f, 0.5000000013459222f, 0.16666666681615916f));
     q = bl_fma_f(square * square, BL_LINE(f, 0.0013933642689829186f, 0.00019890982710792465f), low);
@@ -272,21 +290,21 @@ BL_INLINE V bl_inverse_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_within_
 BL_INLINE V bl_exp_difference_##S(V x, V y) { \\
     V high = bl_where_##S(x > y, x, y), distance = bl_where_##S(x > y, y - x, x - y); \\
     return bl_exp_##S(high) * bl_exprel_##S(distance); }
-BL_EXPONENTIALS(bl_vd, double, d, BL_EACH8, 1e300) BL_EXPONENTIALS(bl_vf, float, f, BL_EACH16, 1e38)
+BL_EXPONENTIALS(bl_vd, double, d, BL_EACH, 1e300) BL_EXPONENTIALS(bl_vf, float, f, BL_EACH2, 1e38)
 """
 
 DRAWS = """
 /* Philox4x32-10 in 8 lanes of 64 bits, whose upper halves are of no account */
 typedef struct { bl_vu a, b, c, d; } bl_vwords;
 #ifdef BL_AVX512
-#define BL_PRODUCT(x, y) ((bl_vu)__builtin_ia32_pmuludq512_mask((bl_vi)(x), (bl_vi)(y), (bl_long8)BL_EACH8(0), (unsigned char)-1))
+#define BL_PRODUCT(x, y) ((bl_vu)__builtin_ia32_pmuludq512_mask((bl_vi)(x), (bl_vi)(y), (bl_long8)BL_EACH(0), (unsigned char)-1))
 #else
 #define BL_PRODUCT(x, y) (((x) & 0xFFFFFFFFu) * (y))
 #endif
 BL_INLINE bl_vwords bl_philox_v(uint32_t seed, uint32_t epoch, uint32_t stream, uint32_t number, uint64_t step, uint32_t element) {
-    bl_vu lane = {0, 1, 2, 3, 4, 5, 6, 7}, first = BL_EACH8(0xD2511F53u), second = BL_EACH8(0xCD9E8D57u);
-    bl_vwords w = {(bl_vu)BL_EACH8((uint64_t)(uint32_t)step), lane + element, (bl_vu)BL_EACH8((uint64_t)stream),
-        (bl_vu)BL_EACH8((uint64_t)((number & 0xFFFFu) | (uint32_t)(step >> 32) << 16))};
+    bl_vu lane = {BL_LOW}, first = BL_EACH(0xD2511F53u), second = BL_EACH(0xCD9E8D57u);
+    bl_vwords w = {(bl_vu)BL_EACH((uint64_t)(uint32_t)step), lane + element, (bl_vu)BL_EACH((uint64_t)stream),
+        (bl_vu)BL_EACH((uint64_t)((number & 0xFFFFu) | (uint32_t)(step >> 32) << 16))};
     int round;
     for (round = 0; round < 10; round++) {
         bl_vu p = BL_PRODUCT(w.a, first), q = BL_PRODUCT(w.c, second);
@@ -301,7 +319,7 @@ BL_INLINE bl_vd bl_unit_v(bl_vu high, bl_vu low) {
     bl_vu whole = ((high & 0xFFFFFFFFu) >> 5 << 26) | ((low & 0xFFFFFFFFu) >> 6);
     return BL_TO(bl_vd, whole) * (1.0 / 9007199254740992.0);
 #else
-    bl_vu base = BL_EACH8(0x4330000000000000u); /* 2**52 */
+    bl_vu base = BL_EACH(0x4330000000000000u); /* 2**52 */
     bl_vd upper = (bl_vd)(base | ((high & 0xFFFFFFFFu) >> 5)) - 4503599627370496.0, lower = (bl_vd)(base | ((low & 0xFFFFFFFFu) >> 6)) - 4503599627370496.0;
     return (upper * 67108864.0 + lower) * (1.0 / 9007199254740992.0);
 #endif
@@ -313,7 +331,7 @@ BL_INLINE bl_vd bl_draw_uniform_d(BL_DRAW_ARGUMENTS) {
 BL_INLINE bl_vg bl_unit_f(bl_vwords w) { return BL_TO(bl_vg, BL_TO(bl_vh, (w.a & 0xFFFFFFFFu) >> 8)) * (1.0f / 16777216.0f); }
 BL_INLINE bl_vf bl_draw_uniform_f(BL_DRAW_ARGUMENTS) {
     return bl_join_f(bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element)),
-        bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element + 8)));
+        bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element + BL_LANES)));
 }
 BL_INLINE bl_vd bl_draw_normal_d(BL_DRAW_ARGUMENTS) {
     bl_vwords w = bl_philox_v(seed, epoch, stream, number, step, element);
@@ -321,22 +339,22 @@ BL_INLINE bl_vd bl_draw_normal_d(BL_DRAW_ARGUMENTS) {
 }
 BL_INLINE bl_vf bl_draw_normal_f(BL_DRAW_ARGUMENTS) {
     return bl_join_f(BL_TO(bl_vg, bl_draw_normal_d(seed, epoch, stream, number, step, element)),
-        BL_TO(bl_vg, bl_draw_normal_d(seed, epoch, stream, number, step, element + 8)));
+        BL_TO(bl_vg, bl_draw_normal_d(seed, epoch, stream, number, step, element + BL_LANES)));
 }
 static bl_vq bl_draw_poisson_q(BL_DRAW_ARGUMENTS, bl_vd mean) {
     bl_vq r; int k;
-    for (k = 0; k < 8; k++) r[k] = bl_draw_poisson(seed, epoch, stream, number, step, element + k, mean[k]);
+    for (k = 0; k < BL_LANES; k++) r[k] = bl_draw_poisson(seed, epoch, stream, number, step, element + k, mean[k]);
     return r;
 }
 static bl_vq bl_draw_binomial_q(BL_DRAW_ARGUMENTS, bl_vd n, bl_vd probability) {
     bl_vq r; int k;
-    for (k = 0; k < 8; k++) r[k] = bl_draw_binomial(seed, epoch, stream, number, step, element + k, n[k], probability[k]);
+    for (k = 0; k < BL_LANES; k++) r[k] = bl_draw_binomial(seed, epoch, stream, number, step, element + k, n[k], probability[k]);
     return r;
 }
 /* how many of the 64 ascending thresholds do not exceed the 53 bits of a uniform number; most numbers are below 8 */
 BL_INLINE bl_vq bl_find_q(BL_DRAW_ARGUMENTS, const int64_t *thresholds) {
     bl_vwords w = bl_philox_v(seed, epoch, stream, number, step, element);
-    bl_vq u = (bl_vq)(((w.a & 0xFFFFFFFFu) >> 5 << 26) | ((w.b & 0xFFFFFFFFu) >> 6)), found = BL_EACH8(0);
+    bl_vq u = (bl_vq)(((w.a & 0xFFFFFFFFu) >> 5 << 26) | ((w.b & 0xFFFFFFFFu) >> 6)), found = BL_EACH(0);
     int k;
     for (k = 0; k < 64; k += 8) {
         found -= (u >= thresholds[k]) + (u >= thresholds[k + 1]) + (u >= thresholds[k + 2]) + (u >= thresholds[k + 3]);
@@ -355,12 +373,12 @@ BL_INLINE bl_vq bl_find_binomial_q(BL_DRAW_ARGUMENTS, const int64_t *thresholds,
 }
 BL_INLINE bl_vw bl_find_poisson_w(BL_DRAW_ARGUMENTS, const int64_t *thresholds, double mean) {
     bl_vw r = {bl_find_poisson_q(seed, epoch, stream, number, step, element, thresholds, mean),
-        bl_find_poisson_q(seed, epoch, stream, number, step, element + 8, thresholds, mean)};
+        bl_find_poisson_q(seed, epoch, stream, number, step, element + BL_LANES, thresholds, mean)};
     return r;
 }
 BL_INLINE bl_vw bl_find_binomial_w(BL_DRAW_ARGUMENTS, const int64_t *thresholds, double n, double probability) {
     bl_vw r = {bl_find_binomial_q(seed, epoch, stream, number, step, element, thresholds, n, probability),
-        bl_find_binomial_q(seed, epoch, stream, number, step, element + 8, thresholds, n, probability)};
+        bl_find_binomial_q(seed, epoch, stream, number, step, element + BL_LANES, thresholds, n, probability)};
     return r;
 }
 """
@@ -376,7 +394,7 @@ _DRAW = "uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, uint32_t"
 def declarations() -> list[str]:
     """What Cython has to know: a vector is a number to it."""
     rows = [f'ctypedef {element} {name} "bl_{name}"' for name, element in TYPES.items()]
-    rows += ['ctypedef struct vw "bl_vw":', "    vq low"]
+    rows += ['ctypedef struct vw "bl_vw":', "    vq low", 'const ptrdiff_t LANES "BL_LANES", LANES2 "BL_LANES2"']
     kinds = {"d": ("vd", "double", "vq"), "q": ("vq", "int64_t", "vq"), "h": ("vh", "int32_t", "vq"), "m": ("vq", "uint8_t", "vq")}
     kinds |= {"f": ("vf", "float", "vi"), "i": ("vi", "int32_t", "vi"), "w": ("vw", "int64_t", "vi"), "n": ("vi", "uint8_t", "vi")}
     for kind, (vector, element, mask) in kinds.items():

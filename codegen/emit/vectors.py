@@ -1,8 +1,9 @@
 """Maps as loops over vectors: explicit C vectors, because compilers do not vectorise loops that mix booleans, integers and floats.
 
-A Map whose elements reach only themselves (and what all share) computes 64 bytes of floats at a time: 8 lanes in float64, 16 in float32. A boolean is a
-mask, all bits of a lane set or none, as wide as the floats beside it, so conditions need neither branches nor conversions. What depends on shared
-values only is computed once, before the loop. `vectorised` returns None for a kernel that holds something else; that one is written element by element.
+A Map whose elements reach only themselves (and what all share) computes a vector of elements at a time: with AVX-512, 8 lanes in float64 and 16 in
+float32. A boolean is a mask, all bits of a lane set or none, as wide as the floats beside it, so conditions need neither branches nor conversions. What
+depends on shared values only is computed once, before the loop. `vectorised` returns None for a kernel that holds something else; that one is written
+element by element.
 
 Kinds of lanes, by letter: d double, q int64, h int32 and m mask in float64 kernels; f float, i int32, w int64 (two vectors) and n mask in float32 ones.
 `vector_prelude.py` defines what the text calls.
@@ -19,7 +20,7 @@ from ..ir import Draw, Fire, Let, Line, Load, Map, Select, expressions
 from .base import POWERS
 from .scalars import INTEGER_DTYPES, SUFFIXES, Types, line_text, written
 
-LANES = {"double": 8, "float": 16}
+LANES = {"double": "LANES", "float": "LANES2"}
 LETTERS = {"double": {"double": "d", "int64_t": "q", "int32_t": "h", "int": "m"}, "float": {"float": "f", "int64_t": "w", "int32_t": "i", "int": "n"}}
 CTYPES = {"d": "vd", "q": "vq", "h": "vh", "m": "vq", "f": "vf", "i": "vi", "w": "vw", "n": "vi"}
 ELEMENTS = {"d": "double", "q": "int64_t", "h": "int32_t", "m": "int", "f": "float", "i": "int32_t", "w": "int64_t", "n": "int"}
@@ -291,7 +292,7 @@ def _store(text: _Text, body: Sequence[Line], array: str, name: str, add: bool, 
             raise _NoVectors
         text.inner.append(f"store_{kind}({array} + element, load_{kind}({array} + element) + {value})")
         return
-    line = next((line for line in body if isinstance(line, Select) and line.name == name), None)
-    rare = line is not None and line.otherwise == Name(kept.get(array, "")) and isinstance(line.event, Name) and line.event.name not in text.scalars.names
-    condition = f"if any_{text.letter('int')}({line.event.name}): " if rare and line is not None and isinstance(line.event, Name) else ""
+    events = {line.name for line in body if isinstance(line, Fire)} - text.scalars.names.keys()
+    rare = [line for line in body if isinstance(line, Select) and line.name == name and line.otherwise == Name(kept.get(array, ""))]
+    condition = "".join(f"if any_{text.letter('int')}({line.event.name}): " for line in rare if isinstance(line.event, Name) and line.event.name in events)
     text.inner.append(f"{condition}store_{kind}({array} + element, {value})")
