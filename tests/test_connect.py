@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brianlike import _connections, randomness
+from brianlike import _connections, deferred, randomness, sorting
 from brianlike import connect as rules
 from brianlike.groups import Group, NeuronGroup
 from brianlike.inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
@@ -627,3 +627,56 @@ def test_pages_behind_the_end_are_no_synapses() -> None:
     S = Synapses(NeuronGroup(300, ""), NeuronGroup(300, ""), "w : 1")
     S.connect(p=0.2)
     assert S.state.base("j").size % 16 == 0 and not S.state.base("j")[len(S) :].any() and not S.state.base("i")[len(S) :].any()
+
+
+@pytest.mark.parametrize("p", [0.02, 0.4, 1.0, "array", falling])
+@pytest.mark.parametrize("condition", [None, close])
+@pytest.mark.parametrize("n", [1, 2])
+def test_threads_change_nothing(p: object, condition: Callable | None, n: int) -> None:
+    p = np.linspace(-0.1, 1.1, 101) if isinstance(p, str) else p
+    results = [rules.by_condition(101, 333, condition, p, key(3), n, chunk=chunk, threads=threads) for chunk, threads in ((None, 1), (57, 2), (None, 5))]
+    for i, j in results[1:]:
+        assert np.array_equal(i, results[0][0]) and np.array_equal(j, results[0][1]) and i.size
+
+
+@given(st.integers(0, 2**32), st.integers(1, 3), st.integers(1, 4), st.booleans(), st.booleans())
+def test_pieces_are_sorted_as_one(number: int, count: int, threads: int, delayed: bool, in_order: bool) -> None:
+    """Rows, order and local targets of pieces, with parts, against a stable sort of all of them behind each other."""
+    rng, n_source, n_target = np.random.default_rng(number), 9, 40
+    pieces, keys, far = [], [], []
+    part_of = (np.arange(n_target) // 13).astype(np.int32)
+    for n in range(count):
+        size = int(rng.integers(0, 60))
+        source = rng.integers(0, n_source, size).astype(np.int32)
+        source = np.sort(source) if in_order else source
+        delays = (rng.integers(0, 4, size) * 5).astype(np.int32) if delayed else 7 + n % 2
+        target = rng.integers(0, 20, size).astype(np.int32)
+        pieces.append(sorting.Piece(source, delays, target, 20 * (n % 2)))
+        far.append(target + 20 * (n % 2))
+        keys.append(np.stack([source, np.broadcast_to(delays, source.shape), part_of[far[-1]]], axis=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sorting, "SHARED_FROM", 1)
+        found = sorting.sorted_pieces(pieces, n_source, part_of=part_of, local=np.arange(100, 100 + n_target, dtype=np.uint16), threads=threads)
+    key, target = np.concatenate(keys), np.concatenate(far)
+    order = np.lexsort((np.arange(len(key)), key[:, 2], key[:, 1], key[:, 0]))
+    assert np.array_equal(np.arange(len(key)) if found.order is None else found.order, order) and np.array_equal(found.ends, target[order] + 100)
+    assert list(found.delays) == sorted({*key[:, 1].tolist()} | {int(piece.delays) for piece in pieces if np.ndim(piece.delays) == 0} | ({0} if found.delays[0] == 0 else set()))
+    row = (key[:, 0] * len(found.delays) + np.searchsorted(found.delays, key[:, 1])) * 4 + key[:, 2]
+    assert np.array_equal(found.rows, np.searchsorted(np.sort(row), np.arange(n_source * len(found.delays) * 4 + 1)))
+
+
+def test_texts_write_the_same_in_chunks_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for chunk, threads in ((1 << 15, 1), (7, 1), (7, 3)):
+        monkeypatch.setattr(deferred, "CHUNK", chunk)
+        monkeypatch.setattr(deferred, "SHARED_FROM", 1)
+        monkeypatch.setitem(prefs, "core.threads", threads)
+        seed(5)
+        S = Synapses(NeuronGroup(30, "x : 1"), NeuronGroup(20, ""), "w : 1")
+        S.connect(p=0.3)
+        S.source.x = "rand()"
+        S.w = "x_pre + clip(0.1*randn(), 0, inf) + 10*i + rand()"
+        S.w = "2*w + j"
+        results.append(np.array(S.w[:]))
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2]) and np.unique(results[0]).size > 150
+    seed(None)
