@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brianlike import views
+from brianlike import deferred
 from brianlike.clocks import Clock, defaultclock
 from brianlike.equations import Equations
 from brianlike.groups import NeuronGroup
@@ -136,7 +136,7 @@ def test_strings_index_and_set(G: NeuronGroup) -> None:
 
 
 def test_long_arrays_are_computed_in_parts(G: NeuronGroup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "CHUNK", 3)
+    monkeypatch.setattr(deferred, "CHUNK", 3)
     G.x = "i + int(rand() < 2)"
     assert list(G.x) == [1, 2, 3, 4] and list(G.gain) == [2, 4, 6, 8] and list(G.x["x > 3 or i == 0"]) == [1, 4]
     G.x = "rand()"
