@@ -1,7 +1,7 @@
 """Connecting 12,500 neurons at random with 15.6 million synapses: by `p=0.1`, and by a condition and p.
 
-Timed in `models/connect.py`, which both run: `connect` alone, behind the same on a few neurons, so that nothing is left to compile; and the first step after
-it, for which synapses are sorted.
+Timed in `models/connect.py`, which both run: `connect` of ten neurons, the first in the process, which compiles or loads code; then `connect` of all, with
+nothing left to load; and the first step after it, for which synapses are sorted.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """CUBA: 4000 neurons with exponential currents, 50 s simulated in 500,000 steps.
 
-Ours: all of `run(50*second)`, after a first run of one step. Brian's runtime: the same without its `before_run`. Brian's standalone program: the time that
-it counts itself. The text is `models/cuba.py` for all.
+Ours and Brian's runtime: all of `run(50*second)`, after a first run of one step; of Brian's also the same without its `before_run`. Brian's standalone
+program: the time that it counts itself. The text is `models/cuba.py` for all.
 """
 
 import sys

@@ -23,7 +23,7 @@ from machine import describe
 
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "worker.py"
-RUN = "run (s)"
+RUN, BEHIND = "run (s)", "run without before_run (s)"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -70,7 +70,7 @@ class Workload:
     tolerance: float = 0.05
     quick: Mapping[str, Any] = field(default_factory=dict)
     quick_duration: float = 0.02
-    shown: tuple[str, ...] = (RUN,)
+    shown: tuple[str, ...] = (RUN, BEHIND)
     note: str = ""
 
 
@@ -208,7 +208,8 @@ def rows(workload: Workload, taking_part: Sequence[Measured]) -> list[Row]:
             values = [float(answer["measured"][what]) for answer in one.answers if what in answer["measured"]]
             if not values:
                 continue
-            own = [answer["measured"][what] for other in taking_part if is_ours(other.peer, one.peer.threads) for answer in other.answers]
+            compared = RUN if what == BEHIND else what
+            own = [answer["measured"][compared] for other in taking_part if is_ours(other.peer, one.peer.threads) for answer in other.answers]
             ratio = min(values) / min(own) if own and min(own) > 0 and one.peer.package != "brianlike" else None
             limit = workload.limits.get(what) if one.peer.package == "brianlike" else None
             target = one.peer.targets.get(what)

@@ -1,6 +1,7 @@
 """One integrate-and-fire neuron with a StateMonitor that keeps each of 100,000 steps: what a step costs where there is nothing to compute.
 
-Ours: all of `run(10*second)`, after a first run of one step. Brian's runtime: the same without its `before_run`. The text is `models/single_neuron.py`.
+Ours and Brian's runtime: all of `run(10*second)`, after a first run of one step; of Brian's also the same without its `before_run`. The text is
+`models/single_neuron.py`.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """STDP: 1000 Poisson inputs onto 100 neurons, all to all with plastic synapses, 10 s simulated.
 
-Ours: all of `run(10*second)`, after a first run of one step. Brian's runtime: the same without its `before_run`. Brian's standalone program: the time that
-it counts itself. The text is `models/stdp.py` for all. Spikes are those of the 100 neurons; one
-standard deviation between seeds is 8 to 9% of a second's in both simulators, and the means of 20 seeds agree.
+Ours and Brian's runtime: all of `run(10*second)`, after a first run of one step; of Brian's also the same without its `before_run`. Brian's standalone
+program: the time that it counts itself. The text is `models/stdp.py` for all. Spikes are those of the 100 neurons; one standard deviation between seeds is 8
+to 9% of a second's in both simulators, and the means of 20 seeds agree.
 """
 
 import sys

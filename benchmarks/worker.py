@@ -3,8 +3,8 @@
 Runs in the environment of the peer, so it knows the standard library and what the peer brings. A model of `models/` is executed with the names in `given`
 set and its import line changed to the peer's; it leaves a `network`, or `measurements` that it has made itself.
 
-What the time of a run is: ours, all of `network.run(duration)` after a first run of one step; Brian's runtime, the same without its `before_run`, which makes
-code objects and reads the cache in every run; NEST, `Run` after `Prepare` and a first `Run` of one step. Standalone programs are built here and timed
+What the time of a run is: all of `network.run(duration)` after a first run of one step, and of Brian's runtime also the same without its `before_run`, which
+makes code objects and reads the cache in every run; NEST, `Run` after `Prepare` and a first `Run` of one step. Standalone programs are built here and timed
 by themselves (see `measure.standalone`).
 """
 
@@ -60,8 +60,8 @@ def make(job: dict, space: dict) -> None:
     exec(compile(text, str(path), "exec"), space)
 
 
-def run(space: dict, duration: float) -> float:
-    """Seconds of a run; names in the model's texts are looked up among those of the model."""
+def run(space: dict, duration: float) -> tuple[float, float]:
+    """Seconds of a run, and those behind Brian's `before_run`; names in the model's texts are looked up among those of the model."""
     network, stamps = space["network"], []
     before_run = getattr(network, "before_run", None)
     if before_run is not None:  # Brian 2
@@ -76,7 +76,7 @@ def run(space: dict, duration: float) -> float:
     end = time.perf_counter()
     if before_run is not None:
         del network.before_run
-    return end - (stamps[-1] if stamps else start)
+    return end - start, end - (stamps[-1] if stamps else start)
 
 
 def activity(space: dict, job: dict) -> int:
@@ -119,8 +119,10 @@ def measure(job: dict) -> dict:
     else:
         run(space, STEP)
         set_up, held = time.perf_counter() - start, memory()["now"] - before
-        seconds = run(space, job["duration"])
+        seconds, behind = run(space, job["duration"])
     found: dict = {"measured": {"run (s)": seconds, "set-up (s)": set_up, "peak memory (GB)": memory()["peak"] / 1e9}, "activity": activity(space, job)}
+    if job["package"] == "brian2":
+        found["measured"]["run without before_run (s)"] = behind
     if "number_of_synapses" in space:
         found["synapses"] = int(space["number_of_synapses"]())
         found["measured"]["bytes a synapse"] = held / found["synapses"]

@@ -20,7 +20,8 @@ def connected(neurons, arguments):
 
 
 for what, arguments in (("p=0.1", {"p": 0.1}), ("condition and p", {"condition": "i != j", "p": 0.1})):
-    connected(NeuronGroup(10, "v : 1", threshold="v > 1", reset="v = 0"), arguments)  # compiles what is to be compiled
+    _, seconds, _ = connected(NeuronGroup(10, "v : 1", threshold="v > 1", reset="v = 0"), arguments)  # compiles or loads what is needed
+    measurements[f"10 neurons, the first, {what} (s)"] = seconds
     synapses, seconds, first_step = connected(NeuronGroup(N, "v : 1", threshold="v > 1", reset="v = 0"), arguments)
     measurements[f"connect, {what} (s)"] = seconds
     measurements[f"first step, {what} (s)"] = first_step
