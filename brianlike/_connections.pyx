@@ -335,7 +335,9 @@ def gathered(pieces, order, ptrdiff_t first, ptrdiff_t last, out):
     cdef const int32_t *element = <const int32_t *>_address(order, np.int32, size)
     cdef uintptr_t[256] data
     cdef int64_t[257] begin
-    cdef int64_t at, total = 0
+    cdef int32_t[8] cut
+    cdef int32_t at
+    cdef int64_t total = 0
     cdef uintptr_t target = out.ctypes.data
     cdef bint bad = False
     if n_pieces > 256 or width not in (4, 8) or not out.flags.c_contiguous or not 0 <= first <= last <= size:
@@ -347,16 +349,16 @@ def gathered(pieces, order, ptrdiff_t first, ptrdiff_t last, out):
         data[n] = <uintptr_t>pieces[n].ctypes.data - <uintptr_t>(total * width)
         total += pieces[n].size
     begin[n_pieces] = total
+    for n in range(8):  # neighbours in the result come from different pieces: a search with branches would be wrong each time
+        cut[n] = begin[n + 1] if n + 1 < n_pieces else 2147483647
     with nogil:
-        n = 0
         for k in range(first, last):
             at = element[k]
             if not 0 <= at < total:
                 bad = True
                 break
-            while at < begin[n]:
-                n -= 1
-            while at >= begin[n + 1]:
+            n = (at >= cut[0]) + (at >= cut[1]) + (at >= cut[2]) + (at >= cut[3]) + (at >= cut[4]) + (at >= cut[5]) + (at >= cut[6]) + (at >= cut[7])
+            while at >= begin[n + 1]:  # more than nine pieces
                 n += 1
             if width == 8:
                 (<int64_t *>target)[k] = (<const int64_t *>data[n])[at]

@@ -27,6 +27,7 @@ from .logger import get_logger
 from .namespaces import caller_namespace
 from .objects import choose_name
 from .pathways import Pathway, delay_name
+from .sorting import counted
 from .stages import Stage
 from .state import State, VariableOwner
 from .stateupdaters import checked_method, checked_options
@@ -396,12 +397,12 @@ class Synapses(VariableOwner):
     @property
     def N_outgoing_pre(self) -> np.ndarray:
         """Number of synapses from each presynaptic neuron, shape (N_pre,)."""
-        return np.bincount(self.state["i"], minlength=self.source.N)
+        return np.diff(counted(self.state["i"], self.source.N)).astype(np.int64)
 
     @property
     def N_incoming_post(self) -> np.ndarray:
         """Number of synapses to each postsynaptic neuron, shape (N_post,)."""
-        return np.bincount(self.state["j"], minlength=self.target.N)
+        return np.diff(counted(self.state["j"], self.target.N)).astype(np.int64)
 
     def run_regularly(
         self,

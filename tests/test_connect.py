@@ -680,3 +680,18 @@ def test_texts_write_the_same_in_chunks_and_threads(monkeypatch: pytest.MonkeyPa
         results.append(np.array(S.w[:]))
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2]) and np.unique(results[0]).size > 150
     seed(None)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 12])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8])
+def test_values_of_pieces_are_gathered_as_of_one(count: int, dtype: type) -> None:
+    rng = np.random.default_rng(count)
+    pieces = [rng.integers(0, 100, size).astype(dtype) for size in rng.integers(0, 30, count)]
+    whole = np.concatenate(pieces)
+    order = rng.permutation(whole.size).astype(np.int32)
+    out = np.empty(whole.size, dtype)
+    sorting.gathered(pieces, order, out, threads=2)
+    assert np.array_equal(out, whole[order])
+    if whole.size and dtype is np.float64:
+        with pytest.raises(ValueError, match="there is no value"):
+            sorting.gathered(pieces, order + np.int32(whole.size), out)
