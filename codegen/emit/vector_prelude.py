@@ -227,13 +227,11 @@ BL_INLINE V bl_clip_##S(V x, V low, V high) { \\
 BL_FUNCTIONS(bl_vd, bl_vq, double, int64_t, d, , BL_LANES, BL_EACH, 0x7fffffffffffffff)
 BL_FUNCTIONS(bl_vf, bl_vi, float, int32_t, f, f, BL_LANES2, BL_EACH2, 0x7fffffff)
 
-/* y * 2**n for whole n between -1100 and 1100; x between two bounds (NaN stays); y, or 1 where x is 0 */
+/* y * 2**n for whole n between -1100 and 1100; x kept below or above a bound (NaN stays); y, or 1 where x is 0 */
 #ifdef BL_AVX512
 #define BL_MASKED(V, T, S, F, EACH, mask) \\
-BL_INLINE V bl_within_##S(V x, T low, T high) { \\
-    V zero = EACH(0); \\
-    x = __builtin_ia32_min##F##512_mask((V)EACH(high), x, zero, (mask)-1, 4); \\
-    return __builtin_ia32_max##F##512_mask((V)EACH(low), x, zero, (mask)-1, 4); } \\
+BL_INLINE V bl_below_##S(V x, T high) { return __builtin_ia32_min##F##512_mask((V)EACH(high), x, (V)EACH(0), (mask)-1, 4); } \\
+BL_INLINE V bl_above_##S(V x, T low) { return __builtin_ia32_max##F##512_mask((V)EACH(low), x, (V)EACH(0), (mask)-1, 4); } \\
 BL_INLINE V bl_one_at_zero_##S(V x, V y) { \\
     return __builtin_ia32_blendm##F##_512_mask(y, (V)EACH(1), __builtin_ia32_cmp##F##512_mask(x, (V)EACH(0), 0, (mask)-1, 4)); }
 BL_MASKED(bl_vd, double, d, pd, BL_EACH, unsigned char) BL_MASKED(bl_vf, float, f, ps, BL_EACH2, unsigned short)
@@ -241,9 +239,8 @@ BL_INLINE bl_vd bl_scale_d(bl_vd y, bl_vd n) { return __builtin_ia32_scalefpd512
 BL_INLINE bl_vf bl_scale_f(bl_vf y, bl_vf n) { return __builtin_ia32_scalefps512_mask(y, n, (bl_vf)BL_EACH2(0), (unsigned short)-1, 4); }
 #else
 #define BL_MASKED(V, T, S, EACH) \\
-BL_INLINE V bl_within_##S(V x, T low, T high) { \\
-    x = bl_where_##S(x > high, (V)EACH(high), x); \\
-    return bl_where_##S(x < low, (V)EACH(low), x); } \\
+BL_INLINE V bl_below_##S(V x, T high) { return bl_where_##S(x > high, (V)EACH(high), x); } \\
+BL_INLINE V bl_above_##S(V x, T low) { return bl_where_##S(x < low, (V)EACH(low), x); } \\
 BL_INLINE V bl_one_at_zero_##S(V x, V y) { return bl_where_##S(x == 0, (V)EACH(1), y); }
 BL_MASKED(bl_vd, double, d, BL_EACH) BL_MASKED(bl_vf, float, f, BL_EACH2)
 BL_INLINE bl_vd bl_scale_d(bl_vd y, bl_vd n) {
@@ -260,7 +257,7 @@ BL_INLINE bl_vf bl_scale_f(bl_vf y, bl_vf n) {
 #define BL_LINE(S, constant, slope) bl_fma_##S(r, bl_splat_##S(slope), bl_splat_##S(constant))
 BL_INLINE bl_vd bl_reduced_d(bl_vd x, bl_vd *n) {
     bl_vd shift = BL_EACH(6755399441055744.0), r, q, square, fourth, low, middle, high;
-    x = bl_within_d(x, -746.0, 710.0);
+    x = bl_above_d(bl_below_d(x, 710.0), -746.0);
     *n = bl_fma_d(x, (bl_vd)BL_EACH(1.4426950408889634), shift) - shift;
     r = bl_fma_d(*n, (bl_vd)BL_EACH(-6.93147180369123816490e-01), x);
     r = bl_fma_d(*n, (bl_vd)BL_EACH(-1.90821492927058770002e-10), r);
@@ -272,7 +269,7 @@ BL_INLINE bl_vd bl_reduced_d(bl_vd x, bl_vd *n) {
     return bl_fma_d(square, q, r); }
 BL_INLINE bl_vf bl_reduced_f(bl_vf x, bl_vf *n) {
     bl_vf shift = BL_EACH2(12582912.0f), r, q, square, low;
-    x = bl_within_f(x, -104.0f, 89.0f);
+    x = bl_above_f(bl_below_f(x, 89.0f), -104.0f);
     *n = bl_fma_f(x, (bl_vf)BL_EACH2(1.44269504f), shift) - shift;
     r = bl_fma_f(*n, (bl_vf)BL_EACH2(-0.693359375f), x);
     r = bl_fma_f(*n, (bl_vf)BL_EACH2(2.12194440e-4f), r);
@@ -285,8 +282,8 @@ BL_INLINE V bl_exp_##S(V x) { V n, p = bl_reduced_##S(x, &n); return bl_scale_##
 BL_INLINE V bl_expm1_##S(V x) { \\
     V n, p = bl_reduced_##S(x, &n), h = bl_scale_##S((V)EACH((T)0.5), n), rest = h - (T)0.5; \\
     return bl_fma_##S(h, p + p, rest) + rest; } \\
-BL_INLINE V bl_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_expm1_##S(z) / bl_within_##S(z, -INFINITY, (T)top)); } \\
-BL_INLINE V bl_inverse_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_within_##S(z, -INFINITY, (T)top) / bl_expm1_##S(z)); } \\
+BL_INLINE V bl_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_expm1_##S(z) / bl_below_##S(z, (T)top)); } \\
+BL_INLINE V bl_inverse_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_below_##S(z, (T)top) / bl_expm1_##S(z)); } \\
 BL_INLINE V bl_exp_difference_##S(V x, V y) { \\
     V high = bl_where_##S(x > y, x, y), distance = bl_where_##S(x > y, y - x, x - y); \\
     return bl_exp_##S(high) * bl_exprel_##S(distance); }
@@ -355,8 +352,18 @@ static bl_vq bl_draw_binomial_q(BL_DRAW_ARGUMENTS, bl_vd n, bl_vd probability) {
 BL_INLINE bl_vq bl_find_q(BL_DRAW_ARGUMENTS, const int64_t *thresholds) {
     bl_vwords w = bl_philox_v(seed, epoch, stream, number, step, element);
     bl_vq u = (bl_vq)(((w.a & 0xFFFFFFFFu) >> 5 << 26) | ((w.b & 0xFFFFFFFFu) >> 6)), found = BL_EACH(0);
-    int k;
-    for (k = 0; k < 64; k += 8) {
+    int k = 0;
+#ifdef BL_AVX512
+    /* the first eight by halving, in one register */
+    bl_long8 table = (bl_long8)bl_load_q(thresholds), none = BL_EACH(0);
+    found = (u >= thresholds[3]) & 4;
+    found += (u >= (bl_vq)__builtin_ia32_permvardi512_mask(table, (bl_long8)(found + 1), none, (unsigned char)-1)) & 2;
+    found -= u >= (bl_vq)__builtin_ia32_permvardi512_mask(table, (bl_long8)found, none, (unsigned char)-1);
+    if (!bl_any_m(u >= thresholds[7])) return found;
+    found -= u >= thresholds[7];
+    k = 8;
+#endif
+    for (; k < 64; k += 8) {
         found -= (u >= thresholds[k]) + (u >= thresholds[k + 1]) + (u >= thresholds[k + 2]) + (u >= thresholds[k + 3]);
         found -= (u >= thresholds[k + 4]) + (u >= thresholds[k + 5]) + (u >= thresholds[k + 6]) + (u >= thresholds[k + 7]);
         if (!bl_any_m(u >= thresholds[k + 7])) break;
