@@ -18,7 +18,7 @@ static void forget_pages(void *data, size_t size) {
 static void forget_pages(void *data, size_t size) { (void)data; (void)size; }
 #endif
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(_WIN32)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(_WIN32) /* clang has no `#pragma GCC target` */
 #define HAS_VARIANTS 1
 #include <immintrin.h>
 #else

@@ -62,7 +62,7 @@ static inline void NAME(philox)(const uint32_t *a, const uint32_t *b, uint32_t c
 }
 
 /* The numbers of the bits that are set among `count` words, plus base; up to 16 numbers behind the last may be overwritten. Returns where they end. */
-static inline int32_t *NAME(extract)(const uint32_t *words, int count, int32_t base, int32_t *out) {
+static inline int32_t *NAME(extract)(const uint32_t *words, int count, uint32_t base, int32_t *out) {
     int k;
     for (k = 0; k < count; k++, base += 32) {
         uint32_t word = words[k];
@@ -70,7 +70,7 @@ static inline int32_t *NAME(extract)(const uint32_t *words, int count, int32_t b
 #if WIDTH == 8
         {
             const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-            __m512i low = _mm512_add_epi32(lanes, _mm512_set1_epi32(base)), high = _mm512_add_epi32(low, _mm512_set1_epi32(16));
+            __m512i low = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)base)), high = _mm512_add_epi32(low, _mm512_set1_epi32(16));
             _mm512_storeu_si512(out, _mm512_maskz_compress_epi32((__mmask16)word, low));
             out += __builtin_popcount(word & 0xffffu);
             _mm512_storeu_si512(out, _mm512_maskz_compress_epi32((__mmask16)(word >> 16), high));
@@ -78,13 +78,13 @@ static inline int32_t *NAME(extract)(const uint32_t *words, int count, int32_t b
         }
 #elif WIDTH == 4
         do {
-            *out++ = base + __builtin_ctz(word);
+            *out++ = (int32_t)(base + (uint32_t)__builtin_ctz(word));
             word &= word - 1;
         } while (word);
 #else
         {
             int bit;
-            for (bit = 0; bit < 32; bit++) if (word >> bit & 1u) *out++ = base + bit;
+            for (bit = 0; bit < 32; bit++) if (word >> bit & 1u) *out++ = (int32_t)(base + (uint32_t)bit);
         }
 #endif
     }
@@ -140,7 +140,7 @@ static int32_t *NAME(dense_run)(uint32_t row, int32_t start, int32_t stop, doubl
             if (!any) break;
         }
 #endif
-        out = NAME(extract)(chosen, 16, (int32_t)(first * 32), out);
+        out = NAME(extract)(chosen, 16, (uint32_t)(first * 32), out);
     }
     return out;
 }
