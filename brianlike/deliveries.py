@@ -68,7 +68,7 @@ class Deliveries:
     ) -> None:
         self._prepared, self._inputs, self._arrays, self._sources, self._plain, self._steady = prepared, inputs, arrays, sources, plain, steady
         self._kernels = [kernel for kernel in prepared.program.kernels if isinstance(kernel, Deliver)]
-        self._rowed = {kernel.name: cython.by_row(kernel, steady) for kernel in self._kernels}
+        self._rowed = {k.name: frozenset() if k.name in plain else cython.by_row(k, steady) for k in self._kernels}
         self._offsets = _offsets(prepared.program.arrays, inputs.sizes)
         self._elsewhere = self._read_elsewhere()
         self._users = [(state, variable, name) for name in (a.name for a in prepared.program.arrays) for state, variable in self._variable(name)]

@@ -13,7 +13,7 @@ from codegen.ir import Model, Variable
 from .clocks import Clock
 from .codes import CodeRunner, run_regularly
 from .objects import choose_name
-from .state import State, VariableOwner
+from .state import State, VariableOwner, Waiting
 from .units import Quantity
 from .views import VariableView, element_indices
 
@@ -41,6 +41,10 @@ class Window(State):
     @property
     def exposed(self) -> set[str]:  # type: ignore[override]
         return self._whole.exposed
+
+    @property
+    def pending(self) -> dict[str, Waiting]:  # type: ignore[override]
+        return self._whole.pending
 
     def version(self, name: str) -> object:
         return self._whole.version(name)
