@@ -320,7 +320,8 @@ class CythonSimulation(Engine):
 
     def advance(self, steps: int) -> None:
         if self._choose():  # between two parts of a run, who watches it may change values
-            self._numpy.set_up()
+            self._deliveries.settle_others()
+            self.set_up()
             self._renew(self.step)
         for name in self.prepared.on_neurons:
             self._traces[name].leave()
