@@ -116,12 +116,14 @@ def sorted_pieces(
 
 def _kinds(pieces: Sequence[Piece]) -> tuple[np.ndarray, np.ndarray]:
     """The distinct delays, ascending, and for each delay from 0 on its place among them."""
-    lists, seen, highest = [], np.zeros(1, np.uint8), 0
+    lists, highest = [], 0
     for piece in pieces:
-        if np.ndim(piece.delays) == 0 or not piece.sources.size:
-            low = high = int(piece.delays) if np.ndim(piece.delays) == 0 else 0
-        else:
+        if np.ndim(piece.delays) == 0:
+            low = high = int(piece.delays)
+        elif piece.sources.size:
             low, high = _connections.largest(piece.delays)
+        else:
+            continue
         if low < 0:
             raise ValueError(f"a delay cannot be negative, but one is {low} steps")
         highest = max(highest, high)
@@ -134,6 +136,7 @@ def _kinds(pieces: Sequence[Piece]) -> tuple[np.ndarray, np.ndarray]:
             seen[low] = 1
         else:
             _connections.present(delays, seen)
+    seen[0] |= not lists
     return np.flatnonzero(seen).astype(np.int64), np.cumsum(seen, dtype=np.int32) - 1
 
 

@@ -660,7 +660,8 @@ def test_pieces_are_sorted_as_one(number: int, count: int, threads: int, delayed
     key, target = np.concatenate(keys), np.concatenate(far)
     order = np.lexsort((np.arange(len(key)), key[:, 2], key[:, 1], key[:, 0]))
     assert np.array_equal(np.arange(len(key)) if found.order is None else found.order, order) and np.array_equal(found.ends, target[order] + 100)
-    assert list(found.delays) == sorted({*key[:, 1].tolist()} | {int(piece.delays) for piece in pieces if np.ndim(piece.delays) == 0} | ({0} if found.delays[0] == 0 else set()))
+    shared = {int(piece.delays) for piece in pieces if np.ndim(piece.delays) == 0}
+    assert list(found.delays) == (sorted({*key[:, 1].tolist()} | shared) or [0])
     row = (key[:, 0] * len(found.delays) + np.searchsorted(found.delays, key[:, 1])) * 4 + key[:, 2]
     assert np.array_equal(found.rows, np.searchsorted(np.sort(row), np.arange(n_source * len(found.delays) * 4 + 1)))
 
