@@ -122,6 +122,7 @@ def test_a_value_does_not_depend_on_its_place(function, float_dtype):
 
 # ------------------------------------------------------------------------------------------------------------------------- kinds of lanes and masks
 X, Y, K, L, B = Name("x"), Name("y"), Name("k"), Name("l"), Name("b")
+NOT_A_NUMBER = Binary("-", Binary("/", Y, Number(0.0)), Binary("/", Y, Number(0.0)))
 PLUS, LESS = Binary("+", X, Y), Compare("<", X, Y)
 MIXED = {
     "comparison of integers": (Compare(">=", Binary("-", L, Number(3)), K), DType.BOOL),
@@ -137,6 +138,9 @@ MIXED = {
     "integers of floats": (Cast(DType.INT64, Binary("*", X, Number(10.0))), DType.INT64),
     "choice of floats": (Where(Compare("<", X, Binary("/", Y, Number(0.0))), X, PLUS), DType.FLOAT),
     "boolean of a float": (Cast(DType.BOOL, Binary("-", X, X)), DType.BOOL),
+    **{f"NaN {operator}": (Compare(operator, X, NOT_A_NUMBER), DType.BOOL) for operator in ("<", "<=", ">", ">=", "==", "!=")},
+    "not above NaN": (Not(Compare(">", NOT_A_NUMBER, X)), DType.BOOL),
+    "minus a boolean": (Binary("*", Negate(Cast(DType.INT32, B)), K), DType.INT32),
     "clip": (Call("clip", (X, Y, Number(1.0))), DType.FLOAT),
     "sign": (Call("sign", (Binary("*", X, Cast(DType.FLOAT, K)),)), DType.FLOAT),
     "finite": (Call("_finite", (Binary("/", X, Cast(DType.FLOAT, B)),)), DType.BOOL),

@@ -115,6 +115,8 @@ class _Text:
                 return name
             case Negate(operand):
                 kind = self.kind(expr)
+                if kind in "mn":
+                    raise _NoVectors
                 return f"negate_w({self.vector(operand, kind)})" if kind == "w" else f"(-{self.vector(operand, kind)})"
             case Not(operand):
                 return f"(~{self.vector(operand, self.kind(expr))})"
