@@ -120,6 +120,16 @@ def test_a_value_does_not_depend_on_its_place(function, float_dtype):
         assert len(np.unique(found)) == 1 and found[0] == of_x(function, [0.7], float_dtype)[0]
 
 
+def test_normal_numbers_are_those_of_the_definition():
+    """To a few units in the last place of the logarithm and of the cosine; where the cosine is small, too."""
+    kernel = Map("k", "g", (), (Draw("r", "normal", 1),), (Store("out", SELF, "r"),))
+    found = run_map(kernel, OF_X, {"out": np.zeros(200_000)})[1]
+    a, b, c, d = randomness.philox((np.uint64(0), np.arange(200_000, dtype=np.uint64), np.uint64(5), np.uint64(1)), (3, 4))
+    first, second = randomness._unit(a, b), randomness._unit(c, d)
+    np.testing.assert_allclose(found, np.sqrt(-2 * np.log(1 - first)) * np.cos(6.283185307179586 * second), rtol=4e-15)
+    np.testing.assert_allclose(found, randomness.normal(3, 4, 0, 200_000, 5, 1), rtol=0, atol=1e-14)
+
+
 # ------------------------------------------------------------------------------------------------------------------------- kinds of lanes and masks
 X, Y, K, L, B = Name("x"), Name("y"), Name("k"), Name("l"), Name("b")
 NOT_A_NUMBER = Binary("-", Binary("/", Y, Number(0.0)), Binary("/", Y, Number(0.0)))

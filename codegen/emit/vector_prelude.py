@@ -330,9 +330,38 @@ BL_INLINE bl_vf bl_draw_uniform_f(BL_DRAW_ARGUMENTS) {
     return bl_join_f(bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element)),
         bl_unit_f(bl_philox_v(seed, epoch, stream, number, step, element + BL_LANES)));
 }
+/* what normal numbers need: log of x from 2**-53 to 1, and cos of x from 0 to 2 pi; polynomials at Chebyshev's points, without branches */
+#ifdef BL_AVX512
+#define BL_TERM(q, x, constant) q = bl_fma_d(q, x, bl_splat_d(constant));
+BL_INLINE bl_vd bl_log_small(bl_vd x) {
+    bl_vq bits = (bl_vq)x, k = (bits - 0x3fe6a09e667f3bcd) >> 52; /* 2**k * m with m from sqrt(1/2) to sqrt(2) */
+    bl_vd n = BL_TO(bl_vd, k), f = (bl_vd)(bits - (k << 52)) - 1.0, s = f / (f + 2.0), z = s * s, p = bl_splat_d(0.13086626147840102);
+    BL_TERM(p, z, 0.13268773138656886) BL_TERM(p, z, 0.15386239702814658) BL_TERM(p, z, 0.18181795640132906) BL_TERM(p, z, 0.22222222391713917)
+    BL_TERM(p, z, 0.28571428570803614) BL_TERM(p, z, 0.4000000000000088) BL_TERM(p, z, 0.6666666666666666)
+    return bl_fma_d(n, bl_splat_d(6.93147180369123816490e-01), bl_fma_d(n, bl_splat_d(1.90821492927058770002e-10), bl_fma_d(s * z, p, s + s)));
+}
+BL_INLINE bl_vd bl_cos_turn(bl_vd x) {
+    bl_vd shift = BL_EACH(6755399441055744.0), turned = bl_fma_d(x, bl_splat_d(0.6366197723675814), shift), q = turned - shift, c, s, t, r;
+    bl_vq quarter = (bl_vq)turned;
+    x = bl_fma_d(q, bl_splat_d(-1.5707963267948966), x);
+    x = bl_fma_d(q, bl_splat_d(-6.123233995736766e-17), x);
+    t = x * x;
+    c = bl_splat_d(-1.1382632425521717e-11); s = bl_splat_d(1.5918129294866608e-10);
+    BL_TERM(c, t, 2.08761462684032e-09) BL_TERM(s, t, -2.5051131845003624e-08) BL_TERM(c, t, -2.7557317271729793e-07) BL_TERM(s, t, 2.755731610255244e-06)
+    BL_TERM(c, t, 2.480158729876569e-05) BL_TERM(s, t, -0.00019841269836758574) BL_TERM(c, t, -0.0013888888888887398)
+    BL_TERM(s, t, 0.008333333333330948) BL_TERM(c, t, 0.041666666666666664) BL_TERM(s, t, -0.16666666666666666)
+    c = bl_fma_d(t * t, c, bl_fma_d(t, bl_splat_d(-0.5), bl_splat_d(1.0)));
+    s = bl_fma_d(x * t, s, x);
+    r = bl_where_d((quarter & 1) != 0, s, c);
+    return (bl_vd)((bl_vq)r ^ (((quarter + 1) & 2) << 62)); /* minus in the second and third quarter */
+}
+#else
+#define bl_log_small bl_log_d
+#define bl_cos_turn bl_cos_d
+#endif
 BL_INLINE bl_vd bl_draw_normal_d(BL_DRAW_ARGUMENTS) {
     bl_vwords w = bl_philox_v(seed, epoch, stream, number, step, element);
-    return bl_sqrt_d(-2.0 * bl_log_d(1.0 - bl_unit_v(w.a, w.b))) * bl_cos_d(6.283185307179586 * bl_unit_v(w.c, w.d));
+    return bl_sqrt_d(-2.0 * bl_log_small(1.0 - bl_unit_v(w.a, w.b))) * bl_cos_turn(6.283185307179586 * bl_unit_v(w.c, w.d));
 }
 BL_INLINE bl_vf bl_draw_normal_f(BL_DRAW_ARGUMENTS) {
     return bl_join_f(BL_TO(bl_vg, bl_draw_normal_d(seed, epoch, stream, number, step, element)),
