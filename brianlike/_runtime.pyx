@@ -48,8 +48,8 @@ cdef size_t HANDED_OVER = 1 << 16  # bytes from which on memory changes hands an
 context_size = sizeof(KernelContext)
 has_threads = bool(HAS_THREADS)
 
-cdef int64_t SHARED_FROM = 2048  # synapses reached in a step; likewise
-cdef int64_t THREADS_FROM = 4096  # elements; below this a barrier costs more than it saves
+cdef double SYNAPSE = 1.0  # nanoseconds that a synapse takes, about
+cdef double SHARED_FROM = 4000  # nanoseconds that an operation takes, about; below this, waiting for each other costs more than it saves
 
 cdef enum:
     MAP = 0, SPARSE_MAP, DELIVER, RECORD_VALUES, RECORD_EVENTS, RECORD_RATE, TABLE_EVENTS, TABLE_VALUES, CALL
@@ -84,6 +84,7 @@ cdef struct Operation:
     void **pointers
     KernelContext context
     bint parallel
+    double cost                  # nanoseconds an element takes, about
     KernelFunction sparse        # a Map that adds what arrived: the same for a list of elements
     int32_t *touched             # of a Deliver: the spikes that arrive, and from `used` on their rows
     int64_t room
@@ -124,13 +125,10 @@ cdef struct Crew:
     int64_t threads
     Operation *operation
 
-def set_threads_from(int64_t elements):
-    """Let threads share kernels of this many elements, and deliveries of half as many synapses, or more; returns the number that held before.
-
-    Results do not depend on it.
-    """
-    global THREADS_FROM, SHARED_FROM
-    before, THREADS_FROM, SHARED_FROM = THREADS_FROM, elements, elements // 2
+def set_threads_from(double nanoseconds):
+    """Let threads share operations that take so long, by what is known of them; returns the number that held before. Results do not depend on it."""
+    global SHARED_FROM
+    before, SHARED_FROM = SHARED_FROM, nanoseconds
     return before
 
 
@@ -501,7 +499,7 @@ cdef class Driver:
         return self._n_events - 1
 
     def add_map(
-        self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, late=0, after=(), windows=None, sparse=None, i=None, j=None, uint32_t stream=0, int64_t every=1
+        self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, late=0, after=(), windows=None, sparse=None, double cost=1.0, i=None, j=None, uint32_t stream=0, int64_t every=1
     ):
         """A compiled Map over `size` elements. Returns the number of the operation.
 
@@ -516,6 +514,7 @@ cdef class Driver:
         windows : for each of `after`, which of its targets is the first element here; 0 by default.
         sparse : the same kernel for a list of elements; it takes the place of the Map where few synapses delivered anything. Nothing may
             change at elements to which nothing was delivered, nor by running an element a second time.
+        cost : about how many nanoseconds an element takes; threads share what takes long enough.
         i, j : pre- and postsynaptic index of each element.
         """
         kind = kernel.signature[0]
@@ -532,7 +531,7 @@ cdef class Driver:
             op.sparse = <KernelFunction><uintptr_t>sparse.address
             self._keep.append(sparse)
         op.context.size, op.context.stream = size, stream
-        op.parallel = kind == "M"
+        op.parallel, op.cost = kind == "M", cost
         op.event = -1 if only is None else self._event(only)
         op.late = self._lateness(late)
         if only is not None and self._events[op.event].size > size:
@@ -913,7 +912,7 @@ cdef class Driver:
         op.context.step = <uint64_t>(own_step(self._step, op.every))
         if op.sparse != NULL and self._few(op):
             return self._map_touched(op)
-        if op.parallel and self._crew.threads > 1 and op.context.size >= THREADS_FROM:
+        if op.parallel and self._crew.threads > 1 and op.context.size * op.cost >= SHARED_FROM:
             share(&self._crew, op)
         else:
             run_blocks(op, 0, 1)
@@ -968,7 +967,7 @@ cdef class Driver:
         op.active, op.load = op.context.end > 0, <int64_t>(op.context.end * op.row_length)
         if not op.active:
             return DONE
-        if op.parts > 1 and self._crew.threads > 1 and op.load >= SHARED_FROM:
+        if op.parts > 1 and self._crew.threads > 1 and op.load * SYNAPSE >= SHARED_FROM:
             share(&self._crew, op)
         else:
             deliver_parts(op, 0, op.parts)
@@ -1338,7 +1337,7 @@ cdef class Driver:
         cdef ptrdiff_t n
         cdef bint worth = False
         for n in range(self._n_operations):
-            worth = worth or self._operations[n].parts > 1 or (self._operations[n].parallel and self._operations[n].context.size >= THREADS_FROM)
+            worth = worth or self._operations[n].parts > 1 or (self._operations[n].parallel and self._operations[n].context.size * self._operations[n].cost >= SHARED_FROM)
         self._dismiss()  # whom an interrupt left behind
         self._crew.threads = threads if worth and has_threads and threads > 1 else 1
         self._crew.generation = self._crew.remaining = self._crew.stop = 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.costs import nanoseconds
 from codegen.dataflow import constant_in_run, every, late
 from codegen.emit import cython
 from codegen.expr import DType, Index, Name, Truth
@@ -267,8 +268,8 @@ class CythonSimulation(Engine):
         stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
             native, arrays, size, events=events, only=only, after=[self._operations[name] for name in leaders],
-            windows=windows, sparse=self._kernels[sparse.name] if sparse is not None else None, stream=stream,
-            late=self._late(kernel, kernel.only), every=self.prepared.program.every(kernel), **self._ends(kernel.space),
+            windows=windows, sparse=self._kernels[sparse.name] if sparse is not None else None, cost=nanoseconds(kernel),
+            stream=stream, late=self._late(kernel, kernel.only), every=self.prepared.program.every(kernel), **self._ends(kernel.space),
         )  # fmt: skip
         return number
 

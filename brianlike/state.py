@@ -45,6 +45,10 @@ class Waiting(Protocol):
     def distinct(self, name: str) -> np.ndarray:
         """What the values of a variable are worked out from, in any order and number."""
 
+
+class Keeper(Waiting, Protocol):
+    """What keeps values in another form through runs."""
+
     def kept(self) -> dict[str, np.ndarray]:
         """Copies of that form, for snapshots, under names with a colon; none where the arrays of the state are all there is."""
 
@@ -99,7 +103,7 @@ class State:
         self.written: Counter[str] = Counter()
         self.exposed: set[str] = set()
         self.pending: dict[str, Waiting] = {}
-        self.keeper: Waiting | None = None
+        self.keeper: Keeper | None = None
         self.beside: dict[str, np.ndarray] = {}
         self._dtypes: dict[str, np.dtype] = {}
         self._buffers: dict[str, np.ndarray] = {}

@@ -9,6 +9,7 @@ from brianlike import *  # noqa: F403
 from brianlike import _runtime, deferred, deliveries
 from brianlike.layout import NARROW, arranged
 from codegen.arrivals import share_accumulators
+from codegen.costs import nanoseconds
 from codegen.ir import Deliver, Map
 
 
@@ -149,8 +150,8 @@ def test_another_number_of_threads_takes_effect_between_runs(threads_for_everyth
     np.testing.assert_array_equal(results[0], results[2])
 
 
-def program(*pathways, model="dv/dt = -v/(10*ms) : 1\ndu/dt = -u/(10*ms) : 1", operation=False):
-    G = NeuronGroup(3, model, threshold="v > 1", reset="v = 0", method="exact", name="G")
+def program(*pathways, model="dv/dt = -v/(10*ms) : 1\ndu/dt = -u/(10*ms) : 1", operation=False, method="exact"):
+    G = NeuronGroup(3, model, threshold="v > 1", reset="v = 0", method=method, name="G")
     items = [Synapses(G, G, "w : 1", on_pre=code, name=f"S{n}") for n, code in enumerate(pathways)]
     for item in items:
         item.connect()
@@ -364,3 +365,12 @@ def test_monitors_and_summed_variables_see_deferred_values(small_is_large):
         np.testing.assert_allclose(G.total[:], wanted)
         assert (M.w[:] == (S.i[:][[0, 3]] + 1.0)[:, None]).all(), target
     prefs.codegen.target = "auto"
+
+
+def test_the_cost_of_kernels_goes_by_what_they_compute():
+    def cost(equations):
+        return max(nanoseconds(kernel) for kernel in program(model=equations, method="euler").kernels if isinstance(kernel, Map))
+
+    leaky = cost("dv/dt = -v/(10*ms) : 1")
+    assert leaky < cost("dv/dt = -v/(10*ms) : 1\ndu/dt = -u/(5*ms) : 1") < cost("dv/dt = -v/(10*ms) + exp(-v)/ms : 1") / 2
+    assert 0.1 < leaky < 1.5
