@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from .dataflow import constant_in_run
+from .dataflow import constant_in_run, writes
 from .expr import Access, Binary, Call, Cast, DType, Element, Expr, Index, Name, Negate, Number, Truth, children, rebuild, transform, walk
 from .functions import calls_python, dtype_of, lasting
-from .ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, defined, expressions
+from .ir import Array, Deliver, Draw, Extern, Fire, Force, Let, Line, Load, Map, Program, Propagator, Role, Select, Store, defined, expressions
 from .lines import rewrite_line
 
 Body = Map | Deliver
@@ -164,21 +164,26 @@ def _without_unread(line: Propagator, needed: set[str]) -> Propagator:
 
 # ------------------------------------------------------------------------------------------------------------------------------------------ a Program
 def hoist(program: Program) -> Program:
-    """`Program -> Program`: what depends only on arrays that no step writes is computed once, by kernels of `setup`."""
+    """`Program -> Program`: what depends only on arrays that no step writes is computed once, by kernels of `setup`.
+
+    Where users' functions may write an array, what is quickly computed from it stays in the step: each time they do, the set-up is repeated.
+    """
     fixed = constant_in_run(program)
+    reachable = frozenset(array for kernel in program.kernels if isinstance(kernel, Extern) for array in writes(kernel))
     setup, kernels, arrays = list(program.setup), [], list(program.arrays)
     for kernel in program.kernels:
         if isinstance(kernel, Map | Deliver):
-            kernel, extra, new = _hoist_body(kernel, fixed)
+            kernel, extra, new = _hoist_body(kernel, fixed, reachable)
             setup += extra
             arrays += new
         kernels.append(kernel)
     return replace(program, arrays=tuple(arrays), setup=tuple(setup), kernels=tuple(kernels))
 
 
-def _hoist_body(kernel: Body, fixed: frozenset[str]) -> tuple[Body, list[Map], list[Array]]:
+def _hoist_body(kernel: Body, fixed: frozenset[str], reachable: frozenset[str]) -> tuple[Body, list[Map], list[Array]]:
     """A delivery hands over only what all its synapses share: most synapses receive nothing in most steps."""
     bound: dict[str, bool] = {}  # name -> whether it differs between elements
+    unsteady = {load.name for load in kernel.loads if load.array in reachable}
     for load in kernel.loads:
         differs = load.index not in (Index.SHARED, Index.WHOLE)
         if load.array in fixed and not (differs and isinstance(kernel, Deliver)):
@@ -195,12 +200,21 @@ def _hoist_body(kernel: Body, fixed: frozenset[str]) -> tuple[Body, list[Map], l
     def varies(expr: Expr) -> bool:
         return any(bound[node.name] for node in walk(expr) if isinstance(node, Name))
 
+    def note(expr: Expr, results: Iterable[str]) -> None:
+        """What is computed from what is unsteady is so, too."""
+        if any(node.name in unsteady for node in walk(expr) if isinstance(node, Name)):
+            unsteady.update(results)
+
+    def worth(expr: Expr) -> bool:
+        steady = not any(node.name in unsteady for node in walk(expr) if isinstance(node, Name))
+        return _worth_hoisting(expr, varies(expr)) if steady else _takes_long(expr)
+
     def export(expr: Expr) -> Expr:
         """Replace the largest bound subtrees that are worth it by names computed in the set-up."""
         nonlocal count
         if not children(expr):
             return expr
-        if is_bound(expr) and _worth_hoisting(expr, varies(expr)):
+        if is_bound(expr) and worth(expr):
             count += 1
             while f"h_{count}" in types:
                 count += 1
@@ -208,6 +222,7 @@ def _hoist_body(kernel: Body, fixed: frozenset[str]) -> tuple[Body, list[Map], l
             dtype = dtype_of(expr, types)
             setup_lines.append(Let(name, expr, dtype))
             bound[name], exported[name], types[name] = varies(expr), dtype, dtype
+            note(expr, (name,))
             return Name(name)
         return rebuild(expr, tuple(export(part) for part in children(expr)))
 
@@ -216,7 +231,9 @@ def _hoist_body(kernel: Body, fixed: frozenset[str]) -> tuple[Body, list[Map], l
         if whole:
             differs = any(map(varies, expressions(line)))
             setup_lines.append(line)
-            costly = isinstance(line, Propagator) or _worth_hoisting(line.value, differs)  # type: ignore[union-attr]
+            costly = isinstance(line, Propagator) or worth(line.value)  # type: ignore[union-attr]
+            for expr in expressions(line):
+                note(expr, defined(line))
             for name in defined(line):
                 bound[name] = differs
                 if costly:
@@ -226,6 +243,11 @@ def _hoist_body(kernel: Body, fixed: frozenset[str]) -> tuple[Body, list[Map], l
             continue
         body.append(rewrite_line(line, export))
     return _split(kernel, body, setup_lines, exported, bound)
+
+
+def _takes_long(expr: Expr) -> bool:
+    """Whether to compute it in every step would cost more than to repeat the set-up now and then: anything but plain arithmetic."""
+    return any(isinstance(n, Call | Element) or (isinstance(n, Binary) and n.operator in ("//", "%", "**")) for n in walk(expr))
 
 
 def _worth_hoisting(expr: Expr, differs: bool) -> bool:

@@ -21,6 +21,7 @@ from brianlike import (
     prefs,
     run,
     second,
+    seed,
     start_scope,
 )
 
@@ -263,3 +264,43 @@ def test_decorated_functions_keep_their_name():
 
     assert (shown.__name__, shown.__doc__, shown.name, shown.when, shown.order) == ("shown", "What it does.", "mine", "end", 3)
     assert shown() == 7
+
+
+def test_what_functions_may_write_is_not_computed_in_advance_where_that_saves_little():
+    cells = NeuronGroup(3, "dv/dt = (I - v)/tau : 1\nI : 1\ntau : second", method="exact", name="cells")
+    cells.I, cells.tau, cells.v = [1, 2, 3], [5, 10, 20] * ms, 0.1
+    currents = [0.5, 0.7, 4.0, 0.1, 2.0]
+    step = [0]
+
+    @network_operation
+    def change():
+        cells.I = currents[step[0]]
+        if step[0] == 3:
+            cells.tau = 2 * ms
+        step[0] += 1
+
+    net = Network(cells, change)
+    net.run(0.5 * ms)
+    read = {load.array for kernel in net._engine.prepared.program.setup for load in kernel.loads}
+    assert "cells.tau" in read and "cells.I" not in read
+    v, taus = np.full(3, 0.1), np.array([5.0, 10.0, 20.0])
+    for n, current in enumerate(currents):
+        taus = np.full(3, 2.0) if n == 3 else taus
+        v = current + (v - current) * np.exp(-0.1 / taus)
+    np.testing.assert_allclose(cells.v, v, rtol=1e-12)
+
+
+def test_a_function_that_only_looks_changes_no_bit():
+    found = []
+    for looks in (False, True):
+        seed(1)
+        cells = NeuronGroup(37, "dv/dt = (I - v)/tau + 0.1*xi*tau**-0.5 : 1\nI : 1\ntau : second", method="euler", name="cells")
+        other = NeuronGroup(37, "dx/dt = (I - x)/tau + y/(3*ms) : 1\ndy/dt = -y/tau : 1\nI : 1\ntau : second", method="exact", name="other")
+        for group in (cells, other):
+            group.I, group.tau = "1 + 0.1*i", "(5 + i)*ms"
+        other.y = "i"
+        look = NetworkOperation(lambda: None)
+        net = Network(cells, other, look) if looks else Network(cells, other)
+        net.run(5 * ms)
+        found.append(np.concatenate([cells.v, other.x, other.y]))
+    np.testing.assert_array_equal(*found)
