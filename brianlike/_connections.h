@@ -110,6 +110,7 @@ static inline double cos_of_turns(double u) {
 
 typedef struct {
     ptrdiff_t (*draw_runs)(const Runs *, ptrdiff_t, ptrdiff_t, int32_t *, int32_t *, int64_t, int64_t *, int32_t *);
+    ptrdiff_t (*keep)(const uint8_t *, ptrdiff_t, const int32_t *, const int32_t *, int32_t *, int32_t *);
     void (*uniforms)(const Place *, ptrdiff_t, double *);
     void (*normals)(const Place *, ptrdiff_t, double *);
 } Kernels;
@@ -120,15 +121,15 @@ static int choose(int wanted, Kernels *kernels) {
     __builtin_cpu_init();
     if (wanted >= 8 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512vl")) {
-        kernels->draw_runs = draw_runs_avx512; kernels->uniforms = uniforms_avx512; kernels->normals = normals_avx512;
+        kernels->draw_runs = draw_runs_avx512; kernels->keep = keep_avx512; kernels->uniforms = uniforms_avx512; kernels->normals = normals_avx512;
         return 8;
     }
     if (wanted >= 4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi")) {
-        kernels->draw_runs = draw_runs_avx2; kernels->uniforms = uniforms_avx2; kernels->normals = normals_avx2;
+        kernels->draw_runs = draw_runs_avx2; kernels->keep = keep_avx2; kernels->uniforms = uniforms_avx2; kernels->normals = normals_avx2;
         return 4;
     }
 #endif
     (void)wanted;
-    kernels->draw_runs = draw_runs_plain; kernels->uniforms = uniforms_plain; kernels->normals = normals_plain;
+    kernels->draw_runs = draw_runs_plain; kernels->keep = keep_plain; kernels->uniforms = uniforms_plain; kernels->normals = normals_plain;
     return 0;
 }

@@ -9,8 +9,7 @@ import sys
 import numpy as np
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uintptr_t
-from libc.string cimport memmove
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 
 cdef extern from "_connections.h" nogil:
     ctypedef struct Runs:
@@ -28,6 +27,7 @@ cdef extern from "_connections.h" nogil:
         const int32_t *column
     ctypedef struct Kernels:
         ptrdiff_t (*draw_runs)(const Runs *, ptrdiff_t, ptrdiff_t, int32_t *, int32_t *, int64_t, int64_t *, int32_t *) noexcept nogil
+        ptrdiff_t (*keep)(const uint8_t *, ptrdiff_t, const int32_t *, const int32_t *, int32_t *, int32_t *) noexcept nogil
         void (*uniforms)(const Place *, ptrdiff_t, double *) noexcept nogil
         void (*normals)(const Place *, ptrdiff_t, double *) noexcept nogil
     int choose(int, Kernels *)
@@ -135,13 +135,18 @@ def fill(str law, out, key, uint32_t step, uint32_t stream, uint32_t last, eleme
     return out
 
 
-def move(array, ptrdiff_t to, ptrdiff_t begin, ptrdiff_t count):
-    """`array[to:to + count] = array[begin:begin + count]` of int32 without a copy between."""
-    cdef int32_t *data = <int32_t *>_address(array, np.int32, max(to, begin) + count)
-    if min(to, begin, count) < 0:
-        raise ValueError("places in an array cannot be negative")
+def keep(chosen, rows, columns):
+    """The pairs (int32) that are chosen (bool): `rows[chosen], columns[chosen]`."""
+    cdef ptrdiff_t size = columns.size, count
+    cdef const uint8_t *which = <const uint8_t *>_address(chosen, np.bool_, size)
+    cdef const int32_t *row = <const int32_t *>_address(rows, np.int32, size)
+    cdef const int32_t *column = <const int32_t *>_address(columns, np.int32, size)
+    kept_rows, kept_columns = np.empty(size + 16, np.int32), np.empty(size + 16, np.int32)
+    cdef int32_t *to_rows = <int32_t *>_address(kept_rows, np.int32, size + 16)
+    cdef int32_t *to_columns = <int32_t *>_address(kept_columns, np.int32, size + 16)
     with nogil:
-        memmove(data + to, data + begin, count * sizeof(int32_t))
+        count = _kernels.keep(which, size, row, column, to_rows, to_columns)
+    return kept_rows[:count], kept_columns[:count]
 
 
 def release(array, ptrdiff_t begin):

@@ -199,6 +199,25 @@ static ptrdiff_t NAME(draw_runs)(const Runs *runs, ptrdiff_t first, ptrdiff_t la
     return first;
 }
 
+/* The pairs whose byte is 1; up to 16 numbers behind the last may be overwritten. Returns how many there are. */
+static ptrdiff_t NAME(keep)(const uint8_t *chosen, ptrdiff_t size, const int32_t *rows, const int32_t *columns, int32_t *to_rows, int32_t *to_columns) {
+    ptrdiff_t k = 0, n = 0;
+#if WIDTH == 8
+    for (; k + 16 <= size; k += 16) {
+        __mmask16 mask = (__mmask16)_mm_test_epi8_mask(_mm_loadu_si128((const __m128i *)(chosen + k)), _mm_set1_epi8(1));
+        _mm512_storeu_si512(to_rows + n, _mm512_maskz_compress_epi32(mask, _mm512_loadu_si512(rows + k)));
+        _mm512_storeu_si512(to_columns + n, _mm512_maskz_compress_epi32(mask, _mm512_loadu_si512(columns + k)));
+        n += __builtin_popcount(mask);
+    }
+#endif
+    for (; k < size; k++) {
+        to_rows[n] = rows[k];
+        to_columns[n] = columns[k];
+        n += chosen[k] & 1;
+    }
+    return n;
+}
+
 /* the counters of 16 elements from number k on */
 static inline void NAME(counters)(const Place *place, ptrdiff_t k, ptrdiff_t size, uint32_t *steps, uint32_t *elements) {
     ptrdiff_t left = size - k < 16 ? size - k : 16, l;

@@ -161,13 +161,13 @@ def _filter(condition: PairFunction | None, p: PairFunction | None, n: int | Pai
 
     def keep(i: np.ndarray, j: np.ndarray, drawn: np.ndarray | float) -> Pairs:
         if condition is not None:
-            chosen = np.broadcast_to(_checked_condition(condition(i, j)), i.shape)
-            i, j, drawn = i[chosen], j[chosen], drawn if isinstance(drawn, float) else drawn[chosen]
+            chosen = _checked_condition(condition(i, j))
+            chosen = chosen if chosen.shape == i.shape and chosen.flags.c_contiguous else np.ascontiguousarray(np.broadcast_to(chosen, i.shape))
+            (i, j), drawn = _connections.keep(chosen, i, j), drawn if isinstance(drawn, float) else drawn[chosen]
         if p is not None and i.size:
-            probability = _no_nan(np.broadcast_to(p(i, j), i.shape))
+            probability = _no_nan(p(i, j))
             level = _connections.fill("uniform", np.empty(i.size), key, 0, 0, _connections.THINNED, 0, i, j)
-            chosen = level * drawn < probability
-            i, j = i[chosen], j[chosen]
+            i, j = _connections.keep(level * drawn < probability, i, j)
         return multiply(i, j, n)
 
     return keep

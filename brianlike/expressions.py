@@ -189,7 +189,7 @@ class Evaluation:
         shape = (max(0, indices.stop - indices.start),) if isinstance(indices, slice) else np.shape(indices)
         with np.errstate(all="ignore"):
             (values,) = self._function(*arguments, *draws, *self._functions)
-        return np.broadcast_to(values, shape)
+        return values if np.shape(values) == shape else np.broadcast_to(values, shape)
 
 
 def _with_value(owner: VariableOwner, expr: Expr, run: Mapping[str, object]) -> Resolved:

@@ -93,9 +93,12 @@ class Tiles:
             rows = np.append(np.arange(begin, min(begin + together, self.n_pre), side), min(begin + together, self.n_pre))
             most = np.broadcast_to(self.most(rows, columns), (rows.size - 1, columns.size - 1))
             levels = _level(most) if self.p is None else np.where(most > 0, 1.0, 0.0)
-            for top, bottom, level in zip(np.maximum(rows[:-1], first), np.minimum(rows[1:], last), levels):
+            tops, bottoms = np.maximum(rows[:-1], first), np.minimum(rows[1:], last)
+            changes = np.flatnonzero(np.append(True, np.any(levels[1:] != levels[:-1], axis=1)))
+            for begins, ends in zip(changes, np.append(changes[1:], tops.size)):  # rows of tiles that have the same limits
+                top, bottom = int(tops[begins]), int(bottoms[ends - 1])
                 if top < bottom:
-                    start, stop, chance = _joined(columns, level)
+                    start, stop, chance = _joined(columns, levels[begins])
                     yield cut_rows(top, bottom, start, stop, chance if self.p is None else self.p if self.p.ndim == 0 else self.p[top:bottom, None])
 
 

@@ -533,6 +533,9 @@ def test_kernels_of_all_widths_draw_the_same(width: int) -> None:
         for one in (0, width):
             _connections.use_width(one)
             pairs = [rules.by_condition(40, 1500, None, p, key(7)) for p in (0.004, 0.0899, 0.09, 0.3, 0.98)]
+            chosen = np.random.default_rng(1).random(1003) < 0.3
+            pairs.append(_connections.keep(chosen, np.arange(1003, dtype=np.int32), np.arange(5, 1008, dtype=np.int32)))
+            assert np.array_equal(pairs[-1][0], np.flatnonzero(chosen)) and np.array_equal(pairs[-1][1], np.flatnonzero(chosen) + 5)
             numbers = [_connections.fill(law, np.empty(1003), (1, 2), 3, 4, 5, 6) for law in ("uniform", "normal")]
             results.append([*(side for pair in pairs for side in pair), *numbers])
     finally:
