@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def write_state(filename: str | os.PathLike[str], name: str, stored: StoredState
         If the file exists and is no such file; it stays as it is.
     """
     path = Path(filename)
-    states = _read(path) if path.exists() else {}
+    states = _read(path, lambda other: other != name) if path.exists() else {}
     states[name] = stored
     head: dict[str, Any] = {"format": FORMAT, "states": {}}
     arrays: Arrays = {}
@@ -96,7 +96,7 @@ def write_state(filename: str | os.PathLike[str], name: str, stored: StoredState
     handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # compressing would take ten times as long
                 archive.writestr(_HEAD, json.dumps(head))
                 for member, values in arrays.items():
                     with archive.open(f"{member}.npy", "w", force_zip64=True) as target:
@@ -121,9 +121,15 @@ def read_state(filename: str | os.PathLike[str], name: str) -> StoredState:
     KeyError
         If it has no state of that name.
     """
-    states = _read(Path(filename))
+    found: list[str] = []
+
+    def wanted(other: str) -> bool:
+        found.append(other)
+        return other == name
+
+    states = _read(Path(filename), wanted)
     if name not in states:
-        raise KeyError(f"{str(filename)!r} has no stored state {name!r}; it has {', '.join(map(repr, states))}")
+        raise KeyError(f"{str(filename)!r} has no stored state {name!r}; it has {', '.join(map(repr, found))}")
     return states[name]
 
 
@@ -135,13 +141,14 @@ def _flat(state: StoredState) -> Iterable[tuple[str, tuple[str, ...], np.ndarray
     yield from (("random", (variable,), values) for variable, values in state.random.items())
 
 
-def _read(path: Path) -> dict[str, StoredState]:
+def _read(path: Path, wanted: Callable[[str], bool]) -> dict[str, StoredState]:
+    """The states of a file whose names are wanted; the others are not looked at."""
     try:
         with zipfile.ZipFile(path) as archive:
             head = json.loads(archive.read(_HEAD))
             if head["format"] != FORMAT:
                 raise ValueError(f"{str(path)!r} was written by another version ({head['format']!r}); this one reads {FORMAT!r}")
-            return {name: _state(archive, entry) for name, entry in head["states"].items()}
+            return {name: _state(archive, entry) for name, entry in head["states"].items() if wanted(name)}
     except (zipfile.BadZipFile, KeyError, EOFError, json.JSONDecodeError) as error:
         raise ValueError(f"{str(path)!r} is no file of stored states, or it is damaged: {error}") from error
 
