@@ -130,6 +130,22 @@ def test_normal_numbers_are_those_of_the_definition():
     np.testing.assert_allclose(found, randomness.normal(3, 4, 0, 200_000, 5, 1), rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("flags", ["-DBL_NO_BUILTINS", "-mno-avx512f"])
+def test_other_instructions_give_the_same_bits(flags, monkeypatch):
+    """Compilers without gcc's builtins, and processors with narrower vectors."""
+    compiler = build.find_compiler()
+    if "clang" in compiler.identity or "avx512f" not in build._processor():
+        pytest.skip("no gcc and AVX-512 to compare with")
+    x = np.concatenate([np.linspace(-750, 720, 5001), [0, np.nan, np.inf, -np.inf, 5e-324]])
+    for float_dtype in SPANS:
+        usual = [of_x(function, x, float_dtype) for function in EXPONENTIALS]
+        with monkeypatch.context() as patch:
+            patch.setenv("CC", f"{' '.join(compiler.command)} {flags}")
+            build.build_cython([cython.render(map_of_x(function), OF_X, float_dtype) for function in EXPONENTIALS])  # together
+            for function, wanted in zip(EXPONENTIALS, usual):
+                np.testing.assert_array_equal(of_x(function, x, float_dtype), wanted)
+
+
 # ------------------------------------------------------------------------------------------------------------------------- kinds of lanes and masks
 X, Y, K, L, B = Name("x"), Name("y"), Name("k"), Name("l"), Name("b")
 NOT_A_NUMBER = Binary("-", Binary("/", Y, Number(0.0)), Binary("/", Y, Number(0.0)))

@@ -44,8 +44,8 @@ BL_VECTOR(double, BL_LANES, bl_vd) BL_VECTOR(int64_t, BL_LANES, bl_vq) BL_VECTOR
 BL_VECTOR(float, BL_LANES2, bl_vf) BL_VECTOR(int32_t, BL_LANES2, bl_vi) BL_VECTOR(float, BL_LANES, bl_vg)
 BL_VECTOR(uint8_t, BL_LANES, bl_b8) BL_VECTOR(uint8_t, BL_LANES2, bl_b16)
 typedef struct { bl_vq low, high; } bl_vw;
-#if BL_LANES == 8 && defined(__GNUC__) && !defined(__clang__)
-#define BL_AVX512 1
+#if BL_LANES == 8 && defined(__GNUC__) && !defined(__clang__) && __GNUC__ <= 15 && !defined(BL_NO_BUILTINS)
+#define BL_AVX512 1 /* builtins of gcc's own, which no standard keeps: the headers that name them take longer to read than a kernel to compile */
 typedef char bl_bytes __attribute__((vector_size(16)));
 typedef long long bl_two __attribute__((vector_size(16)));
 typedef long long bl_long8 __attribute__((vector_size(64)));
