@@ -182,6 +182,11 @@ class State:
             self.pending[name].settle()
         return self._buffers[name][: padded(self._count(name))]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies of objects: the values themselves, not what works them out."""
+        self.settle()
+        return {**self.__dict__, "keeper": None}
+
     def memory(self, name: str) -> np.ndarray:
         """The array of a variable as it lies there, also where its values wait to be worked out."""
         return self._views[name]

@@ -374,3 +374,24 @@ def test_the_cost_of_kernels_goes_by_what_they_compute():
     leaky = cost("dv/dt = -v/(10*ms) : 1")
     assert leaky < cost("dv/dt = -v/(10*ms) : 1\ndu/dt = -u/(5*ms) : 1") < cost("dv/dt = -v/(10*ms) + exp(-v)/ms : 1") / 2
     assert 0.1 < leaky < 1.5
+
+
+def test_copies_of_a_network_have_the_values(small_is_large):
+    import copy
+    import pickle
+
+    seed(2)
+    G = NeuronGroup(100, "dv/dt = -v/(10*ms) : 1", threshold="v > 1", reset="v = 0", method="exact")
+    G.v = "2*rand()"
+    S = Synapses(G, G, "w : 1", on_pre="v += w")
+    S.connect(p=0.5)
+    S.w = "0.1*rand()"
+    S.delay = "1*ms*rand()"
+    net = Network(G, S)
+    net.run(0.2 * ms)
+    assert S.state.pending
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        other = next(item for item in copied.objects if isinstance(item, Synapses))
+        for name in ("w", "i", "j", "_delay_pre"):
+            np.testing.assert_array_equal(other.state[name], S.state[name])
+        copied.run(2 * ms)
