@@ -1158,6 +1158,25 @@ cdef class Driver:
                     memcpy(event.lists[slot], <void *><uintptr_t>spikes.ctypes.data, len(spikes) * sizeof(int32_t))
                 event.counts[slot] = len(spikes)
 
+    def take_over(self, Driver other, ptrdiff_t operation):
+        """Go on in the middle of the step in which `other`, a driver with the same events, called a function: behind this `operation`.
+
+        Maps that run `after` a Deliver before it do so in this step in any case.
+        """
+        self._idle()
+        cdef ptrdiff_t n
+        if not 0 <= operation < self._n_operations or other._position == 0 or other._n_events != self._n_events:
+            raise ValueError("a driver can take over from one with the same events that has called a function, behind an operation of its own")
+        recent = [[other._list(n, other._step // other._events[n].every - age) for age in range(other._events[n].slots)] for n in range(self._n_events)]
+        begins = [other._step % other._events[n].every == 0 for n in range(self._n_events)]
+        self.set_state({"step": other._step, "events": [lists[1:] if first else lists for lists, first in zip(recent, begins)]})
+        for n in range(self._n_events):
+            if begins[n]:
+                self._set_list(n, self._step // self._events[n].every, recent[n][0])
+        for n in range(operation):
+            self._operations[n].active, self._operations[n].load = True, INT64_MAX // 16
+        self._position = operation + 1
+
     # -------------------------------------------------------------------------------------------------------------------------------- private
     cdef int64_t _begun(self, ptrdiff_t number):
         """The steps of an event that began before the tick that comes next."""

@@ -33,12 +33,17 @@ TOUCHED = "touched"
 KINDS = {DType.BOOL: np.dtype(np.bool_), DType.INT32: np.dtype(np.int32), DType.INT64: np.dtype(np.int64)}
 
 
+class _FormChanged(Exception):
+    """A function of the user's has changed traces so that they can no longer live on neurons."""
+
+
 class CythonSimulation(Engine):
     """A prepared network as a table of compiled kernels, which the driver walks without the interpreter."""
 
     def __init__(self, prepared: Prepared) -> None:
         self._plain, self._traces = prepared, prepared.traces()
         self._driver: Any = None
+        self._stopping = False
         self.prepared = prepared
         self._use(self._on_neurons())
 
@@ -194,6 +199,7 @@ class CythonSimulation(Engine):
         events = [a for a in program.arrays if a.role is Role.EVENT]
         self._events = {a.name: driver.add_event(self._size(a), self.arrays[a.name], every=every(program, a.name)) for a in events}
         self._operations = {}
+        self._callers: dict[str, int] = {}
         self._shares = self._deliveries.shares()
         for kernel in program.kernels:
             match kernel:
@@ -217,7 +223,7 @@ class CythonSimulation(Engine):
                 case Table():
                     self._operations[kernel.name] = self._add_table(kernel, step, steps, tables)
                 case Extern():
-                    driver.add_call(self.calls.functions[kernel.name], every=program.every(kernel))
+                    self._callers[kernel.name] = driver.add_call(self._calling(kernel), every=program.every(kernel))
 
     def _on_numpy(self, kernel: Map | Deliver) -> Callable[[], None]:
         """A kernel that cannot be compiled, as a function for the driver; what it raises is raised again behind the step, as from any call."""
@@ -323,11 +329,59 @@ class CythonSimulation(Engine):
         if self._choose():  # between two parts of a run, who watches it may change values
             self._deliveries.settle_others()
             self.set_up()
+            self.calls.begin()
             self._renew(self.step)
+        self._leave()
+        end, self._stopping = self.step + steps, False
+        while True:
+            try:
+                self._driver.run(end - self.step, threads=int(prefs["core.threads"]))
+                break
+            except _FormChanged:
+                self._change_within_step()
+                end = self.step + 1 if self._stopping else end
+        self.calls.raise_failure()
+
+    def _leave(self) -> None:
         for name in self.prepared.on_neurons:
             self._traces[name].leave()
-        self._driver.run(steps, threads=int(prefs["core.threads"]))
-        self.calls.raise_failure()
+
+    def _calling(self, kernel: Extern) -> Callable[[], None]:
+        """A function of the user's for the driver, which minds what it does to traces on neurons."""
+        function = self.calls.functions[kernel.name]
+        traces = [self._traces[name] for name in self.prepared.on_neurons]
+        if not traces:
+            return function
+
+        def call() -> None:
+            for one in traces:
+                one.before_call()
+            function()
+            if not all(one.untouched() for one in traces):
+                if not all(one.ready(self.prepared.of) for one in traces):
+                    raise _FormChanged
+                self._leave()
+
+        return call
+
+    def _change_within_step(self) -> None:
+        """Go on with traces on synapses behind the function that has just run, in the middle of a step."""
+        before, arrays, failure = self._driver, self.arrays, self.calls.failure
+        caller = next(name for name, number in self._callers.items() if number == before.called)
+        self.collect()
+        self._use(self._on_neurons() & self.prepared.on_neurons)
+        for array in self.prepared.program.arrays:
+            old, new = arrays.get(array.name), self.arrays[array.name]
+            if array.role is not Role.TABLE and old is not None and old.ctypes.data != new.ctypes.data:
+                new[...] = old
+        self._deliveries.settle_others()
+        self.set_up()
+        self.calls.begin()
+        self.calls.failure = failure
+        self._driver = Driver(self._numpy.inputs.seed, self._numpy.inputs.epoch)
+        self._build(*self._run)
+        self._driver.take_over(before, self._callers[caller])
+        self._leave()
 
     def end(self) -> None:
         super().end()
@@ -335,6 +389,7 @@ class CythonSimulation(Engine):
             self._traces[name].end()
 
     def stop(self) -> None:
+        self._stopping = True
         self._driver.stop()
 
     def measure(self, on: bool) -> None:

@@ -138,7 +138,10 @@ class Prepared:
             one = self.split(name, self.parts)
             item = self.objects[name]
             if one is not None and isinstance(item, Synapses):
-                found[name] = NeuronTraces(item, one, replace(self, program=one.settle, on_neurons=frozenset({name})).inputs())
+                reached = [array.name.partition(".")[::2] for array in one.settle.arrays]
+                owners = [(self.objects.get(owner), variable) for owner, variable in reached]
+                watched = [(owner.state, variable) for owner, variable in owners if isinstance(owner, VariableOwner) and variable in owner.state]
+                found[name] = NeuronTraces(item, one, replace(self, program=one.settle, on_neurons=frozenset({name})).inputs(), watched)
         return found
 
     def with_traces(self, names: frozenset[str]) -> Prepared:

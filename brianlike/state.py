@@ -77,7 +77,7 @@ class State:
         Set while a run holds the arrays: then the number of elements cannot change.
     pending : dict
         By variable, what works out its values when they are asked for: a run keeps them in another form (see `traces`).
-    keeper : Waiting or None
+    keeper : Keeper or None
         What has kept values in another form in the last run.
     beside : dict
         That form as it was in a snapshot that came back.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from codegen.ir import Array, Program
 from codegen.traces import LAST, SIDES, Arrivals, Split, space_of
 
 from .simulate import Connection, Inputs, NumpyEngine
-from .state import padded
+from .state import State, padded
 from .synapses import Synapses
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
@@ -57,7 +57,8 @@ class NeuronTraces:
         By the name of the array in a Program, one value for each neuron: the traces, and when a spike of the neuron arrived last.
     """
 
-    def __init__(self, synapses: Synapses, split: Split, inputs: Inputs) -> None:
+    def __init__(self, synapses: Synapses, split: Split, inputs: Inputs, parameters: Sequence[tuple[State, str]]) -> None:
+        self._watched = parameters
         self.synapses, self.state, self.sides = synapses, synapses.state, split.sides
         self.connection = inputs.connections[synapses.name]
         self._program, self._inputs = split.settle, inputs
@@ -89,7 +90,7 @@ class NeuronTraces:
         return self.arrays[self._array(name, side)][: self._sizes[side]]
 
     def _versions(self) -> list[int]:
-        return [self.state.written[name] for name in self._names]
+        return [self.state.written[name] for name in self._names] + [state.written[name] for state, name in self._watched]
 
     # --------------------------------------------------------------------------------------------------------------------------- from synapses to neurons
     def ready(self, values: Values) -> bool:
@@ -180,6 +181,15 @@ class NeuronTraces:
         """A run goes on: from now on values of synapses must be worked out."""
         for name in self._names:
             self.state.pending[name] = self
+
+    def before_call(self) -> None:
+        """A function of the user's is about to run: who has an array finds the values there."""
+        if self.state.exposed.intersection(self._names):
+            self.settle()
+
+    def untouched(self) -> bool:
+        """Whether such a function has neither asked for values nor changed any."""
+        return self.state.pending.get("lastupdate") is self and self._seen == self._versions()
 
     def end(self) -> None:
         """A run is over: who has an array finds the values there."""

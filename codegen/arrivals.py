@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .dataflow import reads, writes
-from .ir import Array, Deliver, Kernel, Map, Program, Role
+from .ir import Array, Deliver, Extern, Kernel, Map, Program, Role
 
 
 def share_accumulators(program: Program) -> Program:
@@ -66,6 +66,8 @@ def _same(first: Map, second: Kernel) -> bool:
 
 def _redirected(kernel: Kernel, old: str, new: str) -> Kernel:
     """The kernel with one accumulator in place of another."""
+    if isinstance(kernel, Extern):
+        return replace(kernel, reads=tuple(name for name in kernel.reads if name != old))
     if not isinstance(kernel, Map | Deliver):
         return kernel
     loads = tuple(replace(load, array=new) if load.array == old else load for load in kernel.loads)

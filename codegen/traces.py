@@ -22,7 +22,7 @@ from .expr import Access, Binary, Expr, Index, Name, substitute, walk
 from .fresh import Fresh
 from .functions import DT, T, calls_python
 from .fuse import Part, array_name, assemble
-from .ir import Deliver, Draw, Flow, Let, Line, Model, Program, Propagator, Result, Role, Select, Step, Variable, defined, expressions
+from .ir import Deliver, Draw, Extern, Flow, Let, Line, Model, Program, Propagator, Result, Role, Select, Step, Variable, defined, expressions
 from .lines import rewrite_line
 from .optimize import prune
 
@@ -118,10 +118,11 @@ def _follow(sides: dict[str, Index], flows: Mapping[str, Flow], steps: Sequence[
 
 
 def _touched_elsewhere(part: Part, plain: Program) -> set[str]:
-    """The arrays that anything but the pathways of these synapses reads or writes: monitors, other code, functions of the user's."""
+    """The arrays that anything but the pathways of these synapses reads or writes: monitors and other code. Functions of the user's reach values
+    through their objects, which see to it that these are worked out, and notice when they change."""
     found: set[str] = set()
     for kernel in plain.kernels:
-        if not (isinstance(kernel, Deliver) and kernel.space == part.name):
+        if not isinstance(kernel, Extern) and not (isinstance(kernel, Deliver) and kernel.space == part.name):
             found |= reads(kernel) | writes(kernel)
     return found
 

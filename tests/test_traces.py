@@ -264,6 +264,28 @@ def adds_a_monitor(net, S, found):
     found.append(np.array(monitor.w))
 
 
+def acts_on_all(net, S, found):
+    @network_operation(dt=2 * ms)
+    def operation():
+        S.w = S.w * 0.99
+        found.append(np.array(S.Apre))
+        S.Apost = 0
+
+    net.add(operation)
+    net.run(15 * ms)
+
+
+def watches_what_it_holds(net, S, found):
+    mine = S.Apre[:]
+
+    @network_operation(dt=2 * ms)
+    def operation():
+        found.append(mine.copy())
+
+    net.add(operation)
+    net.run(15 * ms)
+
+
 def watches(net, S, found):
     def report(elapsed, done, start, duration):
         look(S, found) if done in (0, 1) else None
@@ -271,7 +293,9 @@ def watches(net, S, found):
     net.run(20 * ms, report=report)
 
 
-KEEPING = [reads_between, keeps_the_array, writes_the_same_for_all, forgets, changes_weights, stores, adds_a_monitor, watches]
+KEEPING = [
+    reads_between, keeps_the_array, writes_the_same_for_all, forgets, changes_weights, stores, adds_a_monitor, watches, acts_on_all, watches_what_it_holds,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("connection", ["all", "some"])
@@ -330,12 +354,55 @@ def records_a_trace(net, S, found):
 
 def acts(net, S, found):
     @network_operation(dt=1 * ms)
-    def operation():
+    def operation(t):
         found.append(np.array(S.Apre))
-        S.Apre[2] = 0.5
+        if t > 4 * ms:
+            S.Apre[2] = 0.5
 
     net.add(operation)
     net.run(9 * ms)
+    look(S, found)
+
+
+def acts_between_slots(net, S, found):
+    def once(slot, step):
+        @network_operation(when=slot)
+        def operation(t):
+            if abs(t / (0.1 * ms) - step) < 0.5:
+                S.Apost[3] += 0.01
+                look(S, found)
+
+        return operation
+
+    net.add(once("before_synapses", 30), once("after_synapses", 50), once("end", 70))
+    net.run(9 * ms)
+    look(S, found)
+
+
+def stops_itself(net, S, found):
+    @network_operation
+    def operation(t):
+        if t > 4 * ms:
+            S.Apre[2] = 0.5
+            net.stop()
+
+    net.add(operation)
+    net.run(9 * ms)
+    found.append(np.array([net.t_]))
+    net.run(5 * ms)
+
+
+def changes_a_parameter(net, S, found):
+    G = net["G"]
+
+    @network_operation(dt=1 * ms)
+    def operation(t):
+        if 4 * ms < t < 5.5 * ms:
+            G.slow = G.slow * 2
+
+    net.add(operation)
+    net.run(9 * ms)
+    look(S, found)
 
 
 def runs_regularly(net, S, found):
@@ -352,13 +419,19 @@ def has_nothing_like_a_number(net, S, found):
 
 
 SEPARATE = [
-    writes_one, writes_while_it_reports, writes_into_the_array, connects_more, changes_a_time_constant, records_a_trace, acts, has_nothing_like_a_number,
+    writes_one, writes_while_it_reports, writes_into_the_array, connects_more, changes_a_time_constant, records_a_trace, acts, acts_between_slots,
+    stops_itself, has_nothing_like_a_number,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("actions", SEPARATE, ids=lambda f: f.__name__)
 def test_traces_that_differ_live_on_synapses(actions):
     net, S = same("the classic example", actions)
+    assert on_neurons(net, S) == {}
+
+
+def test_a_function_may_change_a_rate():
+    net, S = same("parameters of neurons", changes_a_parameter)
     assert on_neurons(net, S) == {}
 
 
