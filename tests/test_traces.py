@@ -430,7 +430,7 @@ def test_traces_that_differ_live_on_synapses(actions):
     assert on_neurons(net, S) == {}
 
 
-@pytest.mark.parametrize("more", [{"recurrent": True}, {"connection": "few"}, {"parts": True}], ids=str)
+@pytest.mark.parametrize("more", [{"recurrent": True}, {"connection": "some"}, {"parts": True}], ids=str)
 @pytest.mark.parametrize("model", ["delays on both", "three pathways", "order matters"])
 def test_the_form_changes_in_the_middle_of_a_step(model, more):
     net, S = same(model, acts_between_slots, **more)
