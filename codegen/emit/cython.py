@@ -7,8 +7,9 @@ for the spikes of the pre- or postsynaptic side), then for each array the letter
 p: pre, o: post, r: a synaptic value in the order of the rows), and `!` if it is written.
 
 Same bits for any number of elements and of threads: the loop of a Map runs over whole vectors (`vectors.py`) or, where it is not for vectors, over whole
-blocks of 16 elements, so arrays are padded to a multiple of 16 and no element is ever computed by a scalar remainder. Loops over spikes and synapses are kept scalar. Bytes (booleans, events) are widened block by
-block in loops of their own: next to them, gcc 12 computes doubles in vectors of 16 bytes only (3 times slower, measured).
+blocks of 16 elements, so arrays are padded to a multiple of 16 and no element is ever computed by a scalar remainder. Loops over spikes and synapses are
+kept scalar. In blocks, bytes (booleans, events) are widened in loops of their own: next to them, gcc 12 computes doubles in vectors of 16 bytes only (3
+times slower, measured).
 """
 
 from __future__ import annotations

@@ -338,4 +338,3 @@ def prelude(text: str) -> str:
     names = set(re.findall(r"\w+", text))
     functions = {row: found[1] for row in ROWS if (found := re.match(r"\w[\w *]*?(\w+)(?: \"\w+\")?\(", row))}
     return HEAD + "\n".join("    " + row for row in ROWS if functions.get(row) is None or functions[row] in names) + FOOT
-
