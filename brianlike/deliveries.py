@@ -72,6 +72,7 @@ class Deliveries:
         self._offsets = _offsets(prepared.program.arrays, inputs.sizes)
         self._elsewhere = self._read_elsewhere()
         self._users = [(state, variable, name) for name in (a.name for a in prepared.program.arrays) for state, variable in self._variable(name)]
+        self._scratch = np.zeros(0, np.uint8)
         self.threads = 0
 
     def arrange(self, threads: int) -> None:
@@ -85,6 +86,7 @@ class Deliveries:
             self._copy(bundle)
             if sum(self._size(member) for member in bundle.members) >= COMPACT_FROM:
                 self._compact(bundle)
+        self._scratch = np.zeros(0, np.uint8)
         self.copied = frozenset(name for bundle in self._bundles.values() for name in self._copies(bundle))
         """Arrays of which there are sorted copies."""
 
@@ -184,6 +186,7 @@ class Deliveries:
         for bundle in self._bundles.values():
             for parameter in bundle.sorted:
                 self._sort(bundle, parameter)
+        self._scratch = np.zeros(0, np.uint8)
 
     def _settle(self, name: str) -> None:
         for state, variable in self._variable(name):
@@ -211,20 +214,25 @@ class Deliveries:
             return
         bundle.stamps[parameter] = stamps
         order, target = self._order(bundle), bundle.sorted[parameter]
-        values = [self._values(name, member) for name, member in zip(names, bundle.members)]
-        gathered(values, order, target, self.threads)
+        gathered([self._together(names, bundle)], order, target, self.threads)
         if min(stamps) < 0 and bundle.layout is not None:  # it has to be sorted again at every run
             bundle.layout = replace(bundle.layout, order=order)
 
-    def _values(self, name: str, member: Deliver) -> np.ndarray:
-        """The values of a synaptic variable by creation; deferred ones stay deferred."""
-        owner, _, variable = name.partition(".")
-        state = self._state(member)
-        waiting = state.pending.get(variable) if owner == member.space else None
-        if not isinstance(waiting, Deferred) or name in self._elsewhere:
-            return state[variable] if waiting is not None else self._arrays[name][: self._size(member)]
-        values = np.empty(self._size(member), self._arrays[name].dtype)
-        waiting.each(lambda chosen, part: values.__setitem__(chosen, part))
+    def _together(self, names: Sequence[str], bundle: Bundle) -> np.ndarray:
+        """The values of synaptic variables by creation, those of one member behind the other; deferred ones stay deferred."""
+        dtype, sizes = self._arrays[names[0]].dtype, [self._size(member) for member in bundle.members]
+        if self._scratch.size * self._scratch.itemsize < sum(sizes) * dtype.itemsize:
+            self._scratch = np.empty(sum(sizes) * dtype.itemsize, np.uint8)  # fresh memory for each bundle would take longer than its values
+        values, first = self._scratch[: sum(sizes) * dtype.itemsize].view(dtype), 0
+        for name, member, size in zip(names, bundle.members, sizes):
+            own, first = values[first : first + size], first + size
+            owner, _, variable = name.partition(".")
+            state = self._state(member)
+            waiting = state.pending.get(variable) if owner == member.space else None
+            if isinstance(waiting, Deferred) and name not in self._elsewhere:
+                waiting.each(own.__setitem__)
+            else:
+                own[...] = state[variable] if waiting is not None else self._arrays[name][:size]
         return values
 
     def _order(self, bundle: Bundle) -> np.ndarray:
