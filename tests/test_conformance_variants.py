@@ -140,3 +140,17 @@ def test_float32_is_float32(float32):
     group = brianlike.NeuronGroup(2, "dv/dt = -v/brianlike_ms : 1", namespace={"brianlike_ms": 1 * brianlike.ms}, method="exact")
     assert group.v_[:].dtype == np.float32
     assert all(tolerance.states >= USUAL.states and name in SCRIPTS for name, tolerance in LOOSE.items())
+
+
+def test_from_how_many_neurons_on_threads_start_depends_on_their_work(monkeypatch):
+    started = []
+    monkeypatch.setattr(_runtime.threading.Thread, "start", lambda thread, start=_runtime.threading.Thread.start: (started.append(thread), start(thread)))
+    brianlike.prefs.codegen.target, brianlike.prefs.core.threads = "cython", 2
+    found = {}
+    for text in ("-v", "sin(v) - tanh(v) + exp(-v)"):
+        for size in (1000, 3000, 4096):
+            started.clear()
+            group = brianlike.NeuronGroup(size, f"dv/dt = ({text})/brianlike_ms : 1", namespace={"brianlike_ms": 1 * brianlike.ms}, method="euler")
+            brianlike.Network(group).run(0.1 * brianlike.ms)
+            found[text, size] = bool(started)
+    assert list(found.values()) == [False, False, True, False, True, True]
