@@ -83,7 +83,8 @@ def activity(space: dict, job: dict) -> int:
     """Spikes, or whatever else a model counts."""
     if "activity" in space:
         return int(space["activity"]())
-    return int(space["spikes"].num_spikes if job["package"] != "nest" else sum(r.n_events for r in space.get("recorders", [space.get("recorder")])))
+    monitors = space.get("monitors", [space.get("spikes")])
+    return int(sum(monitor.num_spikes for monitor in monitors) if job["package"] != "nest" else sum(r.n_events for r in space.get("recorders", [space.get("recorder")])))
 
 
 def digest(network) -> str:

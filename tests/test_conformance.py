@@ -90,7 +90,7 @@ def test_engines_draw_the_same(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", filter(has_full_size, SCRIPTS))
+@pytest.mark.parametrize("name", list(filter(has_full_size, SCRIPTS)))
 def test_full_size(name):
     brianlike.prefs.codegen.target = "cython"
     if is_random(name):

@@ -9,24 +9,16 @@ in_degrees = globals().get("in_degrees", "scaled")
 C, tau, tau_synapse = CAPACITANCE * pF, TAU * ms, TAU_SYNAPSE * ms
 leak, threshold, resting = LEAK * mV, THRESHOLD * mV, RESET * mV
 
-neurons = NeuronGroup(
-    sum(sizes(scale)),
-    """dv/dt = (leak - v)/tau + (I + I_constant)/C : volt (unless refractory)
-       dI/dt = -I/tau_synapse : amp
-       I_constant : amp (constant)""",
-    threshold="v > threshold",
-    reset="v = resting",
-    refractory=REFRACTORY * ms,
-    method="exact",
-)
-populations, inputs, start = [], [], 0
+equations = """dv/dt = (leak - v)/tau + (I + I_constant)/C : volt (unless refractory)
+               dI/dt = -I/tau_synapse : amp
+               I_constant : amp (constant)"""
+populations, inputs = [], []
 for number, (size, (count, weight, current)) in enumerate(zip(sizes(scale), external(scale, in_degrees))):
-    population = neurons[start : start + size]
+    population = NeuronGroup(size, equations, threshold="v > threshold", reset="v = resting", refractory=REFRACTORY * ms, method="exact")
     population.v = f"({INITIAL_MEANS[number]} + {INITIAL_DEVIATIONS[number]}*randn())*mV"
     population.I_constant = current * pA
     inputs.append(PoissonInput(population, "I", N=count, rate=EXTERNAL_RATE * Hz, weight=weight * pA))
     populations.append(population)
-    start += size
 
 synapses = []
 for source, target, probability, weight, delay in projections(scale, in_degrees):
@@ -35,8 +27,8 @@ for source, target, probability, weight, delay in projections(scale, in_degrees)
     pathway.w = f"{weight}*(1 + {RELATIVE_DEVIATION}*randn())*pA"
     pathway.delay = f"clip({delay}*(1 + {RELATIVE_DEVIATION_OF_DELAYS}*randn()), {STEP}, 1000)*ms"
     synapses.append(pathway)
-spikes = SpikeMonitor(neurons)
-network = Network(neurons, *inputs, *synapses, spikes)
+monitors = [SpikeMonitor(population, record=False) for population in populations]
+network = Network(*populations, *inputs, *synapses, *monitors)
 
 
 def number_of_synapses():
@@ -45,6 +37,5 @@ def number_of_synapses():
 
 def details():
     """Mean rates of the populations in Hz."""
-    count, passed = array(spikes.count), float(network.t / second)
-    ends = cumsum([0, *sizes(scale)])
-    return {name: float(count[first:last].mean() / passed) for name, first, last in zip(POPULATIONS, ends[:-1], ends[1:])}
+    passed = float(network.t / second)
+    return {name: float(array(monitor.count).mean() / passed) for name, monitor in zip(POPULATIONS, monitors)}

@@ -1,4 +1,7 @@
-"""The network of `microcircuit.py` for NEST: the same numbers, each pair of neurons connected with the same probability."""
+"""The network of `microcircuit.py` for NEST: the same numbers, with as many synapses for each pair of populations as the same probability gives on average.
+
+Connecting by probability takes NEST minutes at full scale, so it draws a fixed number of synapses, as the published network does.
+"""
 
 import nest
 from microcircuit_parameters import *
@@ -24,7 +27,8 @@ for number, (size, (count, weight, current)) in enumerate(zip(sizes(scale), exte
 for source, target, probability, weight, delay in projections(scale, in_degrees):
     weights = nest.random.normal(weight, RELATIVE_DEVIATION * abs(weight))
     delays = nest.math.max(nest.random.normal(delay, RELATIVE_DEVIATION_OF_DELAYS * delay), STEP)
-    nest.Connect(populations[source], populations[target], {"rule": "pairwise_bernoulli", "p": probability}, {"weight": weights, "delay": delays})
+    number = round(probability * len(populations[source]) * len(populations[target]))
+    nest.Connect(populations[source], populations[target], {"rule": "fixed_total_number", "N": number}, {"weight": weights, "delay": delays})
 
 
 def number_of_synapses():
