@@ -83,8 +83,9 @@ def activity(space: dict, job: dict) -> int:
     """Spikes, or whatever else a model counts."""
     if "activity" in space:
         return int(space["activity"]())
-    monitors = space.get("monitors", [space.get("spikes")])
-    return int(sum(monitor.num_spikes for monitor in monitors) if job["package"] != "nest" else sum(r.n_events for r in space.get("recorders", [space.get("recorder")])))
+    if job["package"] == "nest":
+        return int(sum(recorder.n_events for recorder in space.get("recorders", [space.get("recorder")])))
+    return int(sum(monitor.num_spikes for monitor in space.get("spike_monitors", [space.get("spikes")])))
 
 
 def digest(network) -> str:

@@ -27,8 +27,8 @@ for source, target, probability, weight, delay in projections(scale, in_degrees)
     pathway.w = f"{weight}*(1 + {RELATIVE_DEVIATION}*randn())*pA"
     pathway.delay = f"clip({delay}*(1 + {RELATIVE_DEVIATION_OF_DELAYS}*randn()), {STEP}, 1000)*ms"
     synapses.append(pathway)
-monitors = [SpikeMonitor(population, record=False) for population in populations]
-network = Network(*populations, *inputs, *synapses, *monitors)
+spike_monitors = [SpikeMonitor(population, record=False) for population in populations]
+network = Network(*populations, *inputs, *synapses, *spike_monitors)
 
 
 def number_of_synapses():
@@ -38,4 +38,4 @@ def number_of_synapses():
 def details():
     """Mean rates of the populations in Hz."""
     passed = float(network.t / second)
-    return {name: float(array(monitor.count).mean() / passed) for name, monitor in zip(POPULATIONS, monitors)}
+    return {name: float(array(monitor.count).mean() / passed) for name, monitor in zip(POPULATIONS, spike_monitors)}
