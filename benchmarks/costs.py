@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 from machine import describe
 from measure import arguments
+from scaling import seconds_of as shortest_run
 
 from brianlike import *
 
@@ -33,14 +34,7 @@ class Cost:
 
 def seconds_of(objects: list, repeats: int) -> float:
     """The shortest of some runs."""
-    network = Network(*objects)
-    network.run(defaultclock.dt)
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        network.run(STEPS * defaultclock.dt)
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    return shortest_run(Network(*objects), STEPS, repeats)
 
 
 def leaky(N: int) -> NeuronGroup:

@@ -32,8 +32,7 @@ class Deferred:
 
     def settle(self) -> None:
         """Write the values into the array of the state."""
-        target = self._state.memory(self._name)
-        self.each(lambda chosen, values: target.__setitem__(chosen, values))
+        self.each(self._state.memory(self._name).__setitem__)
         self._state.pending.pop(self._name, None)
 
     def each(self, take: Callable[[slice, np.ndarray], Any]) -> None:

@@ -284,11 +284,9 @@ class Deliveries:
 
     def _stamp(self, name: str) -> int:
         """How often a variable was assigned to; -1 where that cannot be known."""
-        owner, _, variable = name.partition(".")
-        state = getattr(self._prepared.objects.get(owner), "state", None)
-        if state is None or variable not in state or variable in state.exposed:
-            return -1
-        return int(state.written[variable])
+        for state, variable in self._variable(name):
+            return -1 if variable in state.exposed else int(state.written[variable])
+        return -1
 
     # -------------------------------------------------------------------------------------------------------------------------------------- the driver
     def bundle(self, kernel: Deliver) -> Bundle | None:
