@@ -30,7 +30,8 @@ from ..prepare import Prepared, prepare
 from ..state import VariableOwner
 from ..subgroups import Subgroup
 from ..synapses import Synapses
-from .engine import TorchEngine, Values
+from .delivery import Values
+from .engine import TorchEngine
 from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
 from .parameters import Held, Learn
 from .recording import Recorder, RecordSpec, parts
