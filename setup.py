@@ -80,7 +80,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["brianlike", "brianlike.*", "codegen", "codegen.*"]),
     package_dir={"": "."},
-    package_data={"brianlike": ["*.pyx", "*.pxd", "*.h"]},
+    package_data={"brianlike": ["*.pyx", "*.pxd", "*.pxi", "*.h"]},
     install_requires=CORE,
     extras_require={"nn": TORCH, "demo": DEMO, "test": TEST, "bench": BENCH, "docs": DOCS},
     ext_modules=extensions(),

@@ -1,0 +1,181 @@
+# cython: language_level=3, cdivision=True
+"""The loop over steps and operations."""
+
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+
+from ._arrivals cimport collect, touch
+from ._operations cimport CALLED, CHUNK, DELIVER, DONE, MAP, NO_MEMORY, RECORD_EVENTS, RECORD_RATE, RECORD_VALUES, SPARSE_MAP, STOPPED, SYNAPSE, TABLE_EVENTS, TABLE_VALUES
+from ._operations cimport Event, KernelContext, Loop, Operation, own_step, seconds_now
+from ._records cimport record_events, record_row, table_events, table_values
+from ._spikes cimport scan
+from ._threads cimport deliver_parts, run_blocks, share
+
+cdef inline bint ran(Loop *loop, Operation *op) noexcept nogil:
+    """Whether a Deliver reached anything in this step."""
+    return op.active and (op.every == 1 or loop.step % op.every == 0)
+
+
+cdef inline bint wanted(Loop *loop, Operation *op) noexcept nogil:
+    """Whether any of the operations after which this one runs did something."""
+    cdef ptrdiff_t n
+    if op.n_after == 0:
+        return True
+    for n in range(op.n_after):
+        if ran(loop, &loop.operations[op.after[n]]):
+            return True
+    return False
+
+
+cdef inline bint few(Loop *loop, Operation *op) noexcept nogil:
+    """Whether so little arrived that going through it again costs less than going through all elements."""
+    cdef ptrdiff_t n
+    cdef int64_t total = 0
+    for n in range(op.n_after):
+        if ran(loop, &loop.operations[op.after[n]]):
+            total += loop.operations[op.after[n]].load
+    return total * 8 < op.context.size
+
+
+cdef inline int run_touched(Loop *loop, Operation *op) noexcept nogil:
+    """Add what arrived where something did: a second time at one element it adds nothing."""
+    cdef ptrdiff_t n
+    cdef Operation *other
+    cdef KernelContext context = op.context
+    op.used = 0
+    for n in range(op.n_after):
+        other = &loop.operations[op.after[n]]
+        if ran(loop, other) and not touch(other, op, op.windows[n]):
+            return NO_MEMORY
+    context.spikes, context.begin, context.end = op.touched, 0, op.used
+    op.sparse(op.pointers, &context)
+    return DONE
+
+
+cdef inline int run_map(Loop *loop, Operation *op) noexcept nogil:
+    cdef ptrdiff_t n
+    cdef Event *event
+    if op.context.size == 0 or not wanted(loop, op):
+        return DONE
+    op.context.step = <uint64_t>(own_step(loop.step, op.every))
+    if op.sparse != NULL and few(loop, op):
+        return run_touched(loop, op)
+    if op.parallel and loop.crew.threads > 1 and op.context.size * op.cost >= loop.crew.shared_from:
+        share(&loop.crew, op)
+    else:
+        run_blocks(op, 0, 1)
+    for n in range(op.n_events):
+        event = &loop.events[op.events[n]]
+        if not scan(event, own_step(loop.step, event.every) % event.slots):
+            return NO_MEMORY
+    return DONE
+
+
+cdef inline int run_sparse_map(Loop *loop, Operation *op) noexcept nogil:
+    cdef Event *event = &loop.events[op.event]
+    cdef ptrdiff_t slot = (own_step(loop.step, op.every) - op.late + event.slots) % event.slots
+    if event.counts[slot] and wanted(loop, op):
+        op.context.step = <uint64_t>(own_step(loop.step, op.every))
+        op.context.spikes = event.lists[slot]
+        op.context.begin, op.context.end = 0, event.counts[slot]
+        op.function(op.pointers, &op.context)
+    return DONE
+
+
+cdef inline int run_deliver(Loop *loop, Operation *op) noexcept nogil:
+    cdef int64_t step = own_step(loop.step, op.every)
+    op.context.step = <uint64_t>step
+    if not collect(op, &loop.events[op.event], step):
+        return NO_MEMORY
+    op.active, op.load = op.context.end > 0, <int64_t>(op.context.end * op.row_length)
+    if not op.active:
+        return DONE
+    if op.parts > 1 and loop.crew.threads > 1 and op.load * SYNAPSE >= loop.crew.shared_from:
+        share(&loop.crew, op)
+    else:
+        deliver_parts(op, 0, op.parts)
+    return DONE
+
+
+cdef inline int execute(Loop *loop, Operation *op) noexcept nogil:
+    if op.kind == MAP:
+        return run_map(loop, op)
+    if op.kind == SPARSE_MAP:
+        return run_sparse_map(loop, op)
+    if op.kind == DELIVER:
+        return run_deliver(loop, op)
+    if op.kind == RECORD_VALUES or op.kind == RECORD_RATE:
+        return record_row(loop, op)
+    if op.kind == RECORD_EVENTS:
+        return record_events(loop, op)
+    if op.kind == TABLE_EVENTS:
+        return table_events(loop, op)
+    if op.kind == TABLE_VALUES:
+        return table_values(loop, op)
+    return CALLED
+
+
+cdef inline void write_clocks(Loop *loop) noexcept nogil:
+    """Every clock shows the step that begins now, or the next one."""
+    cdef ptrdiff_t n
+    cdef int64_t number
+    for n in range(loop.n_clocks):
+        number = (loop.step + loop.clocks[n].every - 1) // loop.clocks[n].every
+        if loop.clocks[n].t != NULL:
+            loop.clocks[n].t[0] = number * loop.clocks[n].dt
+        if loop.clocks[n].timestep != NULL:
+            loop.clocks[n].timestep[0] = number
+
+
+cdef inline int64_t following(Loop *loop, int64_t tick) noexcept nogil:
+    """The first tick from this one on at which a clock begins a step."""
+    cdef int64_t first = INT64_MAX, every
+    cdef ptrdiff_t n
+    for n in range(loop.n_clocks):
+        every = loop.clocks[n].every
+        if every == 1:
+            return tick
+        first = min(first, (tick + every - 1) // every * every)
+    return tick if first == INT64_MAX else first
+
+
+cdef inline void begin_step(Loop *loop) noexcept nogil:
+    cdef ptrdiff_t n
+    write_clocks(loop)
+    for n in range(loop.n_events):
+        if loop.events[n].every == 1 or loop.step % loop.events[n].every == 0:
+            loop.events[n].counts[own_step(loop.step, loop.events[n].every) % loop.events[n].slots] = 0
+
+
+cdef inline int advance(Loop *loop, int64_t target, double limit) noexcept nogil:
+    """Steps until `target`, or until something needs the interpreter."""
+    cdef Operation *op
+    cdef double began
+    cdef int code
+    while True:
+        if loop.position == 0:
+            if loop.step >= target:
+                write_clocks(loop)
+                return DONE
+            begin_step(loop)
+        while loop.position < loop.n_operations:
+            op = &loop.operations[loop.position]
+            if op.every == 1 or loop.step % op.every == 0:
+                began = seconds_now() if loop.profiling else 0.0
+                code = execute(loop, op)
+                if loop.profiling:
+                    op.spent += seconds_now() - began
+                if code == CALLED:
+                    loop.blocked = loop.position
+                    loop.position += 1
+                    return CALLED
+                if code != DONE:
+                    return code
+            loop.position += 1
+        loop.position = 0
+        loop.step = min(following(loop, loop.step + 1), target)
+        if loop.stop:
+            write_clocks(loop)
+            return STOPPED
+        if loop.step < target and seconds_now() >= limit:
+            return CHUNK

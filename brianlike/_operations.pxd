@@ -1,0 +1,122 @@
+# cython: language_level=3, cdivision=True
+"""What the driver walks through: events, clocks and operations, as C structures."""
+
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+cdef extern from "_runtime.h" nogil:
+    ctypedef struct KernelContext:
+        ptrdiff_t begin, end, size, row
+        uint64_t step
+        uint32_t seed, epoch, stream
+        const int32_t *spikes
+        const int32_t *rows
+        const int32_t *arrivals
+        const void *ends
+        ptrdiff_t base, narrow, leap
+        const int32_t *order
+        const int32_t *i
+        const int32_t *j
+    int64_t load_acquire(int64_t *value)
+    void store_release(int64_t *value, int64_t new)
+    int64_t add_release(int64_t *value, int64_t change)
+    void relax(int spins)
+    double seconds_now()
+    int HAS_THREADS
+
+ctypedef int (*KernelFunction)(void **, KernelContext *) noexcept nogil
+
+cdef enum:
+    MAP = 0, SPARSE_MAP, DELIVER, RECORD_VALUES, RECORD_EVENTS, RECORD_RATE, TABLE_EVENTS, TABLE_VALUES, CALL
+    DONE, CHUNK, CALLED, NO_MEMORY, FULL, STOPPED
+    SYNAPSE = 1                  # nanoseconds that a synapse takes, about
+
+cdef struct Event:
+    ptrdiff_t size
+    int64_t every                # ticks per step
+    uint8_t *mask                # one byte an element, or NULL
+    ptrdiff_t slots              # steps of history, the current one included
+    int32_t **lists
+    int64_t *counts
+    int64_t *capacities
+
+cdef struct Clock:
+    int64_t every
+    double dt
+    double *t
+    int64_t *timestep
+
+cdef struct Operation:
+    int kind
+    int64_t every
+    bint active                  # whether it did anything in this step
+    int64_t load                 # a Deliver: about how many synapses it reached in this step
+    double spent                 # seconds, while the driver measures them
+    ptrdiff_t n_after
+    ptrdiff_t *after
+    int64_t *windows             # the first of the targets of each of these that is an element here
+    # kernels
+    KernelFunction function
+    void **pointers
+    KernelContext context
+    bint parallel
+    double cost                  # nanoseconds an element takes, about
+    KernelFunction sparse        # a Map that adds what arrived: the same for a list of elements
+    int32_t *touched             # of a Deliver: the spikes that arrive, and from `used` on their rows
+    int64_t room
+    ptrdiff_t n_events
+    ptrdiff_t *events
+    # events read or written
+    ptrdiff_t event
+    ptrdiff_t first, stop
+    int64_t late                 # 1: what runs before its events are found in a step sees those of the step before
+    ptrdiff_t n_delays
+    int64_t *delays
+    ptrdiff_t parts              # of the neurons at the other end, each with rows of its own
+    int64_t *bases
+    double row_length            # on average
+    # recorders; `used` rows or events are filled
+    char *array
+    size_t itemsize
+    ptrdiff_t width
+    int64_t *elements
+    int64_t used, capacity
+    char *values
+    int64_t *steps
+    int32_t *indices
+    int64_t *counts
+    bint store
+    uint8_t *selected
+    ptrdiff_t n_gathered
+    char **gathered
+    size_t *gathered_sizes
+    char **gathered_values
+    # tables
+    int64_t *offsets
+    const int32_t *table
+    int64_t rows, first_step, steps_per_row, previous
+
+cdef struct Crew:
+    int64_t generation, remaining, stop
+    int64_t threads
+    double shared_from           # nanoseconds that an operation takes, about; below this, waiting for each other costs more than it saves
+    Operation *operation
+
+cdef struct Loop:
+    Event *events
+    ptrdiff_t n_events
+    Clock *clocks
+    ptrdiff_t n_clocks
+    Operation *operations
+    ptrdiff_t n_operations
+    ptrdiff_t position           # the operation that comes next; 0: a new step begins
+    int64_t step                 # the tick under way, or the next one
+    int64_t blocked              # the operation that stopped the loop
+    bint stop                    # end with the step under way
+    bint profiling
+    Crew crew
+
+
+cdef inline int64_t own_step(int64_t tick, int64_t every) noexcept nogil:
+    """The step of a clock at a tick."""
+    return tick if every == 1 else tick // every

@@ -1,0 +1,69 @@
+# cython: language_level=3, cdivision=True
+"""Lists of the elements that fired, one for each step of history."""
+
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memcpy
+
+from ._operations cimport Event
+
+
+cdef inline bint reserve(Event *event, ptrdiff_t slot, int64_t count) noexcept nogil:
+    """Room for `count` spikes in a slot; False if there is no memory."""
+    cdef int64_t capacity = event.capacities[slot]
+    cdef int32_t *new
+    if count <= capacity:
+        return True
+    capacity = min(max(count, 2 * capacity, 64), max(<int64_t>event.size, count))
+    new = <int32_t *>realloc(event.lists[slot], capacity * sizeof(int32_t))
+    if new == NULL:
+        return False
+    event.lists[slot] = new
+    event.capacities[slot] = capacity
+    return True
+
+
+cdef inline bint any_of_64(const uint8_t *bytes) noexcept nogil:
+    """Whether any of 64 bytes is set."""
+    cdef uint64_t words[8]
+    memcpy(words, bytes, 64)
+    return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0
+
+
+cdef inline bint scan(Event *event, ptrdiff_t slot) noexcept nogil:
+    """The list of the elements whose byte in the mask is set."""
+    cdef ptrdiff_t n = 0, k, size = event.size
+    cdef int64_t count = 0
+    cdef uint64_t word
+    cdef int32_t *spikes
+    while n < size:
+        if n + 64 <= size and not any_of_64(event.mask + n):
+            n += 64
+            continue
+        if n + 8 <= size:
+            memcpy(&word, event.mask + n, 8)
+            if word == 0:
+                n += 8
+                continue
+        if not reserve(event, slot, count + 8):
+            return False
+        spikes = event.lists[slot]
+        for k in range(n, min(n + 8, size)):
+            spikes[count] = <int32_t>k
+            count += event.mask[k] != 0
+        n += 8
+    event.counts[slot] = count
+    return True
+
+
+cdef inline ptrdiff_t position(const int32_t *spikes, ptrdiff_t count, ptrdiff_t value) noexcept nogil:
+    """The first position in ascending `spikes` that holds `value` or more."""
+    cdef ptrdiff_t low = 0, high = count, middle
+    while low < high:
+        middle = (low + high) // 2
+        if spikes[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
