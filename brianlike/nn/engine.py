@@ -14,7 +14,7 @@ from codegen.dataflow import constant_in_run, late
 from codegen.emit import torch as emitter
 from codegen.errors import UnsupportedError
 from codegen.expr import Index
-from codegen.ir import Deliver, Draw, Load, Map, Program, Record, Store, Table
+from codegen.ir import Deliver, Draw, Load, Map, Program, Record, Role, Store, Table
 from codegen.surrogate import Gradient
 
 from ..build import build_python
@@ -40,6 +40,9 @@ class TorchEngine:
     ) -> None:
         self.program, self.sizes = program, sizes
         self.fixed = constant_in_run(program)
+        skip = (Role.CLOCK, Role.ACCUMULATOR, Role.INPUT)
+        self.moving = [a.name for a in program.arrays if a.name not in self.fixed and a.role not in skip]
+        """The arrays that make the state."""
         self.places = {name: Places(connection) for name, connection in connections.items()}
         self.deliveries: dict[str, Delivery] = {}
         self._functions: dict[str, Callable[..., tuple[torch.Tensor, ...]]] = {}
@@ -50,7 +53,7 @@ class TorchEngine:
             if isinstance(kernel, Deliver):
                 self.deliveries[kernel.name] = self._delivery(kernel, delays)
         self.memory = max((one.longest for one in self.deliveries.values()), default=0)
-        self._past_needed = {one.kernel.events for one in self.deliveries.values() if one.longest}
+        self.past_needed = sorted({one.kernel.events for one in self.deliveries.values() if one.longest})
         self._timed = any(load.array in ("clock.t", "clock.t_in_timesteps") for k in program.kernels if isinstance(k, Map | Deliver) for load in k.loads)
 
     def _delivery(self, kernel: Deliver, delays: Mapping[str, np.ndarray]) -> Delivery:
@@ -67,35 +70,31 @@ class TorchEngine:
         found = {name: one.matrices(values) for name, one in self.deliveries.items()}
         return {name: matrices for name, matrices in found.items() if matrices is not None}
 
-    def run(
+    def step(
         self,
         values: Values,
         past: dict[str, list[torch.Tensor]],
-        tables: Mapping[str, torch.Tensor],
-        first: int,
-        steps: int,
+        matrices: Mapping[str, Matrices],
+        rows: Values,
+        number: torch.Tensor,
         recorders: Mapping[str, Recorder],
-        like: torch.Tensor,
     ) -> None:
-        """Advance `steps` steps from number `first`; `values` and `past` hold the state before and after."""
-        matrices = self.set_up(values)
-        rows = {name: table.unbind(0) for name, table in tables.items()}
-        for n in range(steps):
-            if self._timed:
-                values["clock.t_in_timesteps"] = torch.tensor([first + n], device=like.device)
-                values["clock.t"] = (first + n) * values["clock.dt"]
-            for kernel in self.program.kernels:
-                match kernel:
-                    case Map():
-                        self._map(kernel, values)
-                    case Deliver(name):
-                        self.deliveries[name].run(values, past, matrices.get(name))
-                    case Record(name, array):
-                        recorders[name].add(values[array])
-                    case Table(name, array):
-                        values[array] = rows[name][n]
-            for name in self._past_needed:
-                past[name] = [*past.get(name, []), values[name]][-self.memory :]
+        """Advance by the step of this number, with one row of each table; `values` and `past` hold the state before and after."""
+        if self._timed:
+            values["clock.t_in_timesteps"] = number if number.dim() else number[None]
+            values["clock.t"] = number * values["clock.dt"]
+        for kernel in self.program.kernels:
+            match kernel:
+                case Map():
+                    self._map(kernel, values)
+                case Deliver(name):
+                    self.deliveries[name].run(values, past, matrices.get(name))
+                case Record(name, array):
+                    recorders[name].add(values[array])
+                case Table(name, array):
+                    values[array] = rows[name]
+        for name in self.past_needed:
+            past[name] = [*past.get(name, []), values[name]][-self.memory :]
 
     def _map(self, kernel: Map, values: Values) -> None:
         arguments = [self._load(load, kernel.space, values) for load in kernel.loads]

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from codegen.dataflow import constant_in_run
 from codegen.errors import UnsupportedError
 from codegen.expr import DType
 from codegen.force import force_events
@@ -32,11 +31,13 @@ from ..subgroups import Subgroup
 from ..synapses import Synapses
 from .delivery import Values
 from .engine import TorchEngine
+from .feeding import Feeding, tables_of
 from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
 from .parameters import Held, Learn
-from .recording import Recorder, RecordSpec, parts
+from .recording import RecordSpec, parts
+from .states import Past, State, enter, leave
+from .unroll import Feedback, Moment, Unrolling, Watch, checked_lengths, unroll, unroll_ragged
 
-State = dict[str, dict[str, torch.Tensor]]
 spytorch_schedule = ["thresholds", "groups", "resets", "synapses"]
 """The order within a step that SpyTorch's loop has: spike from the old potential, update, reset, then deliver (with recurrent delays of one dt)."""
 
@@ -57,6 +58,11 @@ class NetworkModule(nn.Module):
         How spikes count in gradients.
     batch_first : bool
         Whether inputs and records are (B, T, N) instead of (T, B, N).
+    checkpoint : int, optional
+        The backward pass keeps the state of every so many steps, and computes what lies between again: the same gradients in less memory.
+        About the square root of the number of steps needs least.
+    check_finite : bool
+        Whether a state variable that is not finite after a run is an error (FloatingPointError). Compiled modules do not look.
     dtype : torch.dtype
         Of parameters and states: torch's default unless given. In float64 the module and the simulator agree spike for spike.
     device : torch.device
@@ -97,6 +103,8 @@ class NetworkModule(nn.Module):
         gradient: Gradient = Surrogate(),  # noqa: B008  frozen
         *,
         batch_first: bool = False,
+        checkpoint: int | None = None,
+        check_finite: bool = True,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
         namespace: Mapping[str, object] | None = None,
@@ -104,6 +112,7 @@ class NetworkModule(nn.Module):
         super().__init__()
         self._objects = [item for item in network.objects if not isinstance(item, Monitor | Subgroup)]
         self._gradient, self.batch_first = gradient, batch_first
+        self.checkpoint, self.check_finite = checkpoint, check_finite
         self._schedule = list(network.schedule)
         self._clock = _common_clock(self._objects)
         self._specs = dict(record)
@@ -111,10 +120,13 @@ class NetworkModule(nn.Module):
         self._refuse()
         self.prepared = self._prepare(())
         check_width(gradient, [c.core for c in self.prepared.compiled.values()])
-        self._inputs = _inputs(self._objects)
+        self._feeding = Feeding(self._objects, batch_first)
         self._make_parameters(learn, dtype or torch.get_default_dtype(), torch.device(device) if device is not None else None)
         self._constants = self._collect()
         self._engines: dict[tuple[str, ...], TorchEngine] = {(): self._engine(self.prepared)}
+        self._moving = self._engines[()].moving
+        self._spiking = [item for item in self._objects if isinstance(item, Group) and self.prepared.compiled[item.name].core.events]
+        self._watch: Watch | None = None
         self._cast: dict[tuple[torch.dtype, torch.device], Values] = {}
         self._record_type = namedtuple("Record", list(self._specs))  # type: ignore[misc]
 
@@ -138,7 +150,7 @@ class NetworkModule(nn.Module):
     def _prepare(self, forced: tuple[str, ...]) -> Prepared:
         first, last = self._schedule[0], self._schedule[-1]
         kernels: list[Kernel] = []
-        for key, table, array, slot in _tables(self._objects):
+        for key, table, array, slot in tables_of(self._objects):
             del key
             kernels.append(Table(table, array, slot=slot or f"before_{first}"))
         margins = set()
@@ -190,7 +202,7 @@ class NetworkModule(nn.Module):
         return {name: value.copy() for name, value in values.items() if name not in self._learned_arrays}
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- running
-    def forward(self, *inputs: torch.Tensor, force: Mapping[Any, Any] | None = None, **named: torch.Tensor) -> Any:
+    def forward(self, *inputs: torch.Tensor, force: Mapping[Any, Any] | None = None, lengths: Any = None, **named: torch.Tensor) -> Any:
         """Run from the initial state.
 
         Parameters
@@ -198,34 +210,42 @@ class NetworkModule(nn.Module):
         *inputs, **named : tensors of shape (T, ..., N)
             Spikes of each InputGroup (0 and 1, or graded) and values of each `(input)` variable (SI), in the order of the network or by name.
         force : dict, optional
-            `{group: (spikes, mask)}`: spikes of shape (T, ..., N) that replace the group's own where `mask` (None: everywhere) holds. Gradients pass as
-            if nothing had been replaced.
+            Spikes (T, ..., N) to replay, by group: a tensor, or a tuple of it and a mask that tells where it replaces the group's own spikes.
+        lengths : tensor of int, optional
+            How many steps each sample has, shaped as the batch. After its end a sample has no spikes, its variables stay as they are, reductions
+            stop, and what its inputs hold does not matter: results and gradients are those of a run of its own.
 
         Returns
         -------
         Record
             A named tuple with one tensor for each name in `record=`.
         """
-        record, _ = self.run(*inputs, force=force, **named)
+        record, _ = self.run(*inputs, force=force, lengths=lengths, **named)
         return record
 
-    def run(self, *inputs: torch.Tensor, state: State | None = None, force: Mapping[Any, Any] | None = None, **named: torch.Tensor) -> tuple[Any, State]:
+    def run(
+        self, *inputs: torch.Tensor, state: State | None = None, force: Mapping[Any, Any] | None = None, lengths: Any = None, **named: torch.Tensor
+    ) -> tuple[Any, State]:
         """Run from a state (None: the initial one) and return the record and the state after the last step.
 
-        The state is a dict `{object: {variable: tensor}}`, to be passed on, detached or changed at will.
+        The state is a dict `{object: {variable: tensor}}`, to be passed on, detached (`bnn.detached`) or changed at will.
         """
-        tables = self._tables_of(inputs, named)
-        steps = {table.shape[0] for table in tables.values()}
-        if len(steps) > 1:
-            raise ValueError(f"all inputs must have the same number of steps, not {sorted(steps)}")
-        if not steps:
-            raise ValueError("the network has no InputGroup and no (input) variable, so its number of steps is unknown; give it one")
-        forced = self._forced(force or {})
-        return self._run(tables, forced, steps.pop(), state)
+        tables = self._feeding.tables(inputs, named, self._like)
+        return self._run(tables, self._feeding.forced(force or {}, self._spiking, self._like), state, lengths, {})
 
     def step(self, *inputs: torch.Tensor, state: State | None = None, **named: torch.Tensor) -> tuple[Any, State]:
         """One step: inputs of shape (..., N), a record without a time axis, and the state after it."""
-        record, new = self.run(*map(self._one_row, inputs), state=state, **{k: self._one_row(x) for k, x in named.items()})
+        return self._step(inputs, named, state, {})
+
+    def initial_state(self, *batch: int) -> State:
+        """The state before the first step, for a batch of this shape: what `run` and `step` start from."""
+        values = self._initial_values()
+        spread = {name: values[name].expand(*batch, values[name].shape[-1]) for name in self._moving if name in values}
+        return self._leave(spread, {}, torch.zeros((), dtype=torch.int64, device=self._like.device))
+
+    def _step(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor], state: State | None, feedback: Feedback) -> tuple[Any, State]:
+        tables = self._feeding.tables([self._one_row(x) for x in inputs], {key: self._one_row(x) for key, x in named.items()}, self._like)
+        record, new = self._run(tables, {}, state, None, feedback)
         timed = [parts(spec)[2] is None for spec in self._specs.values()]
         return self._record_type(*(v.select(1 if self.batch_first and v.dim() > 2 else 0, 0) if t else v for v, t in zip(record, timed))), new
 
@@ -233,29 +253,34 @@ class NetworkModule(nn.Module):
         """The input of one step with a time axis."""
         return x.unsqueeze(1 if self.batch_first and x.dim() > 1 else 0)
 
-    def _run(self, tables: dict[str, torch.Tensor], forced: dict[str, tuple[torch.Tensor, torch.Tensor]], steps: int, state: State | None) -> tuple[Any, State]:
+    def _run(
+        self, tables: Values, forced: dict[str, tuple[torch.Tensor, torch.Tensor]], state: State | None, lengths: Any, feedback: Feedback
+    ) -> tuple[Any, State]:
+        steps = _common_steps(tables)
         engine = self._engine_for(tuple(sorted(forced)))
         values = self._initial_values()
-        past: dict[str, list[torch.Tensor]] = {}
-        first = 0
-        if state is not None:
-            first = self._enter(state, values, past)
+        entered, past, number = enter(state or {}, self._moving)
+        values |= entered
         for event, (spikes, mask) in forced.items():
             tables[f"{event}:forced"], tables[f"{event}:mask"] = spikes, mask
-        recorders = {key: Recorder(parts(spec)[2]) for key, spec in self._specs.items()}
-        engine.run(values, past, tables, first, steps, recorders, self._like)
-        batch = torch.broadcast_shapes(*(table.shape[1:-1] for table in tables.values()))
-        results = []
+        batch = torch.broadcast_shapes(*(table.shape[1:-1] for table in tables.values()), *(value.shape[:-1] for value in entered.values()))
+        reductions, empty, events = {}, {}, set()
         for key, spec in self._specs.items():
-            owner, _, reduction = parts(spec)
-            size = len(owner)
-            empty = torch.zeros((*batch, size), dtype=self._like.dtype, device=self._like.device)
-            recorders[key].values = [v.expand(*batch, v.shape[-1]) for v in recorders[key].values]
-            value = recorders[key].result(steps, empty)
-            results.append(value.expand(*batch, value.shape[-1]) if reduction is not None else value)
-        self._check(values, first + steps)
-        record = self._record_type(*(self._output(v, parts(s)[2] is None) for v, s in zip(results, self._specs.values())))
-        return record, self._leave(values, past, first + steps)
+            owner, variable, reductions[key] = parts(spec)
+            empty[key] = torch.zeros((*batch, len(owner)), dtype=self._like.dtype, device=self._like.device)
+            if variable == "_spike":
+                events.add(key)
+        how = Unrolling(reductions=reductions, empty=empty, events=frozenset(events), checkpoint=self.checkpoint, feedback=feedback, watch=self._watch)
+        number = torch.zeros((), dtype=torch.int64, device=self._like.device) if number is None else number.to(self._like.device)
+        moment = Moment(values, past, number)
+        if lengths is None:
+            moment, records = unroll(engine, moment, tables, steps, how)
+        else:
+            moment, records = unroll_ragged(engine, moment, tables, steps, checked_lengths(lengths, batch, steps, self._like.device), how)
+        if self.check_finite and not torch.compiler.is_compiling():
+            self._check(moment)
+        record = self._record_type(*(self._output(value, reductions[key] is None) for key, value in records.items()))
+        return record, self._leave(moment.values, moment.past, moment.step)
 
     def _output(self, value: torch.Tensor, timed: bool) -> torch.Tensor:
         return value.transpose(0, 1) if timed and self.batch_first and value.dim() > 2 else value
@@ -291,115 +316,19 @@ class NetworkModule(nn.Module):
         return self._cast[key]
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- state
-    def _moving(self) -> list[str]:
-        fixed = constant_in_run(self.prepared.program)
-        skip = (Role.CLOCK, Role.ACCUMULATOR, Role.INPUT)
-        return [a.name for a in self.prepared.program.arrays if a.name not in fixed and a.role not in skip]
+    def _leave(self, values: Values, past: Past, step: torch.Tensor) -> State:
+        engine = self._engines[()]
+        return leave(values, past, step, [name for name in self._moving if name in values], {name: engine.memory for name in engine.past_needed})
 
-    def _leave(self, values: Values, past: Mapping[str, list[torch.Tensor]], step: int) -> State:
-        state: State = {"clock": {"t_in_timesteps": torch.tensor(step)}}
-        for name in self._moving():
-            owner, _, variable = name.partition(".")
-            if name in values:
-                state.setdefault(owner, {})[variable] = values[name]
-        for name, sent in past.items():
-            owner, _, variable = name.partition(".")
-            if sent:
-                shape = torch.broadcast_shapes(*(s.shape for s in sent))
-                state[owner][f"{variable}_past"] = torch.stack([s.expand(shape) for s in sent])
-        return state
-
-    def _enter(self, state: State, values: Values, past: dict[str, list[torch.Tensor]]) -> int:
-        known = {name: tuple(name.split(".", 1)) for name in self._moving()}
-        self._refuse_unknown(state, {("clock", "t_in_timesteps"), *known.values()})
-        for name, (owner, variable) in known.items():
-            if variable in state.get(owner, {}):
-                values[name] = state[owner][variable]
-            if f"{variable}_past" in state.get(owner, {}):
-                past[name] = list(state[owner][f"{variable}_past"].unbind(0))
-        return int(state.get("clock", {}).get("t_in_timesteps", torch.tensor(0)))
-
-    @staticmethod
-    def _refuse_unknown(state: State, known: set[tuple[str, ...]]) -> None:
-        owners = sorted({owner for owner, _ in known})
-        for owner, variables in state.items():
-            if owner not in owners:
-                raise KeyError(f"the state has {owner!r}, which the module does not know; it knows {', '.join(owners)}")
-            for name in variables:
-                if (owner, name.removesuffix("_past")) not in known:
-                    has = sorted(variable for o, variable in known if o == owner)
-                    raise KeyError(f"the state has '{owner}.{name}', which the module does not know; it knows {', '.join(has)}")
-
-    def _check(self, values: Values, step: int) -> None:
+    def _check(self, moment: Moment) -> None:
         """Training on NaN only makes more of it, so it is an error here."""
         for array in self.prepared.program.arrays:
-            if array.role is Role.STATE and array.name in values and not torch.isfinite(values[array.name].detach()).all():
-                bad = torch.nonzero(~torch.isfinite(values[array.name].detach()))[0].tolist()
+            if array.role is Role.STATE and array.name in moment.values and not torch.isfinite(moment.values[array.name].detach()).all():
+                bad = torch.nonzero(~torch.isfinite(moment.values[array.name].detach()))[0].tolist()
                 raise FloatingPointError(
-                    f"{array.name} of element {bad[-1]} is not finite after step {step}; "
+                    f"{array.name} of element {bad[-1]} is not finite after step {int(moment.step.max())}; "
                     "a smaller learning rate, bounds= on the parameters or a smaller dt may help"
                 )
-
-    # ------------------------------------------------------------------------------------------------------------------------------------------ inputs
-    def _tables_of(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        keys = list(self._inputs)
-        if len(inputs) > len(keys):
-            raise TypeError(f"the module takes {len(keys)} inputs ({', '.join(keys)}), not {len(inputs)}")
-        given = dict(zip(keys, inputs))
-        for name, value in named.items():
-            if name not in keys:
-                raise TypeError(f"the module has no input {name!r}; its inputs are {', '.join(keys) or 'none'}")
-            if name in given:
-                raise TypeError(f"input {name!r} is given twice")
-            given[name] = value
-        missing = [key for key in keys if key not in given]
-        if missing:
-            raise TypeError(f"input {missing[0]!r} is missing; the module's inputs are {', '.join(keys)}")
-        ready = {key: self._ready(key, value) for key, value in given.items()}
-        try:
-            torch.broadcast_shapes(*(value.shape[1:-1] for value in ready.values()))
-        except RuntimeError:
-            shapes = ", ".join(f"{key} {tuple(ready[key].shape[1:-1])}" for key in keys)
-            raise ValueError(f"inputs have different batch axes: {shapes}") from None
-        return self._generators(given) | {self._inputs[key][0]: value for key, value in ready.items()}
-
-    def _ready(self, key: str, value: torch.Tensor) -> torch.Tensor:
-        size = self._inputs[key][1]
-        if value.dim() < 2 or value.shape[-1] not in (size, 1) or (value.shape[-1] == 1 and size != 1 and self._inputs[key][2]):
-            raise ValueError(f"input {key!r} must have the shape (T, ..., {size}), not {tuple(value.shape)}")
-        if self.batch_first and value.dim() > 2:
-            value = value.transpose(0, 1)
-        return value.to(dtype=self._like.dtype, device=self._like.device)
-
-    def _generators(self, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The spikes of SpikeGeneratorGroups, the same for the whole batch."""
-        tables = {}
-        for item in self._objects:
-            if isinstance(item, SpikeGeneratorGroup):
-                like = next(iter(given.values()), None)
-                if like is None:
-                    raise ValueError("a module needs an InputGroup or an (input) variable to know how many steps to run")
-                steps = like.shape[1 if self.batch_first and like.dim() > 2 else 0]
-                offsets, indices = item.events_by_step(0, steps, item.clock.dt_)
-                dense = torch.zeros(steps, *[1] * (like.dim() - 2), len(item), dtype=self._like.dtype, device=self._like.device)
-                rows = np.repeat(np.arange(steps), np.diff(offsets))
-                dense.view(steps, -1)[torch.from_numpy(rows), torch.from_numpy(indices.astype(np.int64))] = 1.0
-                tables[f"{item.name}.spikes"] = dense
-        return tables
-
-    def _forced(self, force: Mapping[Any, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        forced = {}
-        for group, given in force.items():
-            if group not in self._objects or not self.prepared.compiled[group.name].core.events:
-                raise ValueError(f"force= names {getattr(group, 'name', group)!r}, which is not a spiking group of this network")
-            spikes, mask = given if isinstance(given, tuple) else (given, None)
-            spikes = spikes.to(dtype=self._like.dtype, device=self._like.device)
-            mask = torch.ones_like(spikes) if mask is None else torch.as_tensor(mask, device=self._like.device)
-            mask = mask.to(torch.bool).expand_as(spikes)
-            if self.batch_first and spikes.dim() > 2:
-                spikes, mask = spikes.transpose(0, 1), mask.transpose(0, 1)
-            forced[f"{group.name}._spike"] = (spikes, mask)
-        return forced
 
     # ---------------------------------------------------------------------------------------------------------------------------------------- parameters
     def parameter(self, owner: SimulationObject, variable: str) -> nn.Parameter:
@@ -441,7 +370,7 @@ class NetworkModule(nn.Module):
         """
         from .replay import simulate
 
-        tables = self._tables_of(inputs, named)
+        tables = self._feeding.tables(inputs, named, self._like)
         return simulate(self, tables, progress)
 
     # --------------------------------------------------------------------------------------------------------------------------------------- checkpoints
@@ -495,6 +424,15 @@ def _stable(text: str, objects: Sequence[SimulationObject]) -> str:
     return text
 
 
+def _common_steps(tables: Values) -> int:
+    steps = {table.shape[0] for table in tables.values()}
+    if len(steps) > 1:
+        raise ValueError(f"all inputs must have the same number of steps, not {sorted(steps)}")
+    if not steps:
+        raise ValueError("the network has no InputGroup and no (input) variable, so its number of steps is unknown; give it one")
+    return steps.pop()
+
+
 def _common_clock(objects: Sequence[SimulationObject]) -> Clock:
     """The one clock of all objects; an error names two that differ."""
     if not objects:
@@ -505,23 +443,3 @@ def _common_clock(objects: Sequence[SimulationObject]) -> Clock:
             message = f"a module has one clock, but {first.name} has dt = {first.clock.dt!r} and {item.name} has dt = {item.clock.dt!r}"
             raise UnsupportedError(message, None, "Give all of them one dt.")
     return first.clock
-
-
-def _inputs(objects: Sequence[SimulationObject]) -> dict[str, tuple[str, int, bool]]:
-    """For each keyword of `forward`: the table it fills, its number of elements, and whether it holds spikes."""
-    found: dict[str, tuple[str, int, bool]] = {}
-    for key, table, array, slot in _tables(objects):
-        owner = next(item for item in objects if item.name == array.partition(".")[0])
-        found[key] = (table, len(owner), slot != "")  # type: ignore[arg-type]
-    return found
-
-
-def _tables(objects: Sequence[SimulationObject]) -> list[tuple[str, str, str, str]]:
-    """Keyword, table, array and slot ('' for the beginning of a step) of everything that is fed from outside."""
-    rows = [(item.name, f"{item.name}.spikes", f"{item.name}._spike", item.when) for item in objects if isinstance(item, InputGroup)]
-    fed = [(item, v.name) for item in objects if isinstance(item, Group) for v in item.model.variables if v.role is Role.INPUT]
-    names = [name for _, name in fed]
-    for item, name in fed:
-        key = name if names.count(name) == 1 else f"{item.name}_{name}"
-        rows.append((key, f"{item.name}.{name}:table", f"{item.name}.{name}", ""))
-    return rows

@@ -15,8 +15,9 @@ from ..groups import NeuronGroup
 from ..namespaces import caller_namespace
 from ..network import Network
 from .gradients import Gradient, Surrogate
-from .module import NetworkModule, State
+from .module import NetworkModule
 from .parameters import Learn
+from .states import State
 
 
 class NeuronModule(nn.Module):
@@ -86,9 +87,7 @@ class NeuronModule(nn.Module):
         entries = [learn] if isinstance(learn, str | Mapping) else list(learn)
         learned = [Learn(self.group, **({"variable": e} if isinstance(e, str) else dict(e))) for e in entries]
         record: dict[str, Any] = {"output": self.group if self.output == "spikes" else (self.group, self.output)}
-        self.network = NetworkModule(
-            Network(self.group), record, learned, gradient, batch_first=batch_first, dtype=dtype, device=device, namespace=names
-        )
+        self.network = NetworkModule(Network(self.group), record, learned, gradient, batch_first=batch_first, dtype=dtype, device=device, namespace=names)
 
     def _first_variable(self) -> str:
         states = [v.name for v in self.group.model.variables if v.role is Role.STATE]

@@ -35,7 +35,7 @@ class Reduction(ABC):
 
     @abstractmethod
     def add(self, total: Any, value: torch.Tensor) -> Any:
-        """The reduction with one more step; `total` is None in the first."""
+        """The reduction with one more step; `total` (a tensor, or a tuple of them, each shaped as the value) is None in the first."""
 
     def finish(self, total: Any, steps: int) -> torch.Tensor:
         """The result after all steps."""

@@ -61,7 +61,7 @@ def _enter(items: list[Group | Synapses], start: dict[str, np.ndarray]) -> None:
 
 
 def _check_spikes(module: NetworkModule, tables: dict[str, np.ndarray]) -> None:
-    for key, (table, _, holds_spikes) in module._inputs.items():
+    for key, (table, _, holds_spikes) in module._feeding.inputs.items():
         if holds_spikes and not np.isin(tables[table], (0, 1)).all():
             raise ValueError(f"the simulator knows whole spikes only: input {key!r} must hold 0 and 1")
 

@@ -1,0 +1,112 @@
+"""What a module is fed: the arguments of `forward` as tables over time, one row a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from codegen.ir import Role
+
+from ..groups import Group
+from ..inputs import InputGroup, SpikeGeneratorGroup
+from ..objects import SimulationObject
+
+Tables = dict[str, torch.Tensor]
+
+
+def tables_of(objects: Sequence[SimulationObject]) -> list[tuple[str, str, str, str]]:
+    """Keyword, table, array and slot ('' for the beginning of a step) of everything that is fed from outside."""
+    rows = [(item.name, f"{item.name}.spikes", f"{item.name}._spike", item.when) for item in objects if isinstance(item, InputGroup)]
+    fed = [(item, v.name) for item in objects if isinstance(item, Group) for v in item.model.variables if v.role is Role.INPUT]
+    names = [name for _, name in fed]
+    for item, name in fed:
+        key = name if names.count(name) == 1 else f"{item.name}_{name}"
+        rows.append((key, f"{item.name}.{name}:table", f"{item.name}.{name}", ""))
+    return rows
+
+
+class Feeding:
+    """The inputs of a module: their names, sizes and order, and how tensors become tables.
+
+    Parameters
+    ----------
+    objects : those of the network, in its order.
+    batch_first : whether a batch axis comes before time.
+    """
+
+    def __init__(self, objects: Sequence[SimulationObject], batch_first: bool) -> None:
+        self.batch_first = batch_first
+        self.generators = [item for item in objects if isinstance(item, SpikeGeneratorGroup)]
+        self.inputs: dict[str, tuple[str, int, bool]] = {}
+        """For each keyword of `forward`: the table it fills, its number of elements, and whether it holds spikes."""
+        for key, table, array, slot in tables_of(objects):
+            owner = next(item for item in objects if item.name == array.partition(".")[0])
+            self.inputs[key] = (table, len(owner), slot != "")  # type: ignore[arg-type]
+
+    def tables(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor], like: torch.Tensor) -> Tables:
+        """Time first, then the batch, then elements; in the type and on the device of `like`."""
+        given = self._given(inputs, named)
+        ready = {key: self._ready(key, value, like) for key, value in given.items()}
+        try:
+            torch.broadcast_shapes(*(value.shape[1:-1] for value in ready.values()))
+        except RuntimeError:
+            shapes = ", ".join(f"{key} {tuple(ready[key].shape[1:-1])}" for key in self.inputs)
+            raise ValueError(f"inputs have different batch axes: {shapes}") from None
+        return self._generated(given, like) | {self.inputs[key][0]: value for key, value in ready.items()}
+
+    def _given(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> Tables:
+        keys = list(self.inputs)
+        if len(inputs) > len(keys):
+            raise TypeError(f"the module takes {len(keys)} inputs ({', '.join(keys)}), not {len(inputs)}")
+        given = dict(zip(keys, inputs))
+        for name, value in named.items():
+            if name not in keys:
+                raise TypeError(f"the module has no input {name!r}; its inputs are {', '.join(keys) or 'none'}")
+            if name in given:
+                raise TypeError(f"input {name!r} is given twice")
+            given[name] = value
+        missing = [key for key in keys if key not in given]
+        if missing:
+            raise TypeError(f"input {missing[0]!r} is missing; the module's inputs are {', '.join(keys)}")
+        return given
+
+    def _ready(self, key: str, value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        _, size, holds_spikes = self.inputs[key]
+        if value.dim() < 2 or value.shape[-1] not in (size, 1) or (value.shape[-1] == 1 and size != 1 and holds_spikes):
+            raise ValueError(f"input {key!r} must have the shape (T, ..., {size}), not {tuple(value.shape)}")
+        if self.batch_first and value.dim() > 2:
+            value = value.transpose(0, 1)
+        return value.to(dtype=like.dtype, device=like.device)
+
+    def _generated(self, given: Tables, like: torch.Tensor) -> Tables:
+        """The spikes of SpikeGeneratorGroups, the same for the whole batch."""
+        tables = {}
+        for item in self.generators:
+            first = next(iter(given.values()), None)
+            if first is None:
+                raise ValueError("a module needs an InputGroup or an (input) variable to know how many steps to run")
+            steps = first.shape[1 if self.batch_first and first.dim() > 2 else 0]
+            offsets, indices = item.events_by_step(0, steps, item.clock.dt_)
+            dense = torch.zeros(steps, *[1] * (first.dim() - 2), len(item), dtype=like.dtype, device=like.device)
+            rows = np.repeat(np.arange(steps), np.diff(offsets))
+            dense.view(steps, -1)[torch.from_numpy(rows), torch.from_numpy(indices.astype(np.int64))] = 1.0
+            tables[f"{item.name}.spikes"] = dense
+        return tables
+
+    def forced(self, force: Mapping[Any, Any], spiking: Sequence[Group], like: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """Given spikes, and where they replace those of the group, by the array of events."""
+        found = {}
+        for group, given in force.items():
+            if not any(group is item for item in spiking):
+                raise ValueError(f"force= names {getattr(group, 'name', group)!r}, which is not a spiking group of this network")
+            spikes, mask = given if isinstance(given, tuple) else (given, None)
+            spikes = spikes.to(dtype=like.dtype, device=like.device)
+            mask = torch.ones_like(spikes) if mask is None else torch.as_tensor(mask, device=like.device)
+            mask = mask.to(torch.bool).expand_as(spikes)
+            if self.batch_first and spikes.dim() > 2:
+                spikes, mask = spikes.transpose(0, 1), mask.transpose(0, 1)
+            found[f"{group.name}._spike"] = (spikes, mask)
+        return found
