@@ -72,9 +72,7 @@ _ORIGINAL = dict(DEFAULT_FUNCTIONS)
 ABSENT = object()
 
 
-def functions_of(
-    model: Model, own: Mapping[str, object] | None, run: Mapping[str, object], owner: VariableOwner
-) -> dict[str, Specified]:
+def functions_of(model: Model, own: Mapping[str, object] | None, run: Mapping[str, object], owner: VariableOwner) -> dict[str, Specified]:
     """The functions from outside that the texts of a model call, by name; names found nowhere are left out: the compiler reports them with a caret."""
     meanings = {name: (meaning_of(name, own, run), node) for name, node in called(model).items()}
     return {name: _specified(name, meaning, node, owner) for name, (meaning, node) in meanings.items() if meaning is not ABSENT}

@@ -136,9 +136,7 @@ class MagicNetwork(Network):
         finally:
             self._release()
 
-    def restore(
-        self, name: str = "default", filename: str | os.PathLike[str] | None = None, restore_random_state: bool = False, level: int = 0
-    ) -> None:
+    def restore(self, name: str = "default", filename: str | os.PathLike[str] | None = None, restore_random_state: bool = False, level: int = 0) -> None:
         """See `Network.restore`."""
         self._gather(level)
         try:

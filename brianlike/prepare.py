@@ -110,9 +110,7 @@ class Prepared:
         """The constants that the texts of an object use, as quantities."""
         if name not in self._constants:
             resolved = self.resolved[name]
-            self._constants[name] = {
-                constant: Quantity(value, resolved.model.variable(constant).dimensions) for constant, value in resolved.values.items()
-            }
+            self._constants[name] = {constant: Quantity(value, resolved.model.variable(constant).dimensions) for constant, value in resolved.values.items()}
         return self._constants[name]
 
     def from_outside(self) -> dict[str, np.ndarray]:

@@ -76,9 +76,7 @@ def _words(seed: int, epoch: int, step: int, elements: Elements, stream: int, nu
     elements = np.arange(elements.start, elements.stop) if isinstance(elements, slice) else elements
     index = np.arange(elements, dtype=np.uint64) if np.ndim(elements) == 0 else np.asarray(elements).astype(np.uint64)  # type: ignore[arg-type]
     # Philox in numpy takes a hundred calls, whatever the number of elements; the compiled form gives the same words.
-    words: tuple[np.ndarray, ...] = _runtime.philox_words(
-        seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF, step & 0xFFFFFFFF, index.ravel(), stream & 0xFFFFFFFF, last
-    )
+    words: tuple[np.ndarray, ...] = _runtime.philox_words(seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF, step & 0xFFFFFFFF, index.ravel(), stream & 0xFFFFFFFF, last)
     return tuple(word.reshape(index.shape) for word in words)
 
 
@@ -217,10 +215,22 @@ class _Btrs:
 
 
 STIRLING = (
-    0.0, 0.08106146679532726, 0.0413406959554093, 0.02767792568499834,
-    0.020790672103765093, 0.016644691189821193, 0.013876128823070748, 0.01189670994589177,
-    0.010411265261972096, 0.009255462182712733, 0.00833056343336287, 0.007573675487951841,
-    0.00694284010720953, 0.006408994188004207, 0.0059513701127588475, 0.005554733551962801,
+    0.0,
+    0.08106146679532726,
+    0.0413406959554093,
+    0.02767792568499834,
+    0.020790672103765093,
+    0.016644691189821193,
+    0.013876128823070748,
+    0.01189670994589177,
+    0.010411265261972096,
+    0.009255462182712733,
+    0.00833056343336287,
+    0.007573675487951841,
+    0.00694284010720953,
+    0.006408994188004207,
+    0.0059513701127588475,
+    0.005554733551962801,
 )
 """log(k!) - log(sqrt(2 pi k) (k/e)**k) for k up to 15."""
 

@@ -74,9 +74,7 @@ def sorted_rows(source_index: np.ndarray, delays_in_steps: np.ndarray | int, n_s
     return found.order, found.rows, found.delays
 
 
-def sorted_pieces(
-    pieces: Sequence[Piece], n_source: int, *, part_of: np.ndarray | None = None, local: np.ndarray | None = None, threads: int = 1
-) -> Rows:
+def sorted_pieces(pieces: Sequence[Piece], n_source: int, *, part_of: np.ndarray | None = None, local: np.ndarray | None = None, threads: int = 1) -> Rows:
     """Sort the synapses of all pieces by source neuron, then delay, then part of the targets, then creation.
 
     Parameters

@@ -507,7 +507,7 @@ def evaluated(
         return evaluation(owner, chosen)
     first = evaluation(owner, part_of(chosen, 0, deferred.CHUNK))
     values = np.empty(size, dtype=first.dtype)
-    values[:deferred.CHUNK] = first
+    values[: deferred.CHUNK] = first
     for start in range(deferred.CHUNK, size, deferred.CHUNK):
         stop = min(start + deferred.CHUNK, size)
         values[start:stop] = evaluation(owner, part_of(chosen, start, stop))

@@ -174,7 +174,7 @@ def module_names():
 def test_docstring_examples(name):
     if name.startswith(("brianlike.nn", "brianlike.demo")):
         pytest.importorskip("torch")
-    if name == "brianlike.datasets":
+    if name == "brianlike.datasets.images":
         pytest.importorskip("sklearn")
     module = importlib.import_module(name)
     names = {**vars(module), "__name__": "__main__"}  # constants are looked up where the user is, not in our own modules
@@ -189,13 +189,14 @@ def test_docstring_examples(name):
 LAYERS = """
 _unit_text _unit_functions _quantity units unit_safe all_units unit_constants lazy plot_units pylab_names numpy_ preference_table
 preferences logger comparing
-clocks ticks objects stages arrays sorting deferred seeding randomness namespaces functions binomial default_functions build
+clocks encoders datasets.files datasets.events datasets.generated datasets.images datasets.shd datasets.touch datasets
+ticks objects stages arrays sorting deferred seeding randomness namespaces functions binomial default_functions build
 bounds expressions codestrings equations
 stateupdaters views variabletable linked importexport state sampling connect codes subgroups groups inputs poisson_input operations connecting synapseindices
 timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
 simulate traces recorders blueprints lookups prepare waiting calls engines layout deliveries drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
-plots datasets
+plots
 nn.gradients nn.parameters nn.recording nn.delivery nn.engine nn.states nn.feeding nn.unroll nn.replay nn.module nn.neuron nn demo __main__
 """.split()
 """The modules of `brianlike`: each may import, at its top, those before it."""
@@ -214,7 +215,9 @@ DOORS = {
     "Cython": ("brianlike/build.py",),
     "setuptools": ("brianlike/build.py",),
     "matplotlib": ("brianlike/plots.py",),
-    "sklearn": ("brianlike/datasets.py",),
+    "sklearn": ("brianlike/datasets/images.py",),
+    "h5py": ("brianlike/datasets/shd.py",),
+    "pooch": ("brianlike/datasets/files.py",),
 }
 """The files that may import a heavy library."""
 

@@ -221,5 +221,3 @@ def _bound(learn: Learn, bound: Any, scale: float) -> float | None:
         wanted = unit_name(learn.declaration.dimensions)
         raise DimensionMismatchError(f"bounds of {learn.array} must be in {wanted}, not {bound!r}", get_dimensions(bound), learn.declaration.dimensions)
     return value / scale
-
-
