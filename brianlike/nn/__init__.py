@@ -20,6 +20,7 @@ from .gradients import TrueGradient as TrueGradient
 from .module import NetworkModule as NetworkModule
 from .module import spytorch_schedule as spytorch_schedule
 from .neuron import NeuronModule as NeuronModule
+from .optimising import parameter_groups as parameter_groups
 from .parameters import Learn as Learn
 from .recording import Count as Count
 from .recording import Last as Last

@@ -33,6 +33,7 @@ from .delivery import Values
 from .engine import TorchEngine
 from .feeding import Feeding, tables_of
 from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
+from .optimising import clamp_, parameter_groups
 from .parameters import Held, Learn
 from .recording import RecordSpec, parts
 from .states import Past, State, enter, leave
@@ -187,14 +188,14 @@ class NetworkModule(nn.Module):
             key = entry.name or self._key(entry)
             if key in self.learned or not key.isidentifier():
                 raise ValueError(f"Learn(name={key!r}) must be an identifier of its own")
-            self.learned[key] = Held(entry, dtype, device)
+            self.learned[key] = Held(entry, dtype, device, self._names)
             self._learned_arrays[entry.array] = key
         self.register_buffer("_like", torch.zeros((), dtype=dtype, device=device), persistent=False)
 
     def _key(self, entry: Learn) -> str:
         kinds = [item for item in self._objects if type(item) is type(entry.owner)]
         place = next(n for n, item in enumerate(kinds) if item is entry.owner)
-        return f"{type(entry.owner).__name__.lower()}_{place}_{entry.variable}"
+        return f"{type(entry.owner).__name__.lower()}_{place}_{entry.variable.replace('.', '_')}"
 
     def _collect(self) -> dict[str, np.ndarray]:
         """The values of every array that is not learned, in full precision."""
@@ -333,17 +334,32 @@ class NetworkModule(nn.Module):
     # ---------------------------------------------------------------------------------------------------------------------------------------- parameters
     def parameter(self, owner: SimulationObject, variable: str) -> nn.Parameter:
         """The parameter behind `Learn(owner, variable)`: (pre, post) under full connectivity, flat otherwise; before its transform, in its unit."""
-        key = self._learned_arrays.get(f"{owner.name}.{variable}")
-        if key is None:
-            raise KeyError(f"{owner.name}.{variable} is not learned")
-        return self.learned[key].raw
+        return self._held(owner, variable).raw
 
     def value(self, owner: SimulationObject, variable: str) -> torch.Tensor:
         """The current values of a learned variable in its unit, shaped as its parameter."""
-        key = self._learned_arrays.get(f"{owner.name}.{variable}")
-        if key is None:
-            raise KeyError(f"{owner.name}.{variable} is not learned")
-        return self.learned[key].value
+        return self._held(owner, variable).value
+
+    def mask(self, owner: SimulationObject, variable: str) -> torch.Tensor:
+        """The mask of a learned variable, shaped as its parameter, to be changed in place: where it is False, the value is 0 from then on."""
+        mask = self._held(owner, variable).mask
+        if mask is None:
+            raise KeyError(f"{owner.name}.{variable} has no mask; give Learn(..., mask=True)")
+        return mask
+
+    def _held(self, owner: SimulationObject, variable: str) -> Held:
+        for held in self.learned.values():
+            if held.learn.owner is owner and variable in (held.learn.variable, held.learn.stored):
+                return held
+        raise KeyError(f"{owner.name}.{variable} is not learned")
+
+    def parameter_groups(self, overrides: Mapping[Any, Mapping[str, Any]] | None = None, /, **options: Any) -> list[dict[str, Any]]:
+        """Groups of parameters with their own learning rates, for `torch.optim`; see `brianlike.nn.parameter_groups`."""
+        return parameter_groups(self, overrides, **options)
+
+    def clamp_(self, *_: object) -> None:
+        """Move what is constrained by clamping inside its bounds: `optimizer.register_step_post_hook(model.clamp_)` does so after every step."""
+        clamp_(self)
 
     @torch.no_grad()
     def learned_values(self) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from ..namespaces import caller_namespace
 from ..network import Network
 from .gradients import Gradient, Surrogate
 from .module import NetworkModule
+from .optimising import clamp_, parameter_groups
 from .parameters import Learn
 from .states import State
 
@@ -31,7 +32,7 @@ class NeuronModule(nn.Module):
         As for NeuronGroup; variables flagged `(input)` are the arguments of `forward`.
     threshold, reset, refractory, method, dt : as for NeuronGroup
     learn : str, or list of str or dict
-        Variables to be learned: names, or dicts with the arguments of `Learn` (`variable`, `unit`, `bounds`, `init`).
+        Variables to be learned: names, or dicts with the arguments of `Learn` (`variable`, `unit`, `bounds`, `init`, ...).
     parameters : dict, optional
         Values of parameters and initial states, as they would be assigned to a NeuronGroup (`{'tau': 20*ms}`).
     gradient : Surrogate or TrueGradient
@@ -113,6 +114,14 @@ class NeuronModule(nn.Module):
     def write_back(self) -> None:
         """Put the learned values into `group`."""
         self.network.write_back()
+
+    def parameter_groups(self, overrides: Mapping[Any, Mapping[str, Any]] | None = None, /, **options: Any) -> list[dict[str, Any]]:
+        """Groups of parameters with their own learning rates, for `torch.optim`; see `brianlike.nn.parameter_groups`."""
+        return parameter_groups(self, overrides, **options)
+
+    def clamp_(self, *_: object) -> None:
+        """Move what is constrained by clamping inside its bounds; to be called after every step of the optimiser."""
+        clamp_(self)
 
     def extra_repr(self) -> str:
         return f"output={self.output!r}"
