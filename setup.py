@@ -15,7 +15,7 @@ CORE = [
     "filelock>=3.13",
     "tqdm>=4.66",
 ]
-TORCH = ["torch>=2.6"]
+TORCH = ["torch>=2.6", "safetensors>=0.5"]
 DATA = ["h5py>=3.10", "pooch>=1.8"]
 DEMO = [*TORCH, "scikit-learn>=1.4", "matplotlib>=3.8"]
 TEST = [*DEMO, *DATA, "pytest>=8.0", "pytest-xdist>=3.5", "hypothesis>=6.100", "scipy>=1.12", "pandas>=2.2", "ruff>=0.9", "mypy>=1.14"]

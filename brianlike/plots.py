@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion_matrix", "demo_figure", "learning_curve", "raster", "traces"]
+__all__ = ["confusion_matrix", "demo_figure", "history_figure", "learning_curve", "raster", "raster_of", "traces"]
 
 
 def _figure(width: float, height: float) -> Any:
@@ -30,6 +30,14 @@ def raster(axes: Axes, monitor: SpikeMonitor, **style: Any) -> None:
     given |= style
     axes.scatter(monitor.t_ * 1e3, monitor.i, **given)
     axes.set(xlabel="time (ms)", ylabel="neuron", ylim=(-0.5, len(monitor.source) - 0.5))
+
+
+def raster_of(axes: Axes, spikes: np.ndarray, dt: float = 1.0, **style: Any) -> None:
+    """Spikes in an array of shape (T, N) as points: step (or time in units of `dt`) against neuron."""
+    step, neuron = np.nonzero(spikes)
+    given: dict[str, Any] = {"s": 4, "color": "black", "linewidths": 0}
+    axes.scatter(step * dt, neuron, **(given | style))
+    axes.set(xlabel="step", ylabel="neuron", xlim=(-0.5 * dt, (len(spikes) - 0.5) * dt), ylim=(-0.5, spikes.shape[1] - 0.5))
 
 
 def traces(axes: Axes, monitor: StateMonitor, variable: str = "v", offset: float = 0.0, **style: Any) -> None:
@@ -68,6 +76,24 @@ def learning_curve(curves: dict[str, list[float]], loss: list[float], title: str
     other.set_ylabel("loss")
     other.set_ylim(bottom=0)
     axes.legend(handles=[*axes.get_lines(), *other.get_lines()], loc="center right", frameon=False)
+    return figure
+
+
+def history_figure(values: dict[str, list[float]], best: int, rasters: dict[str, np.ndarray]) -> Figure:
+    """What a training run measured in each epoch: losses, scores, everything else one by one, and rasters of spikes beside them."""
+    measured = [name for name in values if name != "seconds"]
+    panels = [[n for n in measured if n.removeprefix("validation ") == kind] for kind in dict.fromkeys(n.removeprefix("validation ") for n in measured)]
+    figure = _figure(4 * (len(panels) + len(rasters)), 3.2)
+    axes = np.atleast_1d(figure.subplots(1, max(1, len(panels) + len(rasters))))
+    for axis, names in zip(axes, panels):
+        for name in names:
+            axis.plot(range(1, len(values[name]) + 1), values[name], label=name)
+        axis.axvline(best + 1, color="gray", linestyle=":", linewidth=1)
+        axis.set(xlabel="epoch", title=names[0])
+        axis.legend(frameon=False)
+    for axis, (name, spikes) in zip(axes[len(panels) :], rasters.items()):
+        raster_of(axis, spikes)
+        axis.set_title(name)
     return figure
 
 

@@ -15,6 +15,9 @@ from codegen.surrogate import Sigmoid as Sigmoid
 from codegen.surrogate import SuperSpike as SuperSpike
 from codegen.surrogate import Triangle as Triangle
 
+from .batches import loader as loader
+from .fit import History as History
+from .fit import fit as fit
 from .gradients import Surrogate as Surrogate
 from .gradients import TrueGradient as TrueGradient
 from .module import NetworkModule as NetworkModule
