@@ -8,7 +8,7 @@ from ._arrivals cimport collect, touch
 from ._operations cimport CALLED, CHUNK, DELIVER, DONE, MAP, NO_MEMORY, RECORD_EVENTS, RECORD_RATE, RECORD_VALUES, SPARSE_MAP, STOPPED, SYNAPSE, TABLE_EVENTS, TABLE_VALUES
 from ._operations cimport Event, KernelContext, Loop, Operation, own_step, seconds_now
 from ._records cimport record_events, record_row, table_events, table_values
-from ._spikes cimport scan
+from ._spikes cimport position, scan
 from ._threads cimport deliver_parts, run_blocks, share
 
 cdef inline bint ran(Loop *loop, Operation *op) noexcept nogil:
@@ -34,7 +34,7 @@ cdef inline bint few(Loop *loop, Operation *op) noexcept nogil:
     for n in range(op.n_after):
         if ran(loop, &loop.operations[op.after[n]]):
             total += loop.operations[op.after[n]].load
-    return total * 8 < op.context.size
+    return total * 8 < op.stop - op.first
 
 
 cdef inline int run_touched(Loop *loop, Operation *op) noexcept nogil:
@@ -55,12 +55,12 @@ cdef inline int run_touched(Loop *loop, Operation *op) noexcept nogil:
 cdef inline int run_map(Loop *loop, Operation *op) noexcept nogil:
     cdef ptrdiff_t n
     cdef Event *event
-    if op.context.size == 0 or not wanted(loop, op):
+    if op.first == op.stop or not wanted(loop, op):
         return DONE
     op.context.step = <uint64_t>(own_step(loop.step, op.every))
     if op.sparse != NULL and few(loop, op):
         return run_touched(loop, op)
-    if op.parallel and loop.crew.threads > 1 and op.context.size * op.cost >= loop.crew.shared_from:
+    if op.parallel and loop.crew.threads > 1 and (op.stop - op.first) * op.cost >= loop.crew.shared_from:
         share(&loop.crew, op)
     else:
         run_blocks(op, 0, 1)
@@ -77,7 +77,8 @@ cdef inline int run_sparse_map(Loop *loop, Operation *op) noexcept nogil:
     if event.counts[slot] and wanted(loop, op):
         op.context.step = <uint64_t>(own_step(loop.step, op.every))
         op.context.spikes = event.lists[slot]
-        op.context.begin, op.context.end = 0, event.counts[slot]
+        op.context.begin = 0 if op.first == 0 else position(event.lists[slot], event.counts[slot], op.first)
+        op.context.end = event.counts[slot] if op.stop >= event.size else position(event.lists[slot], event.counts[slot], op.stop)
         op.function(op.pointers, &op.context)
     return DONE
 

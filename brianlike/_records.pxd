@@ -62,12 +62,13 @@ cdef inline int record_events(Loop *loop, Operation *op) noexcept nogil:
     cdef Event *event = &loop.events[op.event]
     cdef ptrdiff_t slot = (own_step(loop.step, op.every) - op.late + event.slots) % event.slots, n, k, element, count = event.counts[slot]
     cdef const int32_t *spikes = event.lists[slot]
-    if count and op.store and op.used + count > op.capacity and not grow_events(op, op.used + count):
+    cdef ptrdiff_t begin = 0 if op.first == 0 else position(spikes, count, op.first)
+    if op.stop < event.size:
+        count = position(spikes, count, op.stop)
+    if count > begin and op.store and op.used + count - begin > op.capacity and not grow_events(op, op.used + count - begin):
         return NO_MEMORY
-    for n in range(count):
+    for n in range(begin, count):
         element = spikes[n] - op.first
-        if element < 0 or spikes[n] >= op.stop:
-            continue
         if op.counts != NULL:
             op.counts[element] += 1
         if not op.store or (op.selected != NULL and not op.selected[element]):

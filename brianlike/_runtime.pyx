@@ -107,7 +107,7 @@ cdef class Driver:
         return self._loop.n_events - 1
 
     def add_map(
-        self, kernel, arrays, ptrdiff_t size, *, events=(), only=None, late=0, after=(), windows=None, sparse=None, double cost=1.0, i=None, j=None, uint32_t stream=0, int64_t every=1
+        self, kernel, arrays, ptrdiff_t size, *, part=None, events=(), only=None, late=0, after=(), windows=None, sparse=None, double cost=1.0, i=None, j=None, uint32_t stream=0, int64_t every=1
     ):
         """A compiled Map over `size` elements. Returns the number of the operation.
 
@@ -115,6 +115,7 @@ cdef class Driver:
         ----------
         kernel : what `build_cython` returned for it, with `address` and `signature`.
         arrays : one array for each of `Source.parameters`; arrays with one value an element are padded to a multiple of 16.
+        part : first and last + 1 element that need to run; all of them by default. Nothing that counts may change at those around them.
         events : the events whose masks this Map writes.
         only : the event whose elements run it.
         late : 1 if the Map comes before that event is found in a step, and runs for the elements of the step before.
@@ -139,6 +140,9 @@ cdef class Driver:
             op.sparse = <KernelFunction><uintptr_t>sparse.address
             self._keep.append(sparse)
         op.context.size, op.context.stream = size, stream
+        op.first, op.stop = (0, size) if part is None else part
+        if not 0 <= op.first <= op.stop <= size:
+            raise ValueError(f"a Map over {size} elements has none from {op.first} to before {op.stop}")
         op.parallel, op.cost = kind == "M", cost
         op.event = -1 if only is None else self._event(only)
         op.late = lateness(late)
@@ -549,7 +553,7 @@ cdef class Driver:
         cdef ptrdiff_t n
         cdef bint worth = False
         for n in range(self._loop.n_operations):
-            worth = worth or self._loop.operations[n].parts > 1 or (self._loop.operations[n].parallel and self._loop.operations[n].context.size * self._loop.operations[n].cost >= SHARED_FROM)
+            worth = worth or self._loop.operations[n].parts > 1 or (self._loop.operations[n].parallel and (self._loop.operations[n].stop - self._loop.operations[n].first) * self._loop.operations[n].cost >= SHARED_FROM)
         self._dismiss()  # whom an interrupt left behind
         self._loop.crew.threads = threads if worth and has_threads and threads > 1 else 1
         self._loop.crew.shared_from = SHARED_FROM

@@ -18,9 +18,9 @@ cdef inline void deliver_parts(Operation *op, ptrdiff_t first, ptrdiff_t stop) n
 
 cdef inline void run_blocks(Operation *op, int64_t part, int64_t parts) noexcept nogil:
     cdef KernelContext context = op.context
-    cdef int64_t blocks = (context.size + 15) // 16
-    context.begin = blocks * part // parts * 16
-    context.end = blocks * (part + 1) // parts * 16
+    cdef int64_t first = op.first // 16, blocks = (op.stop + 15) // 16 - first
+    context.begin = (first + blocks * part // parts) * 16
+    context.end = (first + blocks * (part + 1) // parts) * 16
     op.function(op.pointers, &context)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from codegen.expr import Binary, Compare, Expr, Logical, Name, Number, substitute
-from codegen.ir import Code, Model, Statement
+from codegen.desugar import within
+from codegen.expr import Access, Binary, DType, Expr, Index, Name, substitute
+from codegen.ir import Code, Model, Role, Variable
 from codegen.parse import parse_statements
 
 from .clocks import Clock, choose_clock
@@ -56,7 +57,7 @@ class CodeRunner(SimulationObject):
         statements = parse_statements(code)
         self._group, self.code, self.event = Weak(group), code, event
         self._register(choose_name(name, "coderunner"), when=when, order=order, clock=clock)
-        self._parsed = Code(self.name, relative(statements, group), self.when, self.order, event, place_of(group))
+        self._parsed = of_part(Code(self.name, statements, self.when, self.order, event), group)
 
     @property
     def group(self) -> VariableOwner:
@@ -70,6 +71,11 @@ class CodeRunner(SimulationObject):
     def parsed(self) -> Code:
         """The code as part of a model."""
         return self._parsed
+
+    @property
+    def constants(self) -> dict[Variable, float]:
+        """The numbers that the code needs, beside those of the namespace."""
+        return bounds(self.name, self.group)
 
     def place(self) -> tuple[object, ...]:
         """Equal as long as the code runs where and when it did."""
@@ -145,20 +151,41 @@ def places(owner: VariableOwner) -> tuple[dict[str, str], dict[str, int], dict[s
     return slots, orders, ties
 
 
-def place_of(group: VariableOwner) -> Expr | None:
-    """Which elements of the whole group are those of a part of it; None if all are."""
+def bounds(name: str, group: VariableOwner) -> dict[Variable, float]:
+    """The constants that say which elements of a group its code `name` is for, where these are part of it: their values are no part of any text."""
     if group._whole is group:
-        return None
+        return {}
     first = group._first
-    return Logical("and", Compare(">=", Name("i"), Number(first)), Compare("<", Name("i"), Number(first + group.state.size)))
+    numbers = {"first": first, "stop": first + group.state.size, "size": group.state.size}
+    return {Variable(_bound(name, key).variable, Role.EXTERNAL, dtype=DType.INT32, shared=True, constant=True): value for key, value in numbers.items()}
 
 
-def relative(statements: tuple[Statement, ...], group: VariableOwner) -> tuple[Statement, ...]:
-    """The statements for part of a group in terms of the whole, which runs them: `i` counts from the first neuron of the part."""
+def _bound(name: str, key: str) -> Access:
+    return Access(f"_{name}_{key}", Index.SHARED)
+
+
+def of_part(code: Code, group: VariableOwner) -> Code:
+    """Code for part of a group in terms of the whole, which runs it: `i` counts from the first neuron of the part, and `N` are the neurons there."""
     if group._whole is group:
-        return statements
-    table: dict[Expr, Expr] = {Name("i"): Binary("-", Name("i"), Number(group._first)), Name("N"): Number(group.state.size)}
-    return tuple(replace(s, value=substitute(s.value, table)) for s in statements)
+        return code
+    first, stop, size = (_bound(code.name, key) for key in ("first", "stop", "size"))
+    table: dict[Expr, Expr] = {Name("i"): Binary("-", Name("i"), first), Name("N"): size}
+    statements = tuple(replace(s, value=substitute(s.value, table)) for s in code.statements)
+    return replace(code, statements=statements, where=within(Name("i"), first, stop), part=(group._first, group._first + group.state.size))
+
+
+def with_sums(model: Model, owner: VariableOwner) -> tuple[Model, dict[Variable, float]]:
+    """The model in which each summed variable says which neurons it belongs to, where they are part of a group; and the numbers that this needs."""
+    summed, numbers = [], dict[Variable, float]()
+    for one in model.summed:
+        group = owner.summed_updaters[str(one.target)].target  # type: ignore[attr-defined]
+        found = bounds(one.name, group)
+        if found:
+            numbers |= found
+            place = (group._first, group._first + group.state.size)
+            one = replace(one, neurons=place, bounds=(_bound(one.name, "first"), _bound(one.name, "stop")))
+        summed.append(one)
+    return replace(model, summed=tuple(summed), variables=(*model.variables, *numbers)), numbers
 
 
 def run_regularly(owner: VariableOwner, code: str, dt: object, clock: Clock | None, when: str, order: int, name: str | None) -> CodeRunner:

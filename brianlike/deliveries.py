@@ -18,7 +18,7 @@ from codegen.expr import DType, Index
 from codegen.ir import Array, Deliver, Draw, Extern, Kernel, Map, Role, Source
 
 from .deferred import Deferred, park_ends
-from .layout import Layout, arranged_pieces, leap
+from .layout import LINE, Layout, arranged_pieces, leap
 from .prepare import Prepared
 from .simulate import Inputs
 from .sorting import Piece, gathered
@@ -116,17 +116,31 @@ class Deliveries:
         """Move into `group` what does the same later, unless something in between touches what it reads or writes."""
         seen: set[str] = set()
         changed: set[str] = set()
+        passed: list[Deliver] = []
         n = place + 1
         while n < len(order):
             other = order[n]
             assert not isinstance(other, list)
             if isinstance(other, Deliver) and self._fits(group, other) and not (writes(other) & (seen | changed) or reads(other) & changed):
-                group.append(other)
-                del order[n]
-                continue
+                if not any(self._meet(one, other) for one in passed):
+                    group.append(other)
+                    del order[n]
+                    continue
             seen |= reads(other)
-            changed |= writes(other)
+            if isinstance(other, Deliver) and self._joinable(other):
+                passed.append(other)  # it adds to some elements of an accumulator only
+            else:
+                changed |= writes(other)
             n += 1
+
+    def _reached(self, kernel: Deliver, index: Index) -> tuple[int, int]:
+        """The first and last + 1 neuron that the synapses of a pathway can have on one side."""
+        return self._inputs.connections[kernel.space].part(index)
+
+    def _meet(self, one: Deliver, other: Deliver) -> bool:
+        """Whether two pathways that add to one accumulator each can add to the same element."""
+        (first, stop), (begin, end) = self._reached(one, _other(one)), self._reached(other, _other(other))
+        return one.stores[0].array == other.stores[0].array and max(first, begin) < min(stop, end)
 
     def _joinable(self, kernel: Deliver) -> bool:
         """Whether it adds values of its synapses to one accumulator, and rows are short."""
@@ -140,7 +154,8 @@ class Deliveries:
             return False
         connection = self._inputs.connections[kernel.space]
         several = FEW_DELAYS if kernel.delay is not None and self._prepared.has_delays(kernel) else 1
-        return self._size(kernel) < SHORT * connection.ends(kernel.side)[1] * several
+        first, stop = connection.part(kernel.side)
+        return self._size(kernel) < SHORT * (stop - first) * several
 
     def _fits(self, group: Sequence[Deliver], other: Deliver) -> bool:
         first = group[0]
@@ -148,7 +163,7 @@ class Deliveries:
             return False
         if (first.events, first.side, first.clock, first.slot) != (other.events, other.side, other.clock, other.slot):
             return False
-        if any(one.stores[0].array == other.stores[0].array for one in group):
+        if self._reached(first, first.side) != self._reached(other, other.side) or any(self._meet(one, other) for one in group):
             return False
         total = sum(self._size(one) for one in (*group, other))
         common = zip(self._sources[first.name].parameters, self._sources[other.name].parameters)
@@ -163,9 +178,16 @@ class Deliveries:
         ends = [self._inputs.connections[member.space] for member in bundle.members]
         offsets = [self._offsets[member.stores[0].array] if len(ends) > 1 else 0 for member in bundle.members]
         steps = [self._prepared.delay_steps(member) for member in bundle.members]
-        pieces = [Piece(one.ends(kernel.side)[0], delays, one.ends(far)[0], offset) for one, delays, offset in zip(ends, steps, offsets)]
-        n_far = max(offset + one.ends(far)[1] for one, offset in zip(ends, offsets))
-        layout = arranged_pieces(pieces, ends[0].ends(kernel.side)[1], n_far, self.threads, divisible)
+        parts = [one.part(far) for one in ends]
+        lowest = min(offset + first for (first, _), offset in zip(parts, offsets)) // LINE * LINE
+        pieces = [
+            Piece(one.within(kernel.side), delays, one.within(far), offset + first - lowest)
+            for one, delays, (first, _), offset in zip(ends, steps, parts, offsets)
+        ]
+        n_far = max(offset + stop for (_, stop), offset in zip(parts, offsets)) - lowest
+        first, stop = ends[0].part(kernel.side)
+        layout = arranged_pieces(pieces, stop - first, n_far, self.threads, divisible)
+        layout = replace(layout, bases=layout.bases + lowest)
         if len(ends) > 1 and layout.order is None:
             layout = replace(layout, order=np.arange(len(layout.ends), dtype=np.int32))
         return replace(layout, delays=layout.delays + late(self._prepared.program, kernel, kernel.events))
@@ -266,7 +288,7 @@ class Deliveries:
             whole = connection.pre.base is state.memory("i").base and connection.post.base is state.memory("j").base
             alone = self._pathways(member.space) == 1 and not self._prepared.compiled[member.space].core.event_driven
             if whole and alone and not self._elsewhere & {f"{member.space}.i", f"{member.space}.j", member.space}:
-                park_ends(state, connection.n_pre, connection.n_post)
+                park_ends(state, *(stop - first for first, stop in map(connection.part, (Index.PRE, Index.POST))))
 
     def _pathways(self, space: str) -> int:
         return sum(kernel.space == space for kernel in self._kernels)
@@ -302,9 +324,16 @@ class Deliveries:
             given[kernel.stores[0].array] = _block_of(self._arrays[kernel.stores[0].array])
         number: int = driver.add_deliver(
             native, [given[name] for name in source.parameters], event, layout.rows, ends=layout.ends, bases=layout.bases, delays=layout.delays,
-            order=layout.order, leap=leap(layout), stream=self._inputs.stream(kernel), every=self._prepared.program.every(kernel),
+            order=layout.order, leap=leap(layout), sources=self._reached(kernel, kernel.side), stream=self._inputs.stream(kernel),
+            every=self._prepared.program.every(kernel),
         )  # fmt: skip
         return number
+
+    def reached(self, pathways: Sequence[str], accumulator: str) -> tuple[int, int]:
+        """The first and last + 1 element of an accumulator that any of these pathways can add to."""
+        kernels = [kernel for kernel in self._kernels if kernel.name in pathways]
+        parts = [self._reached(kernel, store.index) for kernel in kernels for store in kernel.stores if store.array == accumulator]
+        return min(first for first, _ in parts), max(stop for _, stop in parts)
 
     def window(self, leader: str, accumulators: Sequence[str]) -> int:
         """Which of the targets of a bundle is the first element of the group that an accumulator belongs to."""

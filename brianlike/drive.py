@@ -259,9 +259,11 @@ class CythonSimulation(Engine):
         array = name.removeprefix(cython.LENGTH)
         return self.arrays[name] if array == name else np.array([self._size(self.prepared.program.array(array))], np.int64)
 
-    def _ends(self, space: str) -> dict[str, np.ndarray]:
-        connection = self.inputs.connections.get(space)
-        return {} if connection is None else {"i": connection.pre, "j": connection.post}
+    def _ends(self, kernel: Map) -> dict[str, np.ndarray]:
+        """The neurons that the synapses of a Map connect, as far as it reaches them."""
+        connection = self.inputs.connections.get(kernel.space)
+        reached = {load.index for load in kernel.loads} | {store.index for store in kernel.stores}
+        return {} if connection is None else {name: connection.ends(index)[0] for name, index in (("i", Index.PRE), ("j", Index.POST)) if index in reached}
 
     def _add_map(self, kernel: Map) -> int:
         native, arrays = self._parameters(kernel)
@@ -271,11 +273,12 @@ class CythonSimulation(Engine):
         leaders = list(dict.fromkeys(self._shares[name][0] for name in kernel.after))
         accumulators = [load.array for load in kernel.loads if load.array in self._accumulators]
         windows = [self._deliveries.window(leader, accumulators) for leader in leaders]
+        part = kernel.part if sparse is None else self._deliveries.reached(kernel.after, accumulators[0])  # elsewhere it would add nothing
         stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
-            native, arrays, size, events=events, only=only, after=[self._operations[name] for name in leaders],
+            native, arrays, size, part=part, events=events, only=only, after=[self._operations[name] for name in leaders],
             windows=windows, sparse=self._kernels[sparse.name] if sparse is not None else None, cost=nanoseconds(kernel),
-            stream=stream, late=self._late(kernel, kernel.only), every=self.prepared.program.every(kernel), **self._ends(kernel.space),
+            stream=stream, late=self._late(kernel, kernel.only), every=self.prepared.program.every(kernel), **self._ends(kernel),
         )  # fmt: skip
         return number
 

@@ -13,7 +13,7 @@ from codegen.expr import Access, Binary, Call, Expr, Index
 from codegen.grammar import parse_expression
 from codegen.ir import Code, Role, Statement, Variable
 
-from .codes import place_of, relative
+from .codes import bounds, of_part
 from .objects import SimulationObject, choose_name
 from .state import VariableOwner
 from .units import DimensionMismatchError, Quantity, asarray_si, get_dimensions
@@ -72,7 +72,7 @@ class PoissonInput(SimulationObject):
         self._dt = target.clock.dt_
         self._target, self._target_var, self._weight = target, target_var, weight
         self._N, self._rate = _count(N), _rate(rate)
-        self.constants: dict[Variable, float] = {}
+        self.constants: dict[Variable, float] = bounds(name, target)
         spike = self._spike(name, weight, variable.dimensions)
         self._statement = Statement(target_var, "+=", Binary("*", self._spikes(name), spike, spike.span), spike.span)
         self._register(name, when=when, order=order, clock=target.clock)
@@ -136,8 +136,7 @@ class PoissonInput(SimulationObject):
         """The statement that the neurons run."""
         if self._target.clock.dt_ != self._dt:
             raise UnsupportedError(f"dt of {self._target.name!r} has changed since {self.name!r} was made", None, "Make the PoissonInput anew.")
-        statements = relative((self._statement,), self._target)
-        return Code(self.name, statements, self.when, self.order, where=place_of(self._target))
+        return of_part(Code(self.name, (self._statement,), self.when, self.order), self._target)
 
     def __repr__(self) -> str:
         return f"<PoissonInput {self.name!r}: {self._N} sources onto {self._target.name}.{self._target_var}>"

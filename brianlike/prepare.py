@@ -19,7 +19,7 @@ from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.traces import Split, split
 
 from .clocks import Clock
-from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes
+from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes, with_sums
 from .default_functions import functions_of
 from .deferred import Deferred
 from .expressions import Resolved, external_variable, resolve_model
@@ -247,12 +247,8 @@ def _same_tables(new: Mapping[str, Specified], old: Mapping[str, Specified]) -> 
 def connection(synapses: Synapses) -> Connection:
     """Where the synapses begin and end in the whole groups, whatever parts of them they connect."""
     source, target = synapses.source, synapses.target
-    pre, post = (_absolute(synapses.state[name], group._first) for name, group in (("i", source), ("j", target)))
-    return Connection(pre, post, len(source._whole), len(target._whole))
-
-
-def _absolute(indices: np.ndarray, first: int) -> np.ndarray:
-    return indices + np.int32(first) if first else indices
+    pre, post = ((group._first, group._first + len(group)) for group in (source, target))
+    return Connection(synapses.state["i"], synapses.state["j"], len(source._whole), len(target._whole), pre, post)
 
 
 def _parts(synapses: Synapses) -> frozenset[Index]:
@@ -318,7 +314,7 @@ def prepare(
     inputs = [item for item in present.values() if isinstance(item, PoissonInput)]
     for group in groups:
         aimed = [item for item in inputs if item.target._whole is group]
-        resolved[group.name] = _with_events(group, _with_inputs(resolve_model(_model_of(group, aimed), group, namespace), aimed))
+        resolved[group.name] = _with_events(group, _with_numbers(resolve_model(_model_of(group, aimed), group, namespace), _numbers(group, aimed)))
     models = link({name: one.model for name, one in resolved.items()}, {group.name: _links(group) for group in groups})
     for group in groups:
         resolved[group.name] = replace(resolved[group.name], model=models[group.name])
@@ -329,9 +325,8 @@ def prepare(
         for pathway in one.pathways.values():
             _check_event(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled, pathway.event)
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
-        summed = tuple(replace(s, neurons=_neurons(one, str(s.target))) for s in one.model.summed)
-        connecting = replace(_with_codes(one), pre=source.core.variables, post=target.core.variables, summed=summed)
-        resolved[one.name] = resolve_model(connecting, one, namespace)
+        connecting, numbers = with_sums(replace(_with_codes(one), pre=source.core.variables, post=target.core.variables), one)
+        resolved[one.name] = _with_numbers(resolve_model(connecting, one, namespace), numbers)
         models[one.name] = link({**models, one.name: resolved[one.name].model}, {one.name: _links(one)})[one.name]
         resolved[one.name] = replace(resolved[one.name], model=models[one.name])
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}
@@ -355,12 +350,6 @@ def prepare(
     rates = [(clock, ticks.of(clock)) for clock in clocks_of(objects)]
     states = [(item, v.name) for item in (*groups, *synapses) for v in resolved[item.name].model.variables if v.role is Role.STATE]
     return Prepared(program, present, compiled, resolved, ticks, objects, rates, states, tuple(parts.values()), tuple(kernels), tuple(schedule))
-
-
-def _neurons(synapses: Synapses, target: str) -> tuple[int, int] | None:
-    """The first neuron and the last + 1 that a summed variable belongs to, where they are part of a group."""
-    group = synapses.summed_updaters[target].target
-    return None if group._whole is group else (group._first, group._first + len(group))
 
 
 def _check_one_sum(synapses: Iterable[Synapses]) -> None:
@@ -399,14 +388,18 @@ def _links(item: Group | Synapses) -> dict[str, Link]:
 def _model_of(group: Group, inputs: Sequence[PoissonInput]) -> Model:
     """The model of a group with the code and the Poisson inputs that belong to it."""
     model = _with_codes(group)
-    constants = tuple(constant for item in inputs for constant in item.constants)
-    return replace(model, codes=(*model.codes, *(item.parsed for item in inputs)), variables=(*model.variables, *constants))
+    return replace(model, codes=(*model.codes, *(item.parsed for item in inputs)), variables=(*model.variables, *_numbers(group, inputs)))
 
 
-def _with_inputs(resolved: Resolved, inputs: Sequence[PoissonInput]) -> Resolved:
-    """The numbers that Poisson inputs need, among the constants of the group that they target."""
-    numbers = {constant.name: value for item in inputs for constant, value in item.constants.items()}
-    return replace(resolved, values={**resolved.values, **numbers})
+def _numbers(group: Group, inputs: Sequence[PoissonInput]) -> dict[Variable, float]:
+    """The numbers that the code and the Poisson inputs of a group need."""
+    found = [runner.constants for runner in runners(group)] + [item.constants for item in inputs]
+    return {constant: value for constants in found for constant, value in constants.items()}
+
+
+def _with_numbers(resolved: Resolved, numbers: Mapping[Variable, float]) -> Resolved:
+    """With these among the constants of the object."""
+    return replace(resolved, values={**resolved.values, **{constant.name: value for constant, value in numbers.items()}})
 
 
 def _with_events(group: Group, resolved: Resolved) -> Resolved:

@@ -60,7 +60,8 @@ def _array(monitor: Monitor, name: str, parts: Parts, compiled: Mapping[str, Com
     lines, result, dtype = lower_expression(part.model, value)
     hidden = Variable(f"_{monitor.name}_{name}", Role.HIDDEN, declared.dimensions, dtype, shared)
     access = Access(hidden.name, Index.SHARED if shared else Index.SELF)
-    step = Step(f"record_{monitor.name}_{name}", monitor.when, monitor.order, lines, (Result(access, result),), event=event)
+    where = None if shared else _part(monitor)
+    step = Step(f"record_{monitor.name}_{name}", monitor.when, monitor.order, lines, (Result(access, result),), event=event, part=where)
     tie = monitor.name if event is not None else f"{monitor.name}_{name}"  # with the record, and before it
     parts[owner] = replace(
         part,
@@ -71,6 +72,16 @@ def _array(monitor: Monitor, name: str, parts: Parts, compiled: Mapping[str, Com
         clocks={**(part.clocks or {}), step.name: clock},
     )
     return f"{owner}.{hidden.name}"
+
+
+def _part(monitor: Monitor) -> tuple[int, int] | None:
+    """The first and the last + 1 element that are recorded; None if these are all."""
+    source, size = monitor.source, len(monitor.source._whole)
+    first, stop = source._first, source._first + len(source)
+    if isinstance(monitor, StateMonitor):
+        elements = monitor.elements
+        first, stop = (int(elements.min()), int(elements.max()) + 1) if elements.size else (0, 0)
+    return None if (first, stop) == (0, size) else (first, stop)
 
 
 def _reached(model: Model, name: str) -> Access:

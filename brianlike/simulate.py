@@ -28,16 +28,43 @@ from .sorting import sorted_rows
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Which neurons the synapses of one object connect, in the order in which they were created."""
+    """Which neurons the synapses of one object connect, in the order in which they were created.
+
+    Attributes
+    ----------
+    pre, post : array of int32, shape (synapses,)
+        The neurons, counted within the part of the group that is connected.
+    n_pre, n_post : int
+        How many neurons the whole groups have.
+    pre_part, post_part : tuple of int, optional
+        The first and last + 1 neuron of this part; the whole group by default.
+    """
 
     pre: np.ndarray
     post: np.ndarray
     n_pre: int
     n_post: int
+    pre_part: tuple[int, int] | None = None
+    post_part: tuple[int, int] | None = None
+    _counted: dict[Index, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     def ends(self, index: Index) -> tuple[np.ndarray, int]:
-        """The neuron of each synapse on one side, and how many neurons there are."""
-        return (self.pre, self.n_pre) if index is Index.PRE else (self.post, self.n_post)
+        """The neuron of each synapse on one side, counted in the whole group, and how many neurons that has."""
+        first, count = self.part(index)[0], self.n_pre if index is Index.PRE else self.n_post
+        if not first:
+            return self.within(index), count
+        if index not in self._counted:
+            self._counted[index] = self.within(index) + np.int32(first)
+        return self._counted[index], count
+
+    def within(self, index: Index) -> np.ndarray:
+        """The neuron of each synapse on one side, counted within the part that is connected."""
+        return self.pre if index is Index.PRE else self.post
+
+    def part(self, index: Index) -> tuple[int, int]:
+        """The first and last + 1 neuron of the group on one side that can have synapses."""
+        given, count = (self.pre_part, self.n_pre) if index is Index.PRE else (self.post_part, self.n_post)
+        return (0, count) if given is None else given
 
 
 @dataclass(slots=True)
@@ -77,10 +104,12 @@ class _Plan:
 
     function: Callable[..., tuple[Any, ...]]
     outside: tuple[Any, ...]
-    loads: tuple[tuple[str, np.ndarray | None], ...]
+    loads: tuple[tuple[str, np.ndarray | slice | None], ...]
     draws: tuple[Draw, ...]
-    size: int
+    elements: np.ndarray
     stores: tuple[Store, ...]
+    chosen: slice | None
+    """Those of the elements that need to run, if not all of them do."""
     idle: str | None
     """The event without which nothing would change."""
     delayed: bool
@@ -301,13 +330,13 @@ class NumpyEngine:
         else:
             arguments = [values[name] if ends is None else values[name][..., ends] for name, ends in plan.loads]
         if plan.draws:
-            arguments += [self._draw(line, kernel, np.arange(plan.size)) for line in plan.draws]
+            arguments += [self._draw(line, kernel, plan.elements) for line in plan.draws]
         given = set(map(id, arguments))
         for store, value in zip(plan.stores, self._kept(plan.function(*arguments, *plan.outside), given)):
             if store.delayed:
                 self._add_to_past(store, value, kernel)
             else:
-                self._store_whole(store, value, kernel.space)
+                self._store_whole(store, value, kernel.space, plan.chosen)
 
     @staticmethod
     def _kept(results: Sequence[Any], given: set[int]) -> list[Any]:
@@ -315,16 +344,17 @@ class NumpyEngine:
         return [value.copy() if id(value) in given else value for value in results]
 
     def _plan(self, kernel: Map) -> _Plan:
-        connection = self.inputs.connections.get(kernel.space)
-        loads = tuple((load.array, connection.ends(load.index)[0] if connection and load.index in (Index.PRE, Index.POST) else None) for load in kernel.loads)
+        chosen = None if kernel.part is None else slice(*kernel.part)
+        loads = tuple((load.array, self._places_of(load.index, kernel.space, chosen)) for load in kernel.loads)
         outside = tuple(self._outside[kernel.name])
         return _Plan(
             self._functions[kernel.name],
             outside,
             loads,
             tuple(line for line in kernel.body if isinstance(line, Draw)),
-            self.inputs.sizes[kernel.space] if kernel.space else 1,
+            np.arange(self.inputs.sizes[kernel.space] if kernel.space else 1)[slice(None) if chosen is None else chosen],
             kernel.stores,
+            chosen,
             kernel.only if not outside and self._forward is None else None,
             any(load.delayed for load in kernel.loads) or any(store.delayed for store in kernel.stores),
         )
@@ -352,19 +382,29 @@ class NumpyEngine:
             return values[..., self.inputs.connections[space].ends(load.index)[0]]
         return values
 
-    def _store_whole(self, store: Store, value: np.ndarray, space: str) -> None:
+    def _places_of(self, index: Index, space: str, chosen: slice | None) -> np.ndarray | slice | None:
+        """Where the elements of a Map have their values in an array; None if the array is taken as it is."""
+        if index is Index.SELF:
+            return chosen
+        if index not in (Index.PRE, Index.POST):
+            return None
+        ends = self.inputs.connections[space].ends(index)[0]
+        return ends if chosen is None else ends[chosen]
+
+    def _store_whole(self, store: Store, value: np.ndarray, space: str, chosen: slice | None) -> None:
         target = self.values[store.array]
+        places = self._places_of(store.index, space, chosen)
         if not store.add:
-            if store.index in (Index.PRE, Index.POST):
-                target[..., self.inputs.connections[space].ends(store.index)[0]] = value  # of several synapses of one neuron, the last one counts
-            else:
-                target[...] = value
+            target[... if places is None else (..., places)] = value  # of several synapses of one neuron, the last one counts
             return
-        if store.index in (Index.PRE, Index.POST):
-            ends, count = self.inputs.connections[space].ends(store.index)
+        if isinstance(places, slice):
+            target = target[..., places]
+        elif places is not None:
+            ends, count = places, self.inputs.connections[space].ends(store.index)[1]
             value = _scatter(np.broadcast_to(value, (*np.shape(value)[:-1], len(ends))), ends, count)
         elif store.index is Index.SHARED:
-            full = np.broadcast_shapes(np.shape(value), (self.inputs.sizes[space] if space else 1,))
+            size = self.inputs.sizes[space] if space else 1
+            full = np.broadcast_shapes(np.shape(value), (size if chosen is None else chosen.stop - chosen.start,))
             value = np.broadcast_to(value, full).sum(axis=-1, keepdims=True)
         target += value.sum(axis=tuple(range(value.ndim - target.ndim))) if np.ndim(value) > target.ndim else value
 

@@ -76,12 +76,15 @@ def summed(model: Model) -> Model:
         assert isinstance(s.target, Access)
         variable, side = model.variable(s.target), s.target.index
         zero = Statement(s.target, "=", ZERO if variable.dtype is DType.FLOAT else Number(0))
-        where: Expr | None = None
-        if s.neurons is not None:
-            place, (first, stop) = Access("i", side), s.neurons
-            where = Logical("and", Compare(">=", place, Number(first)), Compare("<", place, Number(stop)))
-        new += [Code(f"{s.name}_zero", (zero,), "groups", -1, where=where, over=side), Code(s.name, (Statement(s.target, "+=", s.value),), "groups", -1)]
+        where = None if s.bounds is None else within(Access("i", side), *s.bounds)
+        first = Code(f"{s.name}_zero", (zero,), "groups", -1, where=where, over=side, part=s.neurons)
+        new += [first, Code(s.name, (Statement(s.target, "+=", s.value),), "groups", -1)]
     return replace(model, codes=(*model.codes, *new), summed=())
+
+
+def within(place: Expr, first: Expr, stop: Expr) -> Expr:
+    """Whether an element is one of those in a row."""
+    return Logical("and", Compare(">=", place, first), Compare("<", place, stop))
 
 
 def readings(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[str, Expr] | None = None) -> dict[str, Expr]:

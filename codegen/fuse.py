@@ -174,7 +174,7 @@ def _bind(part: Part, models: Mapping[str, Model], step: Step) -> tuple[list[Ker
     space = {Index.SELF: part.name, Index.SHARED: "", Index.PRE: part.pre, Index.POST: part.post}[step.over]
     assert space is not None
     stores, applies, arrays = _stores(step, binder, name, slot, order)
-    return [Map(name, space, tuple(binder.loads.values()), body, stores, slot, order, only, step.after), *applies], arrays
+    return [Map(name, space, tuple(binder.loads.values()), body, stores, slot, order, only, step.after, part=step.part), *applies], arrays
 
 
 def _stores(step: Step, binder: _Binder, name: str, slot: str, order: int) -> tuple[tuple[Store, ...], list[Kernel], list[Array]]:
@@ -218,7 +218,7 @@ def _read_before_written(kernels: Sequence[Kernel], arrays: Mapping[str, Array])
             assert isinstance(kernel, Map)
             array, copy = arrays[name], replace(arrays[name], name=f"{kernel.name}:{name.partition('.')[2]}", role=Role.HIDDEN)
             load, store = Load("_value", name, Index.SELF, array.dtype), Store(copy.name, Index.SELF, "_value", array.dtype)
-            first = replace(kernel, name=f"{kernel.name}:copy_{name.partition('.')[2]}", space=array.space or "", only=None, after=())
+            first = replace(kernel, name=f"{kernel.name}:copy_{name.partition('.')[2]}", space=array.space or "", only=None, after=(), part=None)
             result.append(replace(first, loads=(load,), body=(), stores=(store,)))
             loads = (replace(one, array=copy.name) if one.array == name and one.index is Index.WHOLE else one for one in kernel.loads)
             kernel = replace(kernel, loads=tuple(loads))
@@ -272,11 +272,16 @@ def _partner(kernels: Sequence[Kernel], kernel: Kernel) -> int | None:
     touched, written = reads(kernel), writes(kernel)
     for place in range(len(kernels) - 1, -1, -1):
         other = kernels[place]
-        if isinstance(other, Map) and (other.space, other.clock) == (kernel.space, kernel.clock) and not other.only and not other.after:
+        if isinstance(other, Map) and _same_elements(other, kernel) and not other.only and not other.after:
             return place if elementwise(other, kernel) else None
         if touched & writes(other) or written & (reads(other) | writes(other)):
             return None
     return None
+
+
+def _same_elements(first: Map, second: Map) -> bool:
+    """Whether two Maps run for the same elements at the same times; of different parts of a group each has its own, which costs no more than its part."""
+    return (first.space, first.clock, first.part) == (second.space, second.clock, second.part)
 
 
 def merge(first: Map, second: Map) -> Map:

@@ -108,8 +108,9 @@ class Event:
 class Code:
     """Statements that every element runs in `slot` of every step; with `event`, only elements whose event fired in this step.
 
-    `where` restricts the elements. `over` tells whose elements these are: the object's own, those of a connected group (PRE, POST), or one for all
-    (SHARED). Write guards hold, except in code of an event, which resets are the model of.
+    `where` restricts the elements, and `part` tells that it does not hold but for elements in a row, from the first to the last + 1. `over` tells whose
+    elements these are: the object's own, those of a connected group (PRE, POST), or one for all (SHARED). Write guards hold, except in code of an event,
+    which resets are the model of.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Code:
     where: Expr | None = None
     clock: str | None = None
     over: Index = Index.SELF
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Summed:
     """`target` of every pre- or postsynaptic neuron is the sum of `value` over its synapses, anew in every step.
 
     `stated` are the dimensions that the synapses' equations give, `neurons` the first and last + 1 of the connected neurons where they are part of a
-    group.
+    group, and `bounds` the constants that hold these two numbers.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Summed:
     value: Expr
     stated: Dimensions
     neurons: tuple[int, int] | None = None
+    bounds: tuple[Expr, Expr] | None = None
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
@@ -316,7 +319,8 @@ class Step:
 
     `side` is None except for a pathway, where it is the side whose events run this Step. `event` is the variable of the event whose elements run it
     (None: all elements). `over` tells whose elements, as in `Code`. `sequential`: the result depends on the order of the synapses, which must be that in
-    which they were created. With `after`, just in steps in which a Deliver of those names delivered anything.
+    which they were created. With `after`, just in steps in which a Deliver of those names delivered anything. With `part`, only elements in a row, from
+    the first to the last + 1, need to.
     """
 
     name: str
@@ -329,6 +333,7 @@ class Step:
     sequential: bool = False
     over: Index = Index.SELF
     after: tuple[str, ...] = ()
+    part: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         head = f"step {self.name} (slot {self.slot}, order {self.order}"
@@ -422,7 +427,8 @@ class Store:
 @dataclass(frozen=True, slots=True)
 class Map:
     """Every element of `space` runs `body`. With `only`, just the elements whose event array `only` is set; with `after`, just in steps in which any
-    Deliver of those names delivered anything (nothing would change otherwise)."""
+    Deliver of those names delivered anything (nothing would change otherwise). With `part`, only elements in a row, from the first to the last + 1,
+    need to: the body changes nothing that counts at others."""
 
     name: str
     space: str
@@ -434,6 +440,7 @@ class Map:
     only: str | None = None
     after: tuple[str, ...] = ()
     clock: str = "clock"
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -556,7 +563,8 @@ def show_kernel(kernel: Kernel) -> Iterator[str]:
 def _show_body(kernel: Map | Deliver) -> Iterator[str]:
     if isinstance(kernel, Map):
         after = f" after {', '.join(kernel.after)}" if kernel.after else ""
-        yield f"map {kernel.name} over {kernel.space}" + (f" where {kernel.only}" if kernel.only else "") + after
+        part = "" if kernel.part is None else "[{}:{}]".format(*kernel.part)
+        yield f"map {kernel.name} over {kernel.space}{part}" + (f" where {kernel.only}" if kernel.only else "") + after
     else:
         delay = f" delayed by {kernel.delay}" if kernel.delay else ""
         yield f"deliver {kernel.name} over {kernel.space} on {kernel.side.value} {kernel.events}{delay}{', sequential' if kernel.sequential else ''}"

@@ -256,7 +256,7 @@ def _code(model: Model, code: Code, one_group: bool) -> Step:
             _assign(body, statement, guard=_condition(model, code, statement.target))
     results = (*body.results(), *_sums(body, sums))
     event = None if code.event is None else f"_{code.event}"
-    return Step(code.name, code.slot, code.order, tuple(body.lines), results, event=event, over=code.over)
+    return Step(code.name, code.slot, code.order, tuple(body.lines), results, event=event, over=code.over, part=code.part)
 
 
 def _dependent(model: Model, code: Code, outward: Sequence[Statement], one_group: bool) -> Statement | None:

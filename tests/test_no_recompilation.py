@@ -59,6 +59,17 @@ direct.delay = "0.1*ms*j"
 network = Network(source, given, cells, plastic, direct, PoissonInput(cells, "v", N=10, rate=100 * Hz, weight=0.05))
 """
 
+PARTS = """
+size, cut = 300, 100
+cells = NeuronGroup(size, "dv/dt = -v/(10*ms) : 1\\nu = 2*v : 1\\ntotal : 1", threshold="v > 1", reset="v = 0", method="exact")
+first, second = cells[:cut], cells[cut:]
+second.run_regularly("v += 0.01*i/N")
+inputs = [PoissonInput(first, "v", N=2000, rate=100 * Hz, weight=0.1), PoissonInput(second, "v", N=2000, rate=200 * Hz, weight=0.1)]
+between = Synapses(first, second, "w : 1\\ntotal_post = w : 1 (summed)", on_pre="v_post += w")
+between.connect(p=0.3)
+network = Network(cells, between, inputs, StateMonitor(second, "u", record=[3, 4]), SpikeMonitor(first, variables="u"))
+"""
+
 MODELS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "cuba": (
         benchmark("cuba", N=200),
@@ -125,6 +136,15 @@ MODELS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "spikes": ("[0.1, 0.5, 1, 1.5]", "[0.1, 0.2, 0.3, 1.5]"),
             "delay": ("delay=0.5 * ms", "delay=0.9 * ms"),
             "initial": ("0.5 + 0.01*i", "0.7"),
+        },
+    ),
+    "parts": (
+        IMPORT + PARTS,
+        {
+            "size": ("size, cut = 300, 100", "size, cut = 400, 100"),
+            "cut": ("300, 100", "300, 77"),
+            "recorded": ("[3, 4]", "[100]"),
+            "input": ("200 * Hz", "80 * Hz"),
         },
     ),
 }
