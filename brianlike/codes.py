@@ -178,7 +178,7 @@ def with_sums(model: Model, owner: VariableOwner) -> tuple[Model, dict[Variable,
     """The model in which each summed variable says which neurons it belongs to, where they are part of a group; and the numbers that this needs."""
     summed, numbers = [], dict[Variable, float]()
     for one in model.summed:
-        group = owner.summed_updaters[str(one.target)].target  # type: ignore[attr-defined]
+        group = owner.summed_updaters[str(one.target)].target
         found = bounds(one.name, group)
         if found:
             numbers |= found

@@ -26,7 +26,7 @@ def threads_for_everything():
     prefs.core.threads, prefs.codegen.target = 1, "auto"
 
 
-def cells(name="cells"):
+def cells(name="neurons"):
     return NeuronGroup(CUTS[-1], EQUATIONS, threshold="v > 1", reset="v = 0", refractory=1 * ms, method="exact", name=name)
 
 
@@ -91,13 +91,13 @@ def test_maps_of_a_part_run_for_the_part(threads_for_everything):
     for what in ("poissoninput", "run_regularly", "_zero", "record_spikemonitor"):
         assert {part for name, part in maps.items() if what in name} == ranges, what
     assert {part for name, part in maps.items() if "record_statemonitor" in name} == {(0, 6), (37, 100), (120, 121)}
-    assert maps["cells.update+threshold"] is None
+    assert maps["neurons.update+threshold"] is None
 
 
 def test_sums_that_arrive_are_added_to_what_they_can_reach(threads_for_everything):
     prefs.codegen.target = "cython"
     G = cells()
-    found = [Synapses(source, target, on_pre="v_post += 0.1") for source, target in zip(parts(G), parts(G)[1:])]
+    found = [Synapses(*ends, on_pre="v_post += 0.1", name=f"s{n}") for n, ends in enumerate(zip(parts(G), parts(G)[1:]))]
     for S in found:
         S.connect()
     net = Network(G, *found)
