@@ -292,11 +292,12 @@ def prepare(
     monitors: bool = True,
     extra: Sequence[Kernel] = (),
     margins: Collection[str] = (),
+    delayed: Collection[str] = (),
 ) -> Prepared:
     """Compile the network; groups, synapses and pathways that are not active keep their values and do nothing.
 
     `detach` tells which resets keep their gradient, `extra` adds kernels (the inputs and records of a module), `margins` names the groups whose distance
-    to threshold is kept in the variable `_margin`.
+    to threshold is kept in the variable `_margin`, `delayed` arrays of delays that change from run to run.
     """
     objects = list(objects)
     present = {item.name: item for item in objects if item.active or isinstance(item, Group | Synapses)}
@@ -330,7 +331,7 @@ def prepare(
         models[one.name] = link({**models, one.name: resolved[one.name].model}, {one.name: _links(one)})[one.name]
         resolved[one.name] = replace(resolved[one.name], model=models[one.name])
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}
-        options = replace(_synapse_options(one, detach), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
+        options = replace(_synapse_options(one, detach, delayed), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
         compiled[one.name] = compile_model(relative(models[one.name], _parts(one)), options, source, target)
     _check_one_sum(synapses)
     for name, one_compiled in compiled.items():
@@ -474,9 +475,9 @@ def _methods(item: Group | Synapses) -> tuple[str | Method, ...]:
     return compiler_methods(_given(item, "method"), item.equations, {v.name: v for v in item.model.variables})
 
 
-def _synapse_options(synapses: Synapses, detach: Detach) -> Options:
+def _synapse_options(synapses: Synapses, detach: Detach, changing: Collection[str]) -> Options:
     pathways = synapses.pathways
-    delayed = frozenset(name for name in pathways if synapses.is_delayed(name))
+    delayed = frozenset(name for name in pathways if synapses.is_delayed(name) or f"{synapses.name}.{name}.delay" in changing)
     slots, orders, ties = places(synapses)
     slots |= {name: pathway.when for name, pathway in pathways.items()}
     orders |= {name: pathway.order for name, pathway in pathways.items()}

@@ -15,10 +15,12 @@ from codegen.ir import Deliver, Load, Store
 
 from ..build import prelude
 from ..simulate import Connection
+from .delays import Shift, slope
 
 Values = dict[str, torch.Tensor]
 Past = Mapping[str, list[torch.Tensor]]
-Matrices = list[tuple[int, torch.Tensor]]
+Matrices = list[tuple[int, torch.Tensor, torch.Tensor | None]]
+"""For each delay, what each source adds to each target; and for learned delays what passes gradients to them (see `delays`)."""
 DENSE_LIMIT = 2**26  # entries of a weight matrix; larger sparse pathways are summed synapse by synapse
 
 
@@ -77,21 +79,38 @@ class Delivery:
     places : its synapses.
     steps : the delay of each synapse in steps.
     constant : whether what it adds is the same in every step.
+    late : the steps after which an event without a delay arrives.
+    learned : for learned delays, how gradients reach them.
     """
 
-    def __init__(self, kernel: Deliver, function: Callable[..., tuple[torch.Tensor, ...]], places: Places, steps: np.ndarray, constant: bool) -> None:
+    def __init__(
+        self,
+        kernel: Deliver,
+        function: Callable[..., tuple[torch.Tensor, ...]],
+        places: Places,
+        steps: np.ndarray,
+        constant: bool,
+        late: int = 0,
+        learned: Shift | None = None,
+    ) -> None:
         self.kernel, self.places, self.constant = kernel, places, constant
         self._function = function
         self._select = prelude("torch")["select"]
         distinct = np.unique(steps)[::-1]
         self.delays = [(int(d), None if len(distinct) == 1 else torch.from_numpy(steps == d)) for d in distinct]
-        self._whole = places.full and len(distinct) == 1
+        self._late, self._learned, self._shift = late, learned is not None, None if learned is None else learned.shift
+        self._whole = places.full and len(distinct) == 1 and self._shift is None
         """Whether all synapses of a neuron receive its event at once, so that sums are products of matrices."""
 
     @property
     def longest(self) -> int:
         """The longest delay in steps."""
         return max((delay for delay, _ in self.delays), default=0)
+
+    @property
+    def memory(self) -> int:
+        """For how many steps events are needed after the step in which they were sent."""
+        return self.longest + self._learned
 
     def matrices(self, values: Values) -> Matrices | None:
         """The summed contribution of each source to each target, one matrix for each delay; None where there are none, or they would be too large."""
@@ -103,7 +122,11 @@ class Delivery:
         if n_source * n_target > DENSE_LIMIT:
             return None
         amount = self._function(*(self._at_synapse(load, values) for load in kernel.loads))[0].expand(len(self.places))
-        return [(delay, self._matrix(self._part(amount, chosen), store)) for delay, chosen in self.delays]
+        slopes = None if self._shift is None else amount.detach() * self._shift
+        return [(delay, self._matrix(self._part(amount, chosen), store), self._slope_matrix(slopes, chosen, store)) for delay, chosen in self.delays]
+
+    def _slope_matrix(self, slopes: torch.Tensor | None, chosen: torch.Tensor | None, store: Store) -> torch.Tensor | None:
+        return None if slopes is None else self._matrix(self._part(slopes, chosen), store)
 
     def _matrix(self, amount: torch.Tensor, store: Store) -> torch.Tensor:
         side, n = self.kernel.side, self.places.n
@@ -120,10 +143,13 @@ class Delivery:
             self._run_synapses(values, past)
             return
         target = self.kernel.stores[0].array
-        for delay, matrix in matrices:
+        for delay, matrix, slopes in matrices:
             event = self._event(delay, values, past)
             if event is not None:
                 values[target] = values[target] + event @ matrix
+            changed = None if slopes is None else self._slope(delay, values, past)
+            if changed is not None and slopes is not None:  # adds 0
+                values[target] = values[target] + changed @ slopes
 
     def _run_synapses(self, values: Values, past: Past) -> None:
         event = self._arriving(values, past)
@@ -152,6 +178,12 @@ class Delivery:
         sent = past.get(self.kernel.events, [])
         return sent[-delay] if len(sent) >= delay else None
 
+    def _slope(self, delay: int, values: Values, past: Past) -> torch.Tensor | None:
+        """How what arrives changes with the delay, by step; None where nothing has been sent yet."""
+        earliest = delay == self._late
+        after = None if earliest else self._event(delay - 1, values, past)
+        return slope(self._event(delay + 1, values, past), self._event(delay, values, past), after, earliest)
+
     def _arriving(self, values: Values, past: Past) -> torch.Tensor | None:
         """The event that arrives at each synapse, or (`_whole`) at all synapses of each neuron."""
         if self._whole:
@@ -159,10 +191,13 @@ class Delivery:
         total: torch.Tensor | None = None
         for delay, chosen in self.delays:
             event = self._event(delay, values, past)
-            if event is None:
-                continue
-            part = self._part(self.places.gather(event, self.kernel.side), chosen)
-            total = part if total is None else total + part
+            if event is not None:
+                part = self._part(self.places.gather(event, self.kernel.side), chosen)
+                total = part if total is None else total + part
+            changed = None if self._shift is None else self._slope(delay, values, past)
+            if changed is not None and self._shift is not None:
+                part = self._part(self.places.gather(changed, self.kernel.side) * self._shift, chosen)
+                total = part if total is None else total + part
         return total
 
     @staticmethod

@@ -6,6 +6,7 @@ Values are tensors of shape (elements,) or (*batch, elements); every kernel make
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from codegen.surrogate import Gradient
 
 from ..build import build_python
 from ..simulate import Connection
+from .delays import Shift, shift_of
 from .delivery import Delivery, Matrices, Places, Values
 from .recording import Recorder
 
@@ -33,10 +35,17 @@ class TorchEngine:
     connections : the synapses of each Synapses object.
     sizes : number of elements of each space.
     delays : delays in steps, by array name.
+    learned : of delays that are learned, the step of their pathway's clock, by array name; their values come with each run.
     """
 
     def __init__(
-        self, program: Program, gradient: Gradient, connections: Mapping[str, Connection], sizes: Mapping[str, int], delays: Mapping[str, np.ndarray]
+        self,
+        program: Program,
+        gradient: Gradient,
+        connections: Mapping[str, Connection],
+        sizes: Mapping[str, int],
+        delays: Mapping[str, np.ndarray],
+        learned: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.program, self.sizes = program, sizes
         self.fixed = constant_in_run(program)
@@ -52,21 +61,33 @@ class TorchEngine:
                 self._functions[kernel.name] = build_python(emitter.render(kernel, gradient))
             if isinstance(kernel, Deliver):
                 self.deliveries[kernel.name] = self._delivery(kernel, delays)
-        self.memory = max((one.longest for one in self.deliveries.values()), default=0)
-        self.past_needed = sorted({one.kernel.events for one in self.deliveries.values() if one.longest})
+        self._learned = {name: learned[one.kernel.delay] for name, one in self.deliveries.items() if one.kernel.delay in learned}
+        self._remember()
         self._timed = any(load.array in ("clock.t", "clock.t_in_timesteps") for k in program.kernels if isinstance(k, Map | Deliver) for load in k.loads)
 
-    def _delivery(self, kernel: Deliver, delays: Mapping[str, np.ndarray]) -> Delivery:
+    def _remember(self) -> None:
+        """Note for how long which events are needed."""
+        self.memory = max((one.memory for one in self.deliveries.values()), default=0)
+        self.past_needed = sorted({one.kernel.events for one in self.deliveries.values() if one.memory})
+
+    def _delivery(self, kernel: Deliver, delays: Mapping[str, np.ndarray], learned: Shift | None = None) -> Delivery:
         places = self.places[kernel.space]
         steps = np.zeros(len(places), np.int64) if kernel.delay is None else np.asarray(delays[kernel.delay], np.int64)
         constant = all(load.array in self.fixed for load in kernel.loads) and all(store.add for store in kernel.stores)
-        return Delivery(kernel, self._functions[kernel.name], places, steps + late(self.program, kernel, kernel.events), constant)
+        delayed = late(self.program, kernel, kernel.events)
+        return Delivery(kernel, self._functions[kernel.name], places, steps + delayed, constant, delayed, learned)
 
     # ------------------------------------------------------------------------------------------------------------------------------------------ run
     def set_up(self, values: Values) -> dict[str, Matrices]:
         """Compute what no step changes: the arrays of the set-up (into `values`) and the weight matrices of constant pathways."""
         for kernel in self.program.setup:
             self._map(kernel, values)
+        for name, dt in self._learned.items():
+            pathway = self.deliveries[name].kernel
+            array = str(pathway.delay)
+            learned = shift_of(values[array], dt, len(self.places[pathway.space]))
+            self.deliveries[name] = self._delivery(pathway, {array: learned.steps}, learned)
+        self._remember()
         found = {name: one.matrices(values) for name, one in self.deliveries.items()}
         return {name: matrices for name, matrices in found.items() if matrices is not None}
 

@@ -198,7 +198,7 @@ def _scale(learn: Learn, values: np.ndarray) -> float:
     wanted = learn.declaration.dimensions
     if wanted == DIMENSIONLESS:
         return 1.0
-    typical = float(np.median(np.abs(values)))
+    typical = max(float(np.median(np.abs(values))), learn.step if learn.is_delay else 0.0)
     prefixes = sorted({scale for scale, dims in SCALES.values() if dims == wanted and math.log10(scale) % 3 < 1e-9} | {1.0})
     fitting = [scale for scale in prefixes if scale <= typical * (1 + 1e-9)]
     return fitting[-1] if fitting and typical > 0 else 1.0

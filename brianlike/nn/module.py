@@ -119,6 +119,7 @@ class NetworkModule(nn.Module):
         self._specs = dict(record)
         self._names = dict(caller_namespace()) if namespace is None else dict(namespace)
         self._refuse()
+        self._delays = {entry.array: entry.step for entry in learn if entry.is_delay}
         self.prepared = self._prepare(())
         check_width(gradient, [c.core for c in self.prepared.compiled.values()])
         self._feeding = Feeding(self._objects, batch_first)
@@ -167,7 +168,14 @@ class NetworkModule(nn.Module):
                 margins.add(owner.name)
             kernels.append(Record(key, f"{owner.name}.{variable}", f"after_{last}"))
         prepared = prepare(
-            self._objects, self._schedule, self._names, detach=detach_of(self._gradient), monitors=False, extra=kernels, margins=frozenset(margins)
+            self._objects,
+            self._schedule,
+            self._names,
+            detach=detach_of(self._gradient),
+            monitors=False,
+            extra=kernels,
+            margins=frozenset(margins),
+            delayed=self._delays,
         )
         if forced:
             prepared.program = force_events(prepared.program, forced)
@@ -175,7 +183,7 @@ class NetworkModule(nn.Module):
 
     def _engine(self, prepared: Prepared) -> TorchEngine:
         inputs = prepared.inputs()
-        return TorchEngine(prepared.program, compiler_gradient(self._gradient), inputs.connections, inputs.sizes, inputs.values)
+        return TorchEngine(prepared.program, compiler_gradient(self._gradient), inputs.connections, inputs.sizes, inputs.values, self._delays)
 
     def _make_parameters(self, learn: Sequence[Learn], dtype: torch.dtype, device: torch.device | None) -> None:
         self.learned = nn.ModuleDict()
@@ -368,10 +376,9 @@ class NetworkModule(nn.Module):
 
     def write_back(self) -> None:
         """Put the learned values into the user's objects, so that `run` simulates them."""
-        for array, values in self.learned_values().items():
-            owner, _, variable = array.partition(".")
-            item = self.prepared.objects[owner]
-            item.state[variable][...] = values  # type: ignore[attr-defined]
+        values = self.learned_values()
+        for held in self.learned.values():
+            held.learn.owner.state[held.learn.stored] = values[held.learn.array]
         self._constants = self._collect()
         self._cast = {}
 

@@ -126,6 +126,12 @@ class Learn:
         return delay_name(self._pathway) if self.is_delay else self.variable
 
     @property
+    def step(self) -> float:
+        """The step of the clock that counts a delay, in seconds."""
+        assert isinstance(self.owner, Synapses)
+        return self.owner.pathways[self._pathway].source.clock.dt_
+
+    @property
     def declaration(self) -> Variable:
         """The declaration of the variable."""
         return self.owner.state.variables[self.stored]

@@ -28,8 +28,9 @@ def simulate(module: NetworkModule, tables: dict[str, torch.Tensor], progress: C
     flat = {name: _flat(table.detach().to("cpu"), batch) for name, table in tables.items()}
     _check_spikes(module, flat)
     start = {**module._constants, **module.learned_values()}
-    engine = make_engine(prepared)
     try:
+        _enter_learned(module)
+        engine = make_engine(prepared)  # which reads the delays
         samples = batch.numel()
         results: list[dict[str, torch.Tensor]] = []
         for n in progress(range(samples)) if progress else range(samples):
@@ -58,6 +59,12 @@ def _enter(items: list[Group | Synapses], start: dict[str, np.ndarray]) -> None:
             values = start.get(f"{item.name}.{name}")
             if values is not None:
                 item.state[name] = values
+
+
+def _enter_learned(module: NetworkModule) -> None:
+    values = module.learned_values()
+    for held in module.learned.values():
+        held.learn.owner.state[held.learn.stored] = values[held.learn.array]
 
 
 def _check_spikes(module: NetworkModule, tables: dict[str, np.ndarray]) -> None:
