@@ -22,7 +22,8 @@ cdef extern from "_runtime.h" nogil:
     int64_t add_release(int64_t *value, int64_t change)
     void relax(int spins)
     double seconds_now()
-    int HAS_THREADS
+    bint any_byte(const uint8_t *bytes)
+    int HAS_THREADS, BYTES_AT_ONCE
 
 ctypedef int (*KernelFunction)(void **, KernelContext *) noexcept nogil
 

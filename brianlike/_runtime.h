@@ -62,3 +62,20 @@ static inline void relax(int spins) {
     __asm__ volatile("yield");
 #endif
 }
+
+/* whether any of so many bytes is set */
+#define BYTES_AT_ONCE 128
+static inline int any_byte(const uint8_t *bytes) {
+#if defined(__GNUC__) || defined(__clang__)
+    typedef uint64_t pair __attribute__((vector_size(16)));
+    pair x[8], all;
+    int k;
+    for (k = 0; k < 8; k++) __builtin_memcpy(&x[k], bytes + 16 * k, 16);
+    all = (x[0] | x[1] | x[2] | x[3]) | (x[4] | x[5] | x[6] | x[7]);
+    return (all[0] | all[1]) != 0;
+#else
+    int k, any = 0;
+    for (k = 0; k < BYTES_AT_ONCE; k++) any |= bytes[k];
+    return any;
+#endif
+}

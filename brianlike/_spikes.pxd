@@ -2,11 +2,11 @@
 """Lists of the elements that fired, one for each step of history."""
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
-from ._operations cimport Event
+from ._operations cimport BYTES_AT_ONCE, Event, any_byte
 
 
 cdef inline bint reserve(Event *event, ptrdiff_t slot, int64_t count) noexcept nogil:
@@ -24,13 +24,6 @@ cdef inline bint reserve(Event *event, ptrdiff_t slot, int64_t count) noexcept n
     return True
 
 
-cdef inline bint any_of_64(const uint8_t *bytes) noexcept nogil:
-    """Whether any of 64 bytes is set."""
-    cdef uint64_t words[8]
-    memcpy(words, bytes, 64)
-    return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0
-
-
 cdef inline bint scan(Event *event, ptrdiff_t slot) noexcept nogil:
     """The list of the elements whose byte in the mask is set."""
     cdef ptrdiff_t n = 0, k, size = event.size
@@ -38,8 +31,8 @@ cdef inline bint scan(Event *event, ptrdiff_t slot) noexcept nogil:
     cdef uint64_t word
     cdef int32_t *spikes
     while n < size:
-        if n + 64 <= size and not any_of_64(event.mask + n):
-            n += 64
+        if n + BYTES_AT_ONCE <= size and not any_byte(event.mask + n):
+            n += BYTES_AT_ONCE
             continue
         if n + 8 <= size:
             memcpy(&word, event.mask + n, 8)

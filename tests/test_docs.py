@@ -208,7 +208,7 @@ COMPILER = """
 errors dims expr ir lines dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
 integrate propagate divisions lower optimize
 surrogate eventdriven derivative adjoint force fuse arrivals traces tabulate pipeline costs
-emit emit.base emit.vector_prelude emit.prelude emit.runs emit.rows emit.python emit.scalars emit.vectors emit.cython emit.torch
+emit emit.base emit.lanes emit.vector_prelude emit.prelude emit.runs emit.rows emit.python emit.scalars emit.vectors emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""
 

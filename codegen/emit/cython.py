@@ -27,10 +27,10 @@ from .prelude import prelude
 from .rows import RowLoop, declarations, statements
 from .runs import vectorizable
 from .scalars import INTEGER_DTYPES, SUFFIXES, Types, line_text
-from .vectors import LANES, vectorised
+from .vectors import vectorised
 
 BLOCK = 16
-VERSION = 3  # of the generated code and of KernelContext; part of every cache key
+VERSION = 4  # of the generated code and of KernelContext; part of every cache key
 
 POINTERS = {"double": "f64", "float": "f32", "int32_t": "i32", "int64_t": "i64", "uint8_t": "u8"}
 LETTERS = {"double": "d", "float": "f", "int32_t": "i", "int64_t": "q", "uint8_t": "B"}
@@ -180,7 +180,7 @@ def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps
     parameters = ", ".join(f"{POINTERS[ctype]} {name}" for name, ctype in pointers.items())
     yield f"cdef void KERNEL_loop({parameters + ', ' if parameters else ''}KernelContext *c) noexcept nogil:"
     vectors = vectorised(kernel, ctypes, real, steps) if isinstance(kernel, Map) else None
-    yield from ("    " + text for text in (_one_by_one(kernel, ctypes, real, rows) if vectors is None else _by_vectors(kernel, real, *vectors)))
+    yield from ("    " + text for text in (_one_by_one(kernel, ctypes, real, rows) if vectors is None else _by_vectors(kernel, vectors)))
     yield ""
     yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
     arguments = [f"<{POINTERS[ctype]}>p[{n}]" for n, ctype in enumerate(pointers.values())]
@@ -191,15 +191,11 @@ def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps
     yield ""
 
 
-def _by_vectors(kernel: Map | Deliver, real: str, declared: Sequence[str], early: Sequence[str], inner: Sequence[str]) -> Iterator[str]:
+def _by_vectors(kernel: Map | Deliver, lines: Sequence[str]) -> Iterator[str]:
     """A Map, one vector at a time."""
     yield "cdef ptrdiff_t element"
     yield from _drawing(kernel)
-    yield from declared
-    yield from early
-    yield "element = c.begin"
-    yield "while element < c.end:"
-    yield from ("    " + text for text in [*inner, f"element += {LANES[real]}"])
+    yield from lines
 
 
 def _one_by_one(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, rows: frozenset[str]) -> Iterator[str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 from .base import POWERS
-from .vector_prelude import DRAWS, VECTORS, declarations
+from .lanes import LANES
+from .lanes import declarations as lane_declarations
+from .vector_prelude import DRAWS, VECTORS
+from .vector_prelude import declarations as vector_declarations
 
 CONTEXT = """
 #include <stddef.h>
@@ -322,12 +325,12 @@ HEAD = "\n".join(
         "",
         "cdef extern from * nogil:",
         '    """',
-        (CONTEXT + MATHEMATICS + VECTORS + RANDOM + DRAWS).replace("\\", "\\\\"),
+        (CONTEXT + MATHEMATICS + LANES + VECTORS + RANDOM + DRAWS).replace("\\", "\\\\"),
         '    """',
         "",
     ]
 )
-ROWS = (*_declarations(), *declarations())
+ROWS = (*_declarations(), *lane_declarations(), *vector_declarations())
 FOOT = "\n\ncontext_size = sizeof(KernelContext)\nkernels = {}\n"
 PRELUDE = HEAD + "\n".join("    " + row for row in ROWS) + FOOT
 """All of it, which is what machine code depends on."""

@@ -1,7 +1,4 @@
-"""The definitions that vectorised kernels call: loads, masks and functions for a whole vector of values, in C.
-
-Vectors are as wide as the processor's registers: 8 doubles with AVX-512, 4 with AVX2, 2 elsewhere, and twice as many floats. gcc 12 takes wider ones apart
-badly (10 times slower, measured).
+"""The functions that vectorised kernels call, for a whole vector of values (`lanes.py`), in C.
 
 `exp`, `expm1` and what is made of them are polynomials without branches (Cody & Waite's reduction; coefficients interpolate (expm1(r) - r)/r**2 at Chebyshev's
 points): inlined, they share their parts where a kernel takes several functions of one argument. Errors are below 2 units in the last place
@@ -10,145 +7,9 @@ points): inlined, they share their parts where a kernel takes several functions 
 
 from __future__ import annotations
 
-import re
+from .lanes import row
 
 VECTORS = """
-#include <string.h>
-#if defined(__GNUC__) || defined(__clang__)
-#define BL_INLINE static inline __attribute__((always_inline))
-#else
-#define BL_INLINE static inline
-#endif
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
-#define BL_LANES 8
-#define BL_EACH(x) {x, x, x, x, x, x, x, x}
-#define BL_EACH2(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
-#define BL_LOW 0, 1, 2, 3, 4, 5, 6, 7
-#define BL_HIGH 8, 9, 10, 11, 12, 13, 14, 15
-#elif defined(__AVX2__)
-#define BL_LANES 4
-#define BL_EACH(x) {x, x, x, x}
-#define BL_EACH2(x) {x, x, x, x, x, x, x, x}
-#define BL_LOW 0, 1, 2, 3
-#define BL_HIGH 4, 5, 6, 7
-#else
-#define BL_LANES 2
-#define BL_EACH(x) {x, x}
-#define BL_EACH2(x) {x, x, x, x}
-#define BL_LOW 0, 1
-#define BL_HIGH 2, 3
-#endif
-#define BL_LANES2 (2 * BL_LANES)
-#define BL_VECTOR(T, N, name) typedef T name __attribute__((vector_size(N * sizeof(T))));
-BL_VECTOR(double, BL_LANES, bl_vd) BL_VECTOR(int64_t, BL_LANES, bl_vq) BL_VECTOR(uint64_t, BL_LANES, bl_vu) BL_VECTOR(int32_t, BL_LANES, bl_vh)
-BL_VECTOR(float, BL_LANES2, bl_vf) BL_VECTOR(int32_t, BL_LANES2, bl_vi) BL_VECTOR(float, BL_LANES, bl_vg)
-BL_VECTOR(uint8_t, BL_LANES, bl_b8) BL_VECTOR(uint8_t, BL_LANES2, bl_b16)
-typedef struct { bl_vq low, high; } bl_vw;
-#if BL_LANES == 8 && defined(__GNUC__) && !defined(__clang__) && __GNUC__ <= 15 && !defined(BL_NO_BUILTINS)
-#define BL_AVX512 1 /* builtins of gcc's own, which no standard keeps: the headers that name them take longer to read than a kernel to compile */
-typedef char bl_bytes __attribute__((vector_size(16)));
-typedef long long bl_two __attribute__((vector_size(16)));
-typedef long long bl_long8 __attribute__((vector_size(64)));
-#endif
-#define BL_TO(V, x) __builtin_convertvector(x, V)
-
-/* loads, stores, one value in all lanes, choices: V type, T type of an element, M the mask seen as integers of that width */
-#define BL_MEMORY(V, T, S, EACH) \\
-BL_INLINE V bl_load_##S(const T *p) { V x; memcpy(&x, p, sizeof x); return x; } \\
-BL_INLINE void bl_store_##S(T *p, V x) { memcpy(p, &x, sizeof x); } \\
-BL_INLINE V bl_splat_##S(T x) { V v = EACH(x); return v; }
-BL_MEMORY(bl_vd, double, d, BL_EACH) BL_MEMORY(bl_vq, int64_t, q, BL_EACH) BL_MEMORY(bl_vh, int32_t, h, BL_EACH)
-BL_MEMORY(bl_vf, float, f, BL_EACH2) BL_MEMORY(bl_vi, int32_t, i, BL_EACH2)
-#define BL_CHOICE(V, M, S) BL_INLINE V bl_where_##S(M m, V a, V b) { return (V)((m & (M)a) | (~m & (M)b)); }
-BL_CHOICE(bl_vd, bl_vq, d) BL_CHOICE(bl_vq, bl_vq, q) BL_CHOICE(bl_vq, bl_vq, m)
-BL_CHOICE(bl_vf, bl_vi, f) BL_CHOICE(bl_vi, bl_vi, i) BL_CHOICE(bl_vi, bl_vi, n)
-BL_INLINE bl_vh bl_where_h(bl_vq m, bl_vh a, bl_vh b) { bl_vh c = BL_TO(bl_vh, m); return (c & a) | (~c & b); }
-
-/* booleans: bytes in memory, masks in vectors */
-BL_INLINE bl_vq bl_splat_m(int x) { return bl_splat_q(-(int64_t)(x != 0)); }
-BL_INLINE bl_vi bl_splat_n(int x) { return bl_splat_i(-(x != 0)); }
-#ifdef BL_AVX512
-BL_INLINE bl_vq bl_load_m(const uint8_t *p) {
-    long long word; bl_bytes x; memcpy(&word, p, 8);
-    x = (bl_bytes)(bl_two){word, 0};  /* not by way of the stack, where gcc 12 makes the load wait for the store */
-    return (bl_vq)__builtin_ia32_pmovzxbq512_mask(x, (bl_long8)BL_EACH(0), (unsigned char)-1) != 0; }
-BL_INLINE bl_vi bl_load_n(const uint8_t *p) {
-    bl_bytes x; memcpy(&x, p, 16);
-    return __builtin_ia32_pmovzxbd512_mask(x, (bl_vi)BL_EACH2(0), (unsigned short)-1) != 0; }
-BL_INLINE void bl_store_m(uint8_t *p, bl_vq m) {
-    bl_bytes x = __builtin_ia32_pmovqb512_mask((bl_long8)m, (bl_bytes){0}, (unsigned char)-1) & (bl_bytes)BL_EACH2(1); memcpy(p, &x, 8); }
-BL_INLINE void bl_store_n(uint8_t *p, bl_vi m) {
-    bl_bytes x = __builtin_ia32_pmovdb512_mask(m, (bl_bytes){0}, (unsigned short)-1) & (bl_bytes)BL_EACH2(1); memcpy(p, &x, 16); }
-BL_INLINE int bl_any_m(bl_vq m) { return __builtin_ia32_ptestmq512((bl_long8)m, (bl_long8)m, (unsigned char)-1) != 0; }
-BL_INLINE int bl_any_n(bl_vi m) { return __builtin_ia32_ptestmd512(m, m, (unsigned short)-1) != 0; }
-#else
-BL_INLINE bl_vq bl_load_m(const uint8_t *p) { bl_b8 x; memcpy(&x, p, sizeof x); return BL_TO(bl_vq, x) != 0; }
-BL_INLINE bl_vi bl_load_n(const uint8_t *p) { bl_b16 x; memcpy(&x, p, sizeof x); return BL_TO(bl_vi, x) != 0; }
-BL_INLINE void bl_store_m(uint8_t *p, bl_vq m) { bl_b8 x = BL_TO(bl_b8, m & 1); memcpy(p, &x, sizeof x); }
-BL_INLINE void bl_store_n(uint8_t *p, bl_vi m) { bl_b16 x = BL_TO(bl_b16, m & 1); memcpy(p, &x, sizeof x); }
-BL_INLINE int bl_any_m(bl_vq m) { int64_t any = 0; int k; for (k = 0; k < BL_LANES; k++) any |= m[k]; return any != 0; }
-BL_INLINE int bl_any_n(bl_vi m) { int32_t any = 0; int k; for (k = 0; k < BL_LANES2; k++) any |= m[k]; return any != 0; }
-#endif
-
-/* the lower and upper half of the lanes of floats */
-#ifdef __has_builtin
-#if __has_builtin(__builtin_shufflevector)
-#define BL_SHUFFLE 1
-#endif
-#endif
-#ifdef BL_SHUFFLE
-#define BL_HALVES(V, H, S) \\
-BL_INLINE H bl_low_##S(V x) { return __builtin_shufflevector(x, x, BL_LOW); } \\
-BL_INLINE H bl_high_##S(V x) { return __builtin_shufflevector(x, x, BL_HIGH); } \\
-BL_INLINE V bl_join_##S(H a, H b) { return __builtin_shufflevector(a, b, BL_LOW, BL_HIGH); }
-#else
-#define BL_HALVES(V, H, S) \\
-BL_INLINE H bl_low_##S(V x) { H r; int k; for (k = 0; k < BL_LANES; k++) r[k] = x[k]; return r; } \\
-BL_INLINE H bl_high_##S(V x) { H r; int k; for (k = 0; k < BL_LANES; k++) r[k] = x[k + BL_LANES]; return r; } \\
-BL_INLINE V bl_join_##S(H a, H b) { V r; int k; for (k = 0; k < BL_LANES; k++) { r[k] = a[k]; r[k + BL_LANES] = b[k]; } return r; }
-#endif
-BL_HALVES(bl_vi, bl_vh, i) BL_HALVES(bl_vf, bl_vg, f)
-
-/* from one kind to another; a mask counts as 0 or 1 */
-BL_INLINE bl_vq bl_d_to_q(bl_vd x) { return BL_TO(bl_vq, x); }
-BL_INLINE bl_vh bl_d_to_h(bl_vd x) { return BL_TO(bl_vh, x); }
-BL_INLINE bl_vq bl_d_to_m(bl_vd x) { return x != 0; }
-BL_INLINE bl_vd bl_q_to_d(bl_vq x) { return BL_TO(bl_vd, x); }
-BL_INLINE bl_vh bl_q_to_h(bl_vq x) { return BL_TO(bl_vh, x); }
-BL_INLINE bl_vq bl_q_to_m(bl_vq x) { return x != 0; }
-BL_INLINE bl_vd bl_h_to_d(bl_vh x) { return BL_TO(bl_vd, x); }
-BL_INLINE bl_vq bl_h_to_q(bl_vh x) { return BL_TO(bl_vq, x); }
-BL_INLINE bl_vq bl_h_to_m(bl_vh x) { return BL_TO(bl_vq, x != 0); }
-BL_INLINE bl_vd bl_m_to_d(bl_vq x) { return BL_TO(bl_vd, x & 1); }
-BL_INLINE bl_vq bl_m_to_q(bl_vq x) { return x & 1; }
-BL_INLINE bl_vh bl_m_to_h(bl_vq x) { return BL_TO(bl_vh, x & 1); }
-BL_INLINE bl_vi bl_f_to_i(bl_vf x) { return BL_TO(bl_vi, x); }
-BL_INLINE bl_vi bl_f_to_n(bl_vf x) { return x != 0; }
-BL_INLINE bl_vf bl_i_to_f(bl_vi x) { return BL_TO(bl_vf, x); }
-BL_INLINE bl_vi bl_i_to_n(bl_vi x) { return x != 0; }
-BL_INLINE bl_vf bl_n_to_f(bl_vi x) { return BL_TO(bl_vf, x & 1); }
-BL_INLINE bl_vi bl_n_to_i(bl_vi x) { return x & 1; }
-BL_INLINE bl_vw bl_i_to_w(bl_vi x) { bl_vw r = {BL_TO(bl_vq, bl_low_i(x)), BL_TO(bl_vq, bl_high_i(x))}; return r; }
-BL_INLINE bl_vw bl_n_to_w(bl_vi x) { return bl_i_to_w(x & 1); }
-BL_INLINE bl_vi bl_w_to_i(bl_vw x) { return bl_join_i(BL_TO(bl_vh, x.low), BL_TO(bl_vh, x.high)); }
-BL_INLINE bl_vi bl_w_to_n(bl_vw x) { return bl_join_i(BL_TO(bl_vh, x.low != 0), BL_TO(bl_vh, x.high != 0)); }
-BL_INLINE bl_vf bl_w_to_f(bl_vw x) { return bl_join_f(BL_TO(bl_vg, x.low), BL_TO(bl_vg, x.high)); }
-BL_INLINE bl_vw bl_f_to_w(bl_vf x) { bl_vw r = {BL_TO(bl_vq, bl_low_f(x)), BL_TO(bl_vq, bl_high_f(x))}; return r; }
-
-/* as many integers of 64 bits as floats are two vectors */
-BL_INLINE bl_vw bl_load_w(const int64_t *p) { bl_vw x = {bl_load_q(p), bl_load_q(p + BL_LANES)}; return x; }
-BL_INLINE void bl_store_w(int64_t *p, bl_vw x) { bl_store_q(p, x.low); bl_store_q(p + BL_LANES, x.high); }
-BL_INLINE bl_vw bl_splat_w(int64_t x) { bl_vw v = {bl_splat_q(x), bl_splat_q(x)}; return v; }
-BL_INLINE bl_vw bl_where_w(bl_vi m, bl_vw a, bl_vw b) {
-    bl_vw r = {bl_where_q(BL_TO(bl_vq, bl_low_i(m)), a.low, b.low), bl_where_q(BL_TO(bl_vq, bl_high_i(m)), a.high, b.high)}; return r; }
-#define BL_PAIRED(name, operator) BL_INLINE bl_vw bl_##name##_w(bl_vw a, bl_vw b) { bl_vw r = {a.low operator b.low, a.high operator b.high}; return r; }
-BL_PAIRED(add, +) BL_PAIRED(subtract, -) BL_PAIRED(multiply, *)
-BL_INLINE bl_vw bl_negate_w(bl_vw x) { bl_vw r = {-x.low, -x.high}; return r; }
-#define BL_COMPARED(name, operator) \\
-BL_INLINE bl_vq bl_##name##_h(bl_vh a, bl_vh b) { return BL_TO(bl_vq, a operator b); } \\
-BL_INLINE bl_vi bl_##name##_w(bl_vw a, bl_vw b) { return bl_join_i(BL_TO(bl_vh, a.low operator b.low), BL_TO(bl_vh, a.high operator b.high)); }
-BL_COMPARED(less, <) BL_COMPARED(at_most, <=) BL_COMPARED(greater, >) BL_COMPARED(at_least, >=) BL_COMPARED(equal, ==) BL_COMPARED(different, !=)
-
 /* functions lane by lane; libmvec has some of them for whole vectors */
 #define BL_EVERY1(V, R, T, U, S, N, name, function) \\
 BL_INLINE R bl_##name##_##S(V x) { \\
@@ -193,11 +54,12 @@ BL_EVERY2(bl_vh, bl_vh, int32_t, int32_t, h, BL_LANES, floor_modulo, bl_floor_mo
 BL_INLINE bl_vq bl_table_row_d(bl_vd t, bl_vd dt, bl_vd interval) {
     bl_vq r; int k; for (k = 0; k < BL_LANES; k++) r[k] = bl_table_row(t[k], dt[k], interval[k]); return r; }
 BL_INLINE bl_vq bl_timestep_d(bl_vd t, bl_vd dt) { return BL_TO(bl_vq, (t + 1e-3 * dt) / dt); }
-#define BL_GATHER(V, T, S, Z) \\
-BL_INLINE V bl_value_at_v##S(const T *values, int64_t length, bl_vq index) { \\
-    V r; int k; for (k = 0; k < BL_LANES; k++) r[k] = Z bl_value_at##S(values, length, index[k]); return r; }
-BL_GATHER(bl_vd, double, , ) BL_GATHER(bl_vq, int64_t, _long, ) BL_GATHER(bl_vh, int32_t, _int, ) BL_GATHER(bl_vq, uint8_t, _byte, -(int64_t)0 != )
-
+#define BL_GATHER(V, T, S, name) \\
+BL_INLINE V bl_##name(const T *values, int64_t length, bl_vq index) { \\
+    V r; int k; for (k = 0; k < BL_LANES; k++) r[k] = bl_value_at##S(values, length, index[k]); return r; }
+BL_GATHER(bl_vd, double, , value_at_v) BL_GATHER(bl_vq, int64_t, _long, value_at_v_long) BL_GATHER(bl_vh, int32_t, _int, value_at_v_int)
+BL_GATHER(bl_vq, uint8_t, _byte, byte_at_v)
+BL_INLINE bl_vm bl_value_at_v_byte(const uint8_t *values, int64_t length, bl_vq index) { return bl_q_to_m(bl_byte_at_v(values, length, index)); }
 /* functions without branches */
 #define BL_PRODUCTS(V, S) \\
 BL_INLINE V bl_square_##S(V x) { return x * x; } \\
@@ -220,10 +82,10 @@ BL_INLINE V bl_floor_##S(V x) { V r; int k; for (k = 0; k < N; k++) r[k] = __bui
 BL_INLINE V bl_ceil_##S(V x) { V r; int k; for (k = 0; k < N; k++) r[k] = __builtin_ceil##F(x[k]); return r; } \\
 BL_INLINE V bl_fabs_##S(V x) { return (V)((I)x & (I)EACH(BITS)); } \\
 BL_INLINE V bl_sign_##S(V x) { V one = EACH(1), zero = EACH(0); \\
-    return bl_where_##S(x > 0, one, bl_where_##S(x < 0, -one, bl_where_##S(x == 0, zero, x))); } \\
+    return bl_choose_##S(x > 0, one, bl_choose_##S(x < 0, -one, bl_choose_##S(x == 0, zero, x))); } \\
 BL_INLINE V bl_clip_##S(V x, V low, V high) { \\
-    V y = bl_where_##S((x < low) | (low != low), low, x); \\
-    return bl_where_##S((y > high) | (high != high), high, y); }
+    V y = bl_choose_##S((x < low) | (low != low), low, x); \\
+    return bl_choose_##S((y > high) | (high != high), high, y); }
 BL_FUNCTIONS(bl_vd, bl_vq, double, int64_t, d, , BL_LANES, BL_EACH, 0x7fffffffffffffff)
 BL_FUNCTIONS(bl_vf, bl_vi, float, int32_t, f, f, BL_LANES2, BL_EACH2, 0x7fffffff)
 
@@ -239,9 +101,9 @@ BL_INLINE bl_vd bl_scale_d(bl_vd y, bl_vd n) { return __builtin_ia32_scalefpd512
 BL_INLINE bl_vf bl_scale_f(bl_vf y, bl_vf n) { return __builtin_ia32_scalefps512_mask(y, n, (bl_vf)BL_EACH2(0), (unsigned short)-1, 4); }
 #else
 #define BL_MASKED(V, T, S, EACH) \\
-BL_INLINE V bl_below_##S(V x, T high) { return bl_where_##S(x > high, (V)EACH(high), x); } \\
-BL_INLINE V bl_above_##S(V x, T low) { return bl_where_##S(x < low, (V)EACH(low), x); } \\
-BL_INLINE V bl_one_at_zero_##S(V x, V y) { return bl_where_##S(x == 0, (V)EACH(1), y); }
+BL_INLINE V bl_below_##S(V x, T high) { return bl_choose_##S(x > high, (V)EACH(high), x); } \\
+BL_INLINE V bl_above_##S(V x, T low) { return bl_choose_##S(x < low, (V)EACH(low), x); } \\
+BL_INLINE V bl_one_at_zero_##S(V x, V y) { return bl_choose_##S(x == 0, (V)EACH(1), y); }
 BL_MASKED(bl_vd, double, d, BL_EACH) BL_MASKED(bl_vf, float, f, BL_EACH2)
 BL_INLINE bl_vd bl_scale_d(bl_vd y, bl_vd n) {
     bl_vd shift = BL_EACH(6755399441055744.0);
@@ -285,7 +147,7 @@ BL_INLINE V bl_expm1_##S(V x) { \\
 BL_INLINE V bl_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_expm1_##S(z) / bl_below_##S(z, (T)top)); } \\
 BL_INLINE V bl_inverse_exprel_##S(V z) { return bl_one_at_zero_##S(z, bl_below_##S(z, (T)top) / bl_expm1_##S(z)); } \\
 BL_INLINE V bl_exp_difference_##S(V x, V y) { \\
-    V high = bl_where_##S(x > y, x, y), distance = bl_where_##S(x > y, y - x, x - y); \\
+    V high = bl_choose_##S(x > y, x, y), distance = bl_choose_##S(x > y, y - x, x - y); \\
     return bl_exp_##S(high) * bl_exprel_##S(distance); }
 BL_EXPONENTIALS(bl_vd, double, d, BL_EACH, 1e300) BL_EXPONENTIALS(bl_vf, float, f, BL_EACH2, 1e38)
 """
@@ -352,7 +214,7 @@ BL_INLINE bl_vd bl_cos_turn(bl_vd x) {
     BL_TERM(s, t, 0.008333333333330948) BL_TERM(c, t, 0.041666666666666664) BL_TERM(s, t, -0.16666666666666666)
     c = bl_fma_d(t * t, c, bl_fma_d(t, bl_splat_d(-0.5), bl_splat_d(1.0)));
     s = bl_fma_d(x * t, s, x);
-    r = bl_where_d((quarter & 1) != 0, s, c);
+    r = bl_choose_d((quarter & 1) != 0, s, c);
     return (bl_vd)((bl_vq)r ^ (((quarter + 1) & 2) << 62)); /* minus in the second and third quarter */
 }
 #else
@@ -388,14 +250,14 @@ BL_INLINE bl_vq bl_find_q(BL_DRAW_ARGUMENTS, const int64_t *thresholds) {
     found = (u >= thresholds[3]) & 4;
     found += (u >= (bl_vq)__builtin_ia32_permvardi512_mask(table, (bl_long8)(found + 1), none, (unsigned char)-1)) & 2;
     found -= u >= (bl_vq)__builtin_ia32_permvardi512_mask(table, (bl_long8)found, none, (unsigned char)-1);
-    if (!bl_any_m(u >= thresholds[7])) return found;
+    if (!bl_any_q(u >= thresholds[7])) return found;
     found -= u >= thresholds[7];
     k = 8;
 #endif
     for (; k < 64; k += 8) {
         found -= (u >= thresholds[k]) + (u >= thresholds[k + 1]) + (u >= thresholds[k + 2]) + (u >= thresholds[k + 3]);
         found -= (u >= thresholds[k + 4]) + (u >= thresholds[k + 5]) + (u >= thresholds[k + 6]) + (u >= thresholds[k + 7]);
-        if (!bl_any_m(u >= thresholds[k + 7])) break;
+        if (!bl_any_q(u >= thresholds[k + 7])) break;
     }
     return found;
 }
@@ -419,7 +281,6 @@ BL_INLINE bl_vw bl_find_binomial_w(BL_DRAW_ARGUMENTS, const int64_t *thresholds,
 }
 """
 
-TYPES = {"vd": "double", "vq": "int64_t", "vh": "int32_t", "vf": "float", "vi": "int32_t"}
 OF_ONE = tuple(
     "log log10 log1p sin cos tan sinh cosh tanh asin acos atan erf sqrt floor ceil fabs sign exp expm1 exprel inverse_exprel exprel_slope "
     "exprel_curvature".split()
@@ -428,39 +289,20 @@ _DRAW = "uint32_t, uint32_t, uint32_t, uint32_t, uint64_t, uint32_t"
 
 
 def declarations() -> list[str]:
-    """What Cython has to know: a vector is a number to it."""
-    rows = [f'ctypedef {element} {name} "bl_{name}"' for name, element in TYPES.items()]
-    rows += ['ctypedef struct vw "bl_vw":', "    vq low", 'const ptrdiff_t LANES "BL_LANES", LANES2 "BL_LANES2"']
-    kinds = {"d": ("vd", "double", "vq"), "q": ("vq", "int64_t", "vq"), "h": ("vh", "int32_t", "vq"), "m": ("vq", "uint8_t", "vq")}
-    kinds |= {"f": ("vf", "float", "vi"), "i": ("vi", "int32_t", "vi"), "w": ("vw", "int64_t", "vi"), "n": ("vi", "uint8_t", "vi")}
-    for kind, (vector, element, mask) in kinds.items():
-        scalar = "int" if kind in "mn" else element
-        rows += [_row(vector, f"load_{kind}", f"const {element} *"), _row("void", f"store_{kind}", f"{element} *, {vector}")]
-        rows += [_row(vector, f"splat_{kind}", scalar), _row(vector, f"where_{kind}", f"{mask}, {vector}, {vector}")]
-    rows += [_row("int", "any_m", "vq"), _row("int", "any_n", "vi")]
-    for own, to in re.findall(r"bl_(\w)_to_(\w)\(", VECTORS):
-        rows.append(_row(kinds[to][0], f"{own}_to_{to}", kinds[own][0]))
-    for name in ("add", "subtract", "multiply"):
-        rows.append(_row("vw", f"{name}_w", "vw, vw"))
-    rows.append(_row("vw", "negate_w", "vw"))
-    for name in ("less", "at_most", "greater", "at_least", "equal", "different"):
-        rows += [_row("vq", f"{name}_h", "vh, vh"), _row("vi", f"{name}_w", "vw, vw")]
+    """What Cython has to know of them."""
+    rows = []
     for kind, vector in (("d", "vd"), ("f", "vf"), ("q", "vq"), ("h", "vh"), ("i", "vi")):
-        rows += [_row(vector, f"{name}_{kind}", vector) for name in ("square", "cube", "fourth")]
+        rows += [row(vector, f"{name}_{kind}", vector) for name in ("square", "cube", "fourth")]
     for kind, vector in (("d", "vd"), ("f", "vf")):
-        rows += [_row(vector, f"{name}_{kind}", vector) for name in OF_ONE]
-        rows += [_row(vector, f"{name}_{kind}", f"{vector}, {vector}") for name in ("pow", "floor_divide", "floor_modulo", "exp_difference")]
-        rows.append(_row(vector, f"clip_{kind}", f"{vector}, {vector}, {vector}"))
-        rows += [_row(vector, f"draw_{law}_{kind}", _DRAW) for law in ("uniform", "normal")]
+        rows += [row(vector, f"{name}_{kind}", vector) for name in OF_ONE]
+        rows += [row(vector, f"{name}_{kind}", f"{vector}, {vector}") for name in ("pow", "floor_divide", "floor_modulo", "exp_difference")]
+        rows.append(row(vector, f"clip_{kind}", f"{vector}, {vector}, {vector}"))
+        rows += [row(vector, f"draw_{law}_{kind}", _DRAW) for law in ("uniform", "normal")]
     for kind, vector in (("q", "vq"), ("h", "vh")):
-        rows += [_row(vector, f"{name}_{kind}", f"{vector}, {vector}") for name in ("floor_divide", "floor_modulo")]
-    rows += [_row("vq", "timestep_d", "vd, vd"), _row("vq", "table_row_d", "vd, vd, vd")]
-    for suffix, vector, element in (("", "vd", "double"), ("_long", "vq", "int64_t"), ("_int", "vh", "int32_t"), ("_byte", "vq", "uint8_t")):
-        rows.append(_row(vector, f"value_at_v{suffix}", f"const {element} *, int64_t, vq"))
+        rows += [row(vector, f"{name}_{kind}", f"{vector}, {vector}") for name in ("floor_divide", "floor_modulo")]
+    rows += [row("vq", "timestep_d", "vd, vd"), row("vq", "table_row_d", "vd, vd, vd")]
+    for suffix, vector, element in (("", "vd", "double"), ("_long", "vq", "int64_t"), ("_int", "vh", "int32_t"), ("_byte", "vm", "uint8_t")):
+        rows.append(row(vector, f"value_at_v{suffix}", f"const {element} *, int64_t, vq"))
     for kind, vector in (("q", "vq"), ("w", "vw")):
-        rows += [_row(vector, f"find_poisson_{kind}", f"{_DRAW}, i64, double"), _row(vector, f"find_binomial_{kind}", f"{_DRAW}, i64, double, double")]
-    return [*rows, _row("vq", "draw_poisson_q", f"{_DRAW}, vd"), _row("vq", "draw_binomial_q", f"{_DRAW}, vd, vd")]
-
-
-def _row(result: str, name: str, arguments: str) -> str:
-    return f'{result} {name} "bl_{name}"({arguments})'
+        rows += [row(vector, f"find_poisson_{kind}", f"{_DRAW}, i64, double"), row(vector, f"find_binomial_{kind}", f"{_DRAW}, i64, double, double")]
+    return [*rows, row("vq", "draw_poisson_q", f"{_DRAW}, vd"), row("vq", "draw_binomial_q", f"{_DRAW}, vd, vd")]

@@ -1,28 +1,29 @@
 """Maps as loops over vectors: explicit C vectors, because compilers do not vectorise loops that mix booleans, integers and floats.
 
 A Map whose elements reach only themselves (and what all share) computes a vector of elements at a time: with AVX-512, 8 lanes in float64 and 16 in
-float32. A boolean is a mask, all bits of a lane set or none, as wide as the floats beside it, so conditions need neither branches nor conversions. What
-depends on shared values only is computed once, before the loop. `vectorised` returns None for a kernel that holds something else; that one is written
-element by element.
+float32. A boolean is a mask, so conditions need neither branches nor conversions. What depends on shared values only is computed once, before the loop.
+Bytes (booleans, events) are collected over a block of vectors and written in one piece. `vectorised` returns None for a kernel that holds something else;
+that one is written element by element.
 
 Kinds of lanes, by letter: d double, q int64, h int32 and m mask in float64 kernels; f float, i int32, w int64 (two vectors) and n mask in float32 ones.
-`vector_prelude.py` defines what the text calls.
+`lanes.py` and `vector_prelude.py` define what the text calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Where, walk
 from ..functions import spec_of
-from ..ir import Draw, Fire, Let, Line, Load, Map, Select, expressions
+from ..ir import Draw, Fire, Let, Line, Load, Map, Select, Store, expressions
 from .base import POWERS
 from .scalars import INTEGER_DTYPES, SUFFIXES, Types, line_text, written
 
 LANES = {"double": "LANES", "float": "LANES2"}
 LETTERS = {"double": {"double": "d", "int64_t": "q", "int32_t": "h", "int": "m"}, "float": {"float": "f", "int64_t": "w", "int32_t": "i", "int": "n"}}
-CTYPES = {"d": "vd", "q": "vq", "h": "vh", "m": "vq", "f": "vf", "i": "vi", "w": "vw", "n": "vi"}
+CTYPES = {"d": "vd", "q": "vq", "h": "vh", "m": "vm", "f": "vf", "i": "vi", "w": "vw", "n": "vn"}
 ELEMENTS = {"d": "double", "q": "int64_t", "h": "int32_t", "m": "int", "f": "float", "i": "int32_t", "w": "int64_t", "n": "int"}
 COMPARED = {"<": "less", "<=": "at_most", ">": "greater", ">=": "at_least", "==": "equal", "!=": "different"}
 ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply"}
@@ -30,6 +31,7 @@ OF_REALS = frozenset(
     "exp expm1 log log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan sqrt floor ceil abs sign clip exprel "
     "_erf _inverse_exprel _exprel_slope _exprel_curvature _exp_difference".split()
 )
+STAGED = {"m": "q", "n": "i"}  # in lanes of which the bytes of a block wait
 C_NAMES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "abs": "fabs"}
 
 
@@ -42,7 +44,8 @@ class _Text:
     """The text of a kernel under construction.
 
     `real` is the type of its floats; `types` those of all names as vectors see them, `scalars` those of the names whose value all elements share;
-    `tables` are the arrays behind loads of whole ones, `steps` the loads of a clock's dt. `early` runs once, before the loop, `inner` in it.
+    `tables` are the arrays behind loads of whole ones, `steps` the loads of a clock's dt. `early` runs once, before the loop, `inner` in it, `late` behind a
+    block, the bytes of which `staged` collects, by array.
     """
 
     real: str
@@ -53,6 +56,8 @@ class _Text:
     declared: list[str] = field(default_factory=list)
     early: list[str] = field(default_factory=list)
     inner: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    staged: dict[str, str] = field(default_factory=dict)
     constants: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------------------------------------------------------------------------ types
@@ -140,10 +145,8 @@ class _Text:
 
     def _compared(self, operator: str, left: Expr, right: Expr) -> str:
         kind = self.common(left, right)
-        if kind in "mn":
-            kind = {"m": "q", "n": "i"}[kind]
-        a, b = self.vector(left, kind), self.vector(right, kind)
-        return f"{COMPARED[operator]}_{kind}({a}, {b})" if kind in "hw" else f"({a} {operator} {b})"
+        kind = STAGED.get(kind, kind)
+        return f"{COMPARED[operator]}_{kind}({self.vector(left, kind)}, {self.vector(right, kind)})"
 
     def _binary(self, expr: Binary) -> str:
         kind = self.kind(expr)
@@ -178,8 +181,9 @@ class _Text:
             arguments = ", ".join(self.vector(argument, self.letter("double")) for argument in call.arguments)
             return f"{call.function.removeprefix('_')}_d({arguments})"
         if call.function == "_finite":
-            argument = self.vector(call.arguments[0], self.letter(self.real))
-            return f"(({argument} - {argument}) == {self.fixed('0.0', self.letter(self.real))})"
+            kind = self.letter(self.real)
+            argument = self.vector(call.arguments[0], kind)
+            return f"equal_{kind}(({argument} - {argument}), {self.fixed('0.0', kind)})"
         kind = self.kind(call)
         if spec.implementation is not None or call.function not in OF_REALS or kind not in "df":
             raise _NoVectors
@@ -235,8 +239,8 @@ def _with(types: Types, name: str, ctype: str) -> Types:
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------------------- kernels
-def vectorised(kernel: Map, ctypes: Mapping[str, str], real: str, steps: frozenset[str]) -> tuple[list[str], list[str], list[str]] | None:
-    """Declarations, what runs before the loop, and the body of the loop over `LANES[real]` elements at a time; None for a kernel that is not for vectors.
+def vectorised(kernel: Map, ctypes: Mapping[str, str], real: str, steps: frozenset[str]) -> tuple[str, ...] | None:
+    """The lines of a loop over `LANES[real]` elements at a time, with its declarations; None for a kernel that is not for vectors.
 
     `ctypes` are the types of the arrays' elements, `steps` the arrays that hold the dt of a clock.
     """
@@ -246,37 +250,68 @@ def vectorised(kernel: Map, ctypes: Mapping[str, str], real: str, steps: frozens
     if kernel.only is not None or not within or any(load.index is not Index.SELF and load.array in written_arrays for load in kernel.loads):
         return None
     try:
-        return _body(kernel, ctypes, real, steps)
+        text = _body(kernel, ctypes, real, steps)
     except _NoVectors:
         return None
+    return (*text.declared, *text.early, *(_blocks(text) if text.staged else _vectors(text)))
+
+
+def _vectors(text: _Text) -> Iterator[str]:
+    """The loop, one vector after the other."""
+    yield "element = c.begin"
+    yield "while element < c.end:"
+    yield from ("    " + line for line in [*text.inner, f"element += {LANES[text.real]}"])
+
+
+def _blocks(text: _Text) -> Iterator[str]:
+    """The loop, one block of vectors after the other, with the bytes of a block written at its end."""
+    mask = text.letter("int")
+    kind = STAGED[mask]
+    names = [*text.staged.values(), "none", "first", "place"]
+    yield "cdef ptrdiff_t block = c.begin, stop"
+    yield f"cdef {CTYPES[kind]} {', '.join(names)}"
+    yield f"none = splat_{kind}(0)"
+    yield f"first = splat_{kind}(1)"
+    yield "while block < c.end:"
+    yield "    stop = block + BLOCK if block + BLOCK < c.end else c.end"
+    for name in text.staged.values():
+        yield f"    {name} = none"
+    yield "    element, place = block, first"
+    yield "    while element < stop:"
+    yield from ("        " + line for line in [*text.inner, f"place = next_{mask}(place)", f"element += {LANES[text.real]}"])
+    for array, name in text.staged.items():
+        yield f"    spread_{mask}({array} + block, {name}, stop - block)"
+    yield from ("    " + line for line in text.late)
+    yield "    block = stop"
 
 
 def _local(storage: str) -> str:
     return "int" if storage == "uint8_t" else storage
 
 
-def _body(kernel: Map, ctypes: Mapping[str, str], real: str, steps: frozenset[str]) -> tuple[list[str], list[str], list[str]]:
+def _body(kernel: Map, ctypes: Mapping[str, str], real: str, steps: frozenset[str]) -> _Text:
     tables = {load.name: load.array for load in kernel.loads if load.index is Index.WHOLE}
     text = _Text(real, Types(real, {}, tables), Types(real, {}, tables), tables, frozenset(load.name for load in kernel.loads if load.array in steps))
+    uses = Counter(node.name for line in kernel.body for expr in expressions(line) for node in walk(expr) if isinstance(node, Name))
     for load in kernel.loads:
-        _load(text, load, _local(ctypes[load.array]))
+        _load(text, load, _local(ctypes[load.array]), uses[load.name])
     for line in kernel.body:
         text.add(line)
-    kept = {load.array: load.name for load in kernel.loads if load.index is Index.SELF}
-    for store in kernel.stores:
-        _store(text, kernel.body, store.array, store.name, store.add, _local(ctypes[store.array]), kept)
+    for store in sorted(kernel.stores, key=lambda store: _local(ctypes[store.array]) != "int"):  # bytes first: what happens where events are needs them
+        _store(text, kernel, store, _local(ctypes[store.array]))
     for array in dict.fromkeys(tables.values()):
         text.declared.append(f"cdef int64_t length_{array}")
         text.early.insert(0, f"length_{array} = n{array[1:]}[0]")
-    return text.declared, text.early, text.inner
+    return text
 
 
-def _load(text: _Text, load: Load, ctype: str) -> None:
+def _load(text: _Text, load: Load, ctype: str, uses: int) -> None:
     if load.index is Index.SELF:
         kind = text.letter(ctype)
         text.types = _with(text.types, load.name, ctype)
         text.declared.append(f"cdef {CTYPES[kind]} {load.name}")
-        text.inner.append(f"{load.name} = load_{kind}({load.array} + element)")
+        value = f"load_{kind}({load.array} + element)"
+        text.inner.append(f"{load.name} = kept_{kind}({value})" if kind in "df" and uses > 1 else f"{load.name} = {value}")
         return
     text.scalars = _with(text.scalars, load.name, ctype)
     text.types = _with(text.types, load.name, text.real if ctype == "double" else ctype)
@@ -285,16 +320,36 @@ def _load(text: _Text, load: Load, ctype: str) -> None:
         text.early.append(f"{load.name} = {load.array}[0]")
 
 
-def _store(text: _Text, body: Sequence[Line], array: str, name: str, add: bool, ctype: str, kept: Mapping[str, str]) -> None:
-    """What is only replaced where an event is (times of spikes) is stored only where there is one."""
-    kind = text.letter(ctype)
-    value = text.vector(Name(name), kind)
-    if add:
+def _store(text: _Text, kernel: Map, store: Store, ctype: str) -> None:
+    """A result in its array; bytes wait for the end of the block."""
+    kind, array = text.letter(ctype), store.array
+    value = text.vector(Name(store.name), kind)
+    if store.add:
         if kind in "mnw":
             raise _NoVectors
         text.inner.append(f"store_{kind}({array} + element, load_{kind}({array} + element) + {value})")
         return
-    events = {line.name for line in body if isinstance(line, Fire)} - text.scalars.names.keys()
-    rare = [line for line in body if isinstance(line, Select) and line.name == name and line.otherwise == Name(kept.get(array, ""))]
-    condition = "".join(f"if any_{text.letter('int')}({line.event.name}): " for line in rare if isinstance(line.event, Name) and line.event.name in events)
+    if kind in STAGED:
+        if array in text.staged:
+            raise _NoVectors
+        text.staged[array] = f"s{len(text.staged)}"
+        text.inner.append(f"{text.staged[array]} = stage_{kind}({text.staged[array]}, {value}, place)")
+        return
+    line = _rare(text, kernel, store)
+    events = next((other.array for other in kernel.stores if line is not None and Name(other.name) == line.event and other.array in text.staged), None)
+    if line is not None and events is not None and ctype == "int64_t" and text.shared(line.then):
+        then = written(line.then, text.scalars)
+        text.late.append(f"if any_{STAGED[text.letter('int')]}({text.staged[events]}): mark({array} + block, {events} + block, stop - block, {then})")
+        return
+    condition = "" if line is None else f"if any_{text.letter('int')}({line.event.name}): "  # type: ignore[union-attr]
     text.inner.append(f"{condition}store_{kind}({array} + element, {value})")
+
+
+def _rare(text: _Text, kernel: Map, store: Store) -> Select | None:
+    """The line that replaces what an array holds only where an event is, as it does the time of the last spike, if that is all that happens to the array."""
+    events = {line.name for line in kernel.body if isinstance(line, Fire)} - text.scalars.names.keys()
+    kept = {load.array: load.name for load in kernel.loads if load.index is Index.SELF}
+    for line in kernel.body:
+        if isinstance(line, Select) and line.name == store.name and line.otherwise == Name(kept.get(store.array, "")):
+            return line if isinstance(line.event, Name) and line.event.name in events else None
+    return None
