@@ -165,7 +165,7 @@ needs no compiler and defines what every other engine must compute. This is the 
 
 `render` in `codegen/emit/cython.py` writes the same kernel as a loop over raw pointers, with positional names, so that equal kernels of different
 models have the same text and compile once. The loop runs over whole vectors of elements (`LANES`: as many as fit a register of the processor) with no
-remainder, which gives the same bits for any number of neurons; `vd` is a vector of doubles, `vq` one of 64-bit integers or a mask. `brianlike/build.py`
+remainder, which gives the same bits for any number of neurons; `vd` is a vector of doubles, `vq` one of 64-bit integers, `vm` a mask. `brianlike/build.py`
 compiles, caches and loads the text, and the driver in `brianlike/_runtime.pyx` calls the compiled function, step after step, without the interpreter.
 
 {block(loop, "cython")}

@@ -30,7 +30,13 @@ def fresh():
 
 
 def run_map(kernel, table, values, float_dtype="float64"):
-    """The arrays after one run of a Map over as many elements as `out` has."""
+    """What a Map leaves in `out` after one run."""
+    source, space = run_arrays(kernel, table, values, float_dtype)
+    return source, space["out"][: len(values["out"])]
+
+
+def run_arrays(kernel, table, values, float_dtype="float64"):
+    """The arrays after one run of a Map over as many elements as `out` has, padded."""
     size = len(values["out"])
     source = cython.render(kernel, table, float_dtype)
     native = build.build_cython([source])[source.name]
@@ -39,7 +45,7 @@ def run_map(kernel, table, values, float_dtype="float64"):
     driver = _runtime.Driver(seed=3, epoch=4)
     driver.add_map(native, arrays, size, stream=5)
     driver.run(1)
-    return source, space["out"][:size]
+    return source, space
 
 
 OF_X = {"x": Array("x", "g", Role.STATE), "out": Array("out", "g", Role.STATE)}
@@ -173,21 +179,63 @@ MIXED = {
 }
 
 
+def mixed_values(out, float_dtype, size=75):
+    rng, real = np.random.default_rng(2), np.dtype(float_dtype)
+    values = {"x": rng.normal(size=size).astype(real), "y": rng.normal(size=size).astype(real), "b": rng.random(size) < 0.5}
+    values |= {"k": rng.integers(-3, 4, size).astype(np.int32), "l": rng.integers(0, 9, size)}
+    return values | {"out": np.zeros(size, real if out is DType.FLOAT else KINDS[out])}
+
+
 @pytest.mark.parametrize("float_dtype", SPANS)
 @pytest.mark.parametrize("case", MIXED)
 def test_kinds_of_lanes_agree_with_numpy(case, float_dtype):
     expr, out = MIXED[case]
-    rng = np.random.default_rng(2)
-    size, real = 75, np.dtype(float_dtype)
-    values = {"x": rng.normal(size=size).astype(real), "y": rng.normal(size=size).astype(real), "b": rng.random(size) < 0.5}
-    values |= {"k": rng.integers(-3, 4, size).astype(np.int32), "l": rng.integers(0, 9, size)}
-    values["out"] = np.zeros(size, real if out is DType.FLOAT else KINDS[out])
+    values, size, real = mixed_values(out, float_dtype), 75, np.dtype(float_dtype)
     kernel, table = map_of_all(expr, out)
     source, found = run_map(kernel, table, values, float_dtype)
     assert "splat" in source.text or "load_" in source.text  # it was vectorised
     engine = NumpyEngine(Program(tuple(table.values()), (), (kernel,)), Inputs({k: v.copy() for k, v in values.items()}, {"g": size}, float_dtype=float_dtype))
     engine.run(1)
     np.testing.assert_allclose(found, engine.values["out"], rtol=0 if out is not DType.FLOAT else 2 * np.finfo(real).eps)
+
+
+@pytest.mark.parametrize("flags", ["-DBL_NO_BUILTINS", "-mno-avx512f", "-mno-avx2"])
+def test_masks_by_other_instructions(flags, monkeypatch):
+    """Where processors have no registers for masks, and where vectors are narrower."""
+    compiler = build.find_compiler()
+    if "clang" in compiler.identity or "avx512f" not in build._processor():
+        pytest.skip("no gcc and AVX-512 to compare with")
+    kernels = [(*map_of_all(expr, out), out, real) for expr, out in MIXED.values() for real in SPANS]
+    usual = [run_map(kernel, table, mixed_values(out, real), real)[1] for kernel, table, out, real in kernels]
+    monkeypatch.setenv("CC", f"{' '.join(compiler.command)} {flags}")
+    build.build_cython([cython.render(kernel, table, real) for kernel, table, _, real in kernels])  # together
+    for (kernel, table, out, real), wanted in zip(kernels, usual):
+        np.testing.assert_array_equal(run_map(kernel, table, mixed_values(out, real), real)[1], wanted)
+
+
+@pytest.mark.parametrize("float_dtype", SPANS)
+@pytest.mark.parametrize("size", [1, 16, 17, 64, 65, 200])
+def test_bytes_are_those_of_each_element(size, float_dtype):
+    """Bytes are written for a block of vectors at a time; neither their order nor the end of the last block may differ."""
+    table = {name: Array(name, "g", Role.STATE) for name in ("x", "y")} | {"e": Array("e", "g", Role.EVENT, DType.BOOL)}
+    table |= {"out": Array("out", "g", Role.STATE, DType.BOOL), "now": Array("now", None, Role.EXTERNAL, DType.INT64)}
+    table |= {"last": Array("last", "g", Role.HIDDEN, DType.INT64), "own": Array("own", "g", Role.HIDDEN, DType.INT64)}
+    loads = (Load("x", "x", SELF), Load("y", "y", SELF), Load("now", "now", SHARED, DType.INT64), Load("b", "out", SELF, DType.BOOL))
+    loads += (Load("l", "last", SELF, DType.INT64), Load("o", "own", SELF, DType.INT64))
+    body = (Fire("s", Compare(">", X, Y)), Let("c", Logical("or", B, Compare("<", X, Number(0.0))), DType.BOOL))
+    body += (Select("new", Name("s"), Name("now"), L, DType.INT64), Select("older", Name("s"), Binary("+", Name("o"), L), Name("o"), DType.INT64))
+    stores = (Store("last", SELF, "new", DType.INT64), Store("own", SELF, "older", DType.INT64), Store("e", SELF, "s", DType.BOOL))
+    kernel = Map("k", "g", loads, body, (*stores, Store("out", SELF, "c", DType.BOOL)))
+    rng = np.random.default_rng(size)
+    x, y, before = rng.normal(size=size).astype(float_dtype), rng.normal(1, size=size).astype(float_dtype), rng.random(size) < 0.2
+    values = {"x": x, "y": y, "out": before, "e": np.ones(size, bool), "now": np.array([99]), "last": np.arange(size), "own": np.arange(size) * 2}
+    source, space = run_arrays(kernel, table, values, float_dtype)
+    assert "mark(" in source.text and "if any_" in source.text
+    fired = x > y
+    np.testing.assert_array_equal(space["e"][:size], fired)
+    np.testing.assert_array_equal(space["out"][:size], before | (x < 0))
+    np.testing.assert_array_equal(space["last"][:size], np.where(fired, 99, np.arange(size)))
+    np.testing.assert_array_equal(space["own"][:size], np.where(fired, 3, 2) * np.arange(size))
 
 
 @pytest.mark.parametrize("fired", [(), (3,), (0, 8, 31)])

@@ -172,8 +172,9 @@ BL_INLINE bl_vn bl_where_n(bl_vn m, bl_vn a, bl_vn b) { return (m & a) | (~m & b
     BL_EIGHTH(4), BL_EIGHTH(5), BL_EIGHTH(6), BL_EIGHTH(7))
 #define BL_IN_ORDER_n(x) __builtin_shufflevector((bl_bytes)x, (bl_bytes)x, BL_FOURTH(0), BL_FOURTH(1), BL_FOURTH(2), BL_FOURTH(3))
 #else
-BL_INLINE bl_bytes BL_IN_ORDER_m(bl_vq x) { bl_bytes r; int k; for (k = 0; k < BL_BLOCK; k++) r[k] = (uint8_t)(x[k % BL_LANES] >> k / BL_LANES * 8); return r; }
-BL_INLINE bl_bytes BL_IN_ORDER_n(bl_vi x) { bl_bytes r; int k; for (k = 0; k < BL_BLOCK; k++) r[k] = (uint8_t)(x[k % BL_LANES2] >> k / BL_LANES2 * 8); return r; }
+#define BL_IN_ORDER(V, S, N) BL_INLINE bl_bytes BL_IN_ORDER_##S(V x) { \\
+    bl_bytes r; int k; for (k = 0; k < BL_BLOCK; k++) r[k] = (uint8_t)(x[k % N] >> k / N * 8); return r; }
+BL_IN_ORDER(bl_vq, m, BL_LANES) BL_IN_ORDER(bl_vi, n, BL_LANES2)
 #endif
 #define BL_STAGED(V, U, S) \\
 BL_INLINE V bl_next_##S(V place) { return (V)((U)place << 8); } \\
@@ -182,7 +183,7 @@ BL_INLINE void bl_spread_##S(uint8_t *p, V staged, ptrdiff_t count) { \\
     if (count >= BL_BLOCK) { memcpy(p, &x, BL_BLOCK); return; } \\
     for (k = 0; k < count; k += 16) memcpy(p + k, (char *)&x + k, 16); }
 BL_STAGED(bl_vq, bl_vu, m) BL_STAGED(bl_vi, bl_vj, n)
-static void bl_mark(int64_t *p, const uint8_t *events, ptrdiff_t count, int64_t value) {
+static __attribute__((noinline, cold)) void bl_mark(int64_t *p, const uint8_t *events, ptrdiff_t count, int64_t value) {
     ptrdiff_t k; for (k = 0; k < count; k++) if (events[k]) p[k] = value; }
 
 /* from one kind to another; a mask counts as 0 or 1 */
