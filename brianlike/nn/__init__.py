@@ -30,5 +30,6 @@ from .recording import Last as Last
 from .recording import Margin as Margin
 from .recording import Max as Max
 from .recording import Mean as Mean
+from .states import detached as detached
 
 del _torch

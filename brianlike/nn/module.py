@@ -113,6 +113,8 @@ class NetworkModule(nn.Module):
         super().__init__()
         self._objects = [item for item in network.objects if not isinstance(item, Monitor | Subgroup)]
         self._gradient, self.batch_first = gradient, batch_first
+        if checkpoint is not None and (not isinstance(checkpoint, int) or isinstance(checkpoint, bool) or checkpoint < 1):
+            raise ValueError(f"checkpoint= takes a number of steps, 1 or more, not {checkpoint!r}")
         self.checkpoint, self.check_finite = checkpoint, check_finite
         self._schedule = list(network.schedule)
         self._clock = _common_clock(self._objects)
@@ -125,11 +127,11 @@ class NetworkModule(nn.Module):
         self._feeding = Feeding(self._objects, batch_first)
         self._make_parameters(learn, dtype or torch.get_default_dtype(), torch.device(device) if device is not None else None)
         self._constants = self._collect()
+        self._cast: dict[tuple[torch.dtype, torch.device], Values] = {}
         self._engines: dict[tuple[str, ...], TorchEngine] = {(): self._engine(self.prepared)}
-        self._moving = self._engines[()].moving
+        self._moving = [name for name in self._engines[()].moving if name in self._initial_values()]
         self._spiking = [item for item in self._objects if isinstance(item, Group) and self.prepared.compiled[item.name].core.events]
         self._watch: Watch | None = None
-        self._cast: dict[tuple[torch.dtype, torch.device], Values] = {}
         self._record_type = namedtuple("Record", list(self._specs))  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------------------------------------------------------ making
@@ -249,7 +251,7 @@ class NetworkModule(nn.Module):
     def initial_state(self, *batch: int) -> State:
         """The state before the first step, for a batch of this shape: what `run` and `step` start from."""
         values = self._initial_values()
-        spread = {name: values[name].expand(*batch, values[name].shape[-1]) for name in self._moving if name in values}
+        spread = {name: values[name].expand(*batch, values[name].shape[-1]) for name in self._moving}
         return self._leave(spread, {}, torch.zeros((), dtype=torch.int64, device=self._like.device))
 
     def _step(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor], state: State | None, feedback: Feedback) -> tuple[Any, State]:
@@ -327,7 +329,7 @@ class NetworkModule(nn.Module):
     # ------------------------------------------------------------------------------------------------------------------------------------------- state
     def _leave(self, values: Values, past: Past, step: torch.Tensor) -> State:
         engine = self._engines[()]
-        return leave(values, past, step, [name for name in self._moving if name in values], {name: engine.memory for name in engine.past_needed})
+        return leave(values, past, step, self._moving, {name: engine.memory for name in engine.past_needed})
 
     def _check(self, moment: Moment) -> None:
         """Training on NaN only makes more of it, so it is an error here."""

@@ -78,7 +78,7 @@ def unroll_ragged(
     matrices = engine.set_up(values)
     moving = [name for name in engine.moving if name in values]
     moment = _narrow(Moment(values, moment.past, moment.step), moving, lambda value: _sorted(value, batch, order))
-    rows = {name: table.expand(len(table), *batch, table.shape[-1]).flatten(1, -2)[:, order].unbind(0) for name, table in tables.items()}
+    rows = {name: _sorted_rows(table, batch, order).unbind(0) for name, table in tables.items()}
     recorders, ended, begin = _recorders(how), _Ended(moving, engine, how), 0
     longest_first = flat[order].tolist()
     for end in sorted(set(longest_first)):
@@ -151,7 +151,16 @@ def _narrow(moment: Moment, moving: Sequence[str], chosen: Callable[[torch.Tenso
 
 
 def _sorted(value: torch.Tensor, batch: torch.Size, order: torch.Tensor) -> torch.Tensor:
-    return value if value.dim() < 2 else value.expand(*batch, value.shape[-1]).flatten(0, -2)[order]
+    return value if value.dim() < 2 else value.expand(*batch, value.shape[-1]).reshape(len(order), -1)[order]
+
+
+def _sorted_rows(table: torch.Tensor, batch: torch.Size, order: torch.Tensor) -> torch.Tensor:
+    return table.expand(len(table), *batch, table.shape[-1]).reshape(len(table), len(order), -1)[:, order]
+
+
+def _unsorted(value: torch.Tensor, axis: int, place: torch.Tensor, batch: torch.Size) -> torch.Tensor:
+    """The inverse: samples, which are sorted along an axis, in the order and shape of the batch."""
+    return value.index_select(axis, place).reshape(*value.shape[:axis], *batch, *value.shape[axis + 1 :])
 
 
 def _map(total: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
@@ -204,7 +213,7 @@ class _Ended:
 
     def result(self, moment: Moment, steps: int, batch: torch.Size, place: torch.Tensor) -> tuple[Moment, dict[str, torch.Tensor]]:
         def whole(parts: list[torch.Tensor], axis: int = 0) -> torch.Tensor:
-            return torch.cat(parts[::-1], axis).index_select(axis, place).unflatten(axis, batch)
+            return _unsorted(torch.cat(parts[::-1], axis), axis, place, batch)
 
         records = {}
         for key, reduction in self.how.reductions.items():
@@ -213,7 +222,7 @@ class _Ended:
                 continue
             rows = torch.cat(self.timed[key])
             rest = self._filled(key, rows[:1, :0]).expand(steps - len(rows), -1, -1)
-            records[key] = torch.cat([rows, rest]).index_select(1, place).unflatten(1, batch)
+            records[key] = _unsorted(torch.cat([rows, rest]), 1, place, batch)
         values = {**moment.values, **{name: whole(parts) for name, parts in self.values.items()}}
         past = {name: list(whole(parts, 1).unbind(0)) for name, parts in self.past.items()}
         return Moment(values, past, whole(self.steps)), records
