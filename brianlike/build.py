@@ -65,7 +65,7 @@ def build_python(source: Source) -> Callable[..., Any]:
 @lru_cache(maxsize=4096)
 def _function(language: str, name: str, text: str) -> Callable[..., Any]:
     filename = f"<brianlike {name} {_hash(text)[:12]}>"
-    namespace: dict[str, object] = {**prelude(language), "__name__": "brianlike._generated"}
+    namespace: dict[str, object] = {**prelude(language)}
     exec(compile(text, filename, "exec"), namespace)  # noqa: S102  the compiler's own text, never the user's
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     function = namespace[name]
@@ -77,7 +77,7 @@ def _function(language: str, name: str, text: str) -> Callable[..., Any]:
 def prelude(language: str) -> dict[str, Any]:
     """The definitions that generated text of a language (python, torch) calls, by name."""
     text = import_module(f"codegen.emit.{language}").PRELUDE
-    namespace: dict[str, Any] = {"__name__": f"brianlike._generated_{language}"}
+    namespace: dict[str, Any] = {}  # without a __name__: torch.compile would look for a module of that name
     exec(compile(text, f"<brianlike {language} prelude>", "exec"), namespace)  # noqa: S102  a constant of the compiler
     return namespace
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion_matrix", "demo_figure", "history_figure", "learning_curve", "raster", "raster_of", "traces"]
+__all__ = ["confusion_matrix", "demo_figure", "gradient_norms", "history_figure", "learning_curve", "raster", "raster_of", "traces"]
 
 
 def _figure(width: float, height: float) -> Any:
@@ -62,6 +63,17 @@ def confusion_matrix(axes: Axes, labels: np.ndarray, predicted: np.ndarray, name
     if names is not None:
         axes.set_xticks(ticks, names, fontsize=7)
         axes.set_yticks(ticks, names, fontsize=7)
+
+
+def gradient_norms(axes: Axes, values: np.ndarray, names: Sequence[str], **style: Any) -> None:
+    """The norms of `brianlike.nn.GradientNorms` by step, one line for each layer, on a logarithmic scale; what is 0 is left out."""
+    values = np.asarray(values)
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise ValueError(f"the norms must have the shape (steps, {len(names)}), one column for each name, not {values.shape}")
+    for name, column in zip(names, values.T):
+        axes.plot(np.where(column > 0, column, np.nan), label=name, **style)
+    axes.set(xlabel="step", ylabel="norm of the gradient", yscale="log")
+    axes.legend(frameon=False)
 
 
 def learning_curve(curves: dict[str, list[float]], loss: list[float], title: str) -> Figure:

@@ -197,8 +197,8 @@ timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events 
 simulate traces recorders blueprints lookups prepare waiting calls engines layout deliveries drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
 plots
-nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.delays nn.delivery nn.engine nn.states nn.feeding nn.unroll nn.replay
-nn.module nn.neuron
+nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.delays nn.delivery nn.engine nn.states nn.feeding nn.unroll
+nn.replay nn.module nn.neuron nn.probes
 nn.batches nn.resume nn.fit
 nn demo __main__
 """.split()

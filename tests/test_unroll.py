@@ -142,9 +142,10 @@ class Kept:
         self.hooks.__exit__(*error)
 
 
-@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
-@pytest.mark.parametrize("piece", [1, 6, 100])
-@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize(
+    ("neuron", "piece", "lengths"),
+    [*((neuron, 6, None) for neuron in NEURONS), ("LIF", 1, None), ("LIF", 100, None), ("LIF", 6, LENGTHS), ("AdEx", 6, LENGTHS)],
+)
 def test_recomputed_pieces_give_the_same_gradients(neuron, piece, lengths):
     module, x, _, _ = ragged(neuron)
     results = []

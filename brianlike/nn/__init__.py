@@ -20,11 +20,13 @@ from .fit import History as History
 from .fit import fit as fit
 from .gradients import Surrogate as Surrogate
 from .gradients import TrueGradient as TrueGradient
+from .layers import OverTime as OverTime
 from .module import NetworkModule as NetworkModule
 from .module import spytorch_schedule as spytorch_schedule
 from .neuron import NeuronModule as NeuronModule
 from .optimising import parameter_groups as parameter_groups
 from .parameters import Learn as Learn
+from .probes import GradientNorms as GradientNorms
 from .recording import Count as Count
 from .recording import Last as Last
 from .recording import Margin as Margin

@@ -48,7 +48,7 @@ class Feeding:
 
     def tables(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor], like: torch.Tensor) -> Tables:
         """Time first, then the batch, then elements; in the type and on the device of `like`."""
-        given = self._given(inputs, named)
+        given = self.named(inputs, named)
         ready = {key: self._ready(key, value, like) for key, value in given.items()}
         try:
             torch.broadcast_shapes(*(value.shape[1:-1] for value in ready.values()))
@@ -57,7 +57,8 @@ class Feeding:
             raise ValueError(f"inputs have different batch axes: {shapes}") from None
         return self._generated(given, like) | {self.inputs[key][0]: value for key, value in ready.items()}
 
-    def _given(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> Tables:
+    def named(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> Tables:
+        """All inputs by name; errors for those that are missing, too many, or given twice."""
         keys = list(self.inputs)
         if len(inputs) > len(keys):
             raise TypeError(f"the module takes {len(keys)} inputs ({', '.join(keys)}), not {len(inputs)}")

@@ -64,6 +64,8 @@ def shares(learn: Learn, namespace: Namespace) -> tuple[np.ndarray | None, tuple
     match learn.share:
         case None:
             return None, _own_shape(learn, size)
+        case np.ndarray():  # before the names, which numpy would compare with every element
+            labels = learn.share.reshape(-1)
         case "all":
             labels = np.zeros(size, np.int64)
         case "source" | "target":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ from .recording import RecordSpec, parts
 from .states import Past, State, enter, leave
 from .unroll import Feedback, Moment, Unrolling, Watch, checked_lengths, unroll, unroll_ragged
 
+M = TypeVar("M", bound=nn.Module)
 spytorch_schedule = ["thresholds", "groups", "resets", "synapses"]
 """The order within a step that SpyTorch's loop has: spike from the old potential, update, reset, then deliver (with recurrent delays of one dt)."""
 
@@ -129,10 +131,12 @@ class NetworkModule(nn.Module):
         self._constants = self._collect()
         self._cast: dict[tuple[torch.dtype, torch.device], Values] = {}
         self._engines: dict[tuple[str, ...], TorchEngine] = {(): self._engine(self.prepared)}
-        self._moving = [name for name in self._engines[()].moving if name in self._initial_values()]
+        start = self._initial_values()
+        self._moving = [name for name in self._engines[()].moving if name in start]
         self._spiking = [item for item in self._objects if isinstance(item, Group) and self.prepared.compiled[item.name].core.events]
-        self._watch: Watch | None = None
+        self.watch: Watch | None = None
         self._record_type = namedtuple("Record", list(self._specs))  # type: ignore[misc]
+        self._cast_constants()
 
     # ------------------------------------------------------------------------------------------------------------------------------------------ making
     def _refuse(self) -> None:
@@ -241,24 +245,45 @@ class NetworkModule(nn.Module):
 
         The state is a dict `{object: {variable: tensor}}`, to be passed on, detached (`bnn.detached`) or changed at will.
         """
-        tables = self._feeding.tables(inputs, named, self._like)
-        return self._run(tables, self._feeding.forced(force or {}, self._spiking, self._like), state, lengths, {})
+        return self.run_with({}, self.named_inputs(inputs, named), state=state, force=force, lengths=lengths)
 
     def step(self, *inputs: torch.Tensor, state: State | None = None, **named: torch.Tensor) -> tuple[Any, State]:
         """One step: inputs of shape (..., N), a record without a time axis, and the state after it."""
-        return self._step(inputs, named, state, {})
+        return self.step_with({}, self.named_inputs(inputs, named), state=state)
+
+    def named_inputs(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """All inputs by name, as `forward` is given them; errors for those that are missing, unknown, or given twice."""
+        return self._feeding.named(inputs, named)
+
+    @property
+    def objects(self) -> tuple[SimulationObject, ...]:
+        """The objects of the network, without monitors."""
+        return tuple(self._objects)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs, in the order in which `forward` takes them."""
+        return tuple(self._feeding.inputs)
+
+    def run_with(
+        self, feedback: Feedback, inputs: Mapping[str, torch.Tensor], *, state: State | None = None, force: Mapping[Any, Any] | None = None, lengths: Any = None
+    ) -> tuple[Any, State]:
+        """`run`, with functions that change the row of a table in every step."""
+        tables = self._feeding.tables((), inputs, self._like)
+        return self._run(tables, self._feeding.forced(force or {}, self._spiking, self._like), state, lengths, feedback)
+
+    def step_with(self, feedback: Feedback, inputs: Mapping[str, torch.Tensor], *, state: State | None = None) -> tuple[Any, State]:
+        """`step`, with functions that change the row of a table."""
+        tables = self._feeding.tables((), {key: self._one_row(x) for key, x in inputs.items()}, self._like)
+        record, new = self._run(tables, {}, state, None, feedback)
+        timed = [parts(spec)[2] is None for spec in self._specs.values()]
+        return self._record_type(*(v.select(1 if self.batch_first and v.dim() > 2 else 0, 0) if t else v for v, t in zip(record, timed))), new
 
     def initial_state(self, *batch: int) -> State:
         """The state before the first step, for a batch of this shape: what `run` and `step` start from."""
         values = self._initial_values()
         spread = {name: values[name].expand(*batch, values[name].shape[-1]) for name in self._moving}
         return self._leave(spread, {}, torch.zeros((), dtype=torch.int64, device=self._like.device))
-
-    def _step(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor], state: State | None, feedback: Feedback) -> tuple[Any, State]:
-        tables = self._feeding.tables([self._one_row(x) for x in inputs], {key: self._one_row(x) for key, x in named.items()}, self._like)
-        record, new = self._run(tables, {}, state, None, feedback)
-        timed = [parts(spec)[2] is None for spec in self._specs.values()]
-        return self._record_type(*(v.select(1 if self.batch_first and v.dim() > 2 else 0, 0) if t else v for v, t in zip(record, timed))), new
 
     def _one_row(self, x: torch.Tensor) -> torch.Tensor:
         """The input of one step with a time axis."""
@@ -281,14 +306,14 @@ class NetworkModule(nn.Module):
             empty[key] = torch.zeros((*batch, len(owner)), dtype=self._like.dtype, device=self._like.device)
             if variable == "_spike":
                 events.add(key)
-        how = Unrolling(reductions=reductions, empty=empty, events=frozenset(events), checkpoint=self.checkpoint, feedback=feedback, watch=self._watch)
+        how = Unrolling(reductions=reductions, empty=empty, events=frozenset(events), checkpoint=self.checkpoint, feedback=feedback, watch=self.watch)
         number = torch.zeros((), dtype=torch.int64, device=self._like.device) if number is None else number.to(self._like.device)
         moment = Moment(values, past, number)
         if lengths is None:
             moment, records = unroll(engine, moment, tables, steps, how)
         else:
             moment, records = unroll_ragged(engine, moment, tables, steps, checked_lengths(lengths, batch, steps, self._like.device), how)
-        if self.check_finite and not torch.compiler.is_compiling():
+        if self.check_finite and not (torch.compiler.is_compiling() or self._like.is_meta):
             self._check(moment)
         record = self._record_type(*(self._output(value, reductions[key] is None) for key, value in records.items()))
         return record, self._leave(moment.values, moment.past, moment.step)
@@ -422,8 +447,28 @@ class NetworkModule(nn.Module):
             described[f"unit of {key}"] = repr(held.scale)
         return json.dumps(described, sort_keys=True)
 
+    # -------------------------------------------------------------------------------------------------------------------------------------------- torch
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> NetworkModule:
+        """`to`, `double`, `cuda` ...: constants follow at once, so that a compiled step does not have to."""
+        super()._apply(fn, recurse)
+        self._cast_constants()
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NetworkModule:
+        """Parameters of its own for the same network: the user's objects and what is compiled from them are not copied."""
+        return copy_keeping(self, memo, [self.prepared, self._feeding, self._names, self._clock, *self._objects, *self._engines.values()])
+
     def extra_repr(self) -> str:
         return ", ".join(f"{item.name}: {len(item)}" for item in self._objects)  # type: ignore[arg-type]
+
+
+def copy_keeping(module: M, memo: dict[int, Any], kept: Sequence[object]) -> M:
+    """A deep copy that shares some objects with the original."""
+    memo |= {id(item): item for item in kept}
+    copied = nn.Module.__new__(type(module))
+    memo[id(module)] = copied
+    copied.__dict__.update(copy.deepcopy(module.__dict__, memo))
+    return copied
 
 
 def _check_record(key: str, owner: VariableOwner, variable: str) -> None:

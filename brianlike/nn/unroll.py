@@ -18,7 +18,7 @@ from .recording import Recorder, Reduction
 from .states import Past, padded
 
 Feedback = Mapping[str, Callable[[torch.Tensor, Values], torch.Tensor]]
-Watch = Callable[[int, Values], None]
+Watch = Callable[[torch.Tensor, Values], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Unrolling:
     events : the records that are 0 after the end of a sample; others keep their last value.
     checkpoint : how many steps the backward pass recomputes at a time; None to keep all.
     feedback : what replaces the row of a table, made from it and the values before the step.
-    watch : called after every step.
+    watch : called after every step with its number and the values.
     """
 
     reductions: Mapping[str, Reduction | None]
@@ -136,9 +136,9 @@ def _piece(
         for name, function in how.feedback.items():
             row[name] = function(row[name], values)
         engine.step(values, past, matrices, row, step, recorders)
-        step = step + 1
         if how.watch is not None:
-            how.watch(n, values)
+            how.watch(step, values)
+        step = step + 1
     return Moment(values, past, step), recorders
 
 
