@@ -66,7 +66,7 @@ def of_neurons(N: int, repeats: int) -> Iterator[Cost]:
         "two decays, threshold, refractoriness: `exact`": plain,
         "Hodgkin-Huxley: `exponential_euler`": seconds_of([hodgkin_huxley(N)], repeats),
         "noise `xi`": seconds_of([noisy], repeats) - seconds_of([quiet], repeats),
-        "`PoissonGroup`": seconds_of([PoissonGroup(N, 10 * Hz)], repeats),
+        "`PoissonGroup`, 10 Hz": seconds_of([PoissonGroup(N, 10 * Hz)], repeats),
         "`PoissonInput`, 2 spikes a step": seconds_of([few, PoissonInput(few, "I", 1000, 20 * Hz, 0.001)], repeats) - plain,
         "`PoissonInput`, 20 spikes a step": seconds_of([many, PoissonInput(many, "I", 10_000, 20 * Hz, 0.001)], repeats) - plain,
         "`StateMonitor` of one variable": seconds_of([group, StateMonitor(group, "v", record=True)], repeats) - plain,

@@ -23,6 +23,8 @@ cdef extern from "_runtime.h" nogil:
     void relax(int spins)
     double seconds_now()
     bint any_byte(const uint8_t *bytes)
+    uint64_t set_of_64(const uint8_t *bytes)
+    int lowest_bit(uint64_t bits)
     int HAS_THREADS, BYTES_AT_ONCE
 
 ctypedef int (*KernelFunction)(void **, KernelContext *) noexcept nogil

@@ -79,3 +79,35 @@ static inline int any_byte(const uint8_t *bytes) {
     return any;
 #endif
 }
+
+/* which of 64 bytes are not zero, one bit each */
+#if defined(__SSE2__)
+#include <emmintrin.h>
+static inline uint64_t set_of_64(const uint8_t *bytes) {
+    const __m128i *p = (const __m128i *)bytes, zero = _mm_setzero_si128();
+    __m128i a = _mm_loadu_si128(p), b = _mm_loadu_si128(p + 1), c = _mm_loadu_si128(p + 2), d = _mm_loadu_si128(p + 3);
+    if (_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d)), zero)) == 0xFFFF) return 0;
+    return ~((uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, zero)) | (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, zero)) << 16
+        | (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(c, zero)) << 32 | (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(d, zero)) << 48);
+}
+#else
+#include <string.h>
+static inline uint64_t set_of_64(const uint8_t *bytes) {
+    uint64_t words[8], any = 0, bits = 0; int n;
+    memcpy(words, bytes, 64);
+    for (n = 0; n < 8; n++) any |= words[n];
+    if (any) for (n = 0; n < 64; n++) bits |= (uint64_t)(bytes[n] != 0) << n;
+    return bits;
+}
+#endif
+
+/* the place of the lowest bit that is set, of which there must be one */
+static inline int lowest_bit(uint64_t bits) {
+#if defined(__GNUC__) || defined(__clang__)
+    return __builtin_ctzll(bits);
+#else
+    int n = 0;
+    while (!(bits >> n & 1)) n++;
+    return n;
+#endif
+}

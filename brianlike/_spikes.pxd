@@ -2,11 +2,11 @@
 """Lists of the elements that fired, one for each step of history."""
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
-from ._operations cimport BYTES_AT_ONCE, Event, any_byte
+from ._operations cimport BYTES_AT_ONCE, Event, any_byte, lowest_bit, set_of_64
 
 
 cdef inline bint reserve(Event *event, ptrdiff_t slot, int64_t count) noexcept nogil:
@@ -26,26 +26,30 @@ cdef inline bint reserve(Event *event, ptrdiff_t slot, int64_t count) noexcept n
 
 cdef inline bint scan(Event *event, ptrdiff_t slot) noexcept nogil:
     """The list of the elements whose byte in the mask is set."""
-    cdef ptrdiff_t n = 0, k, size = event.size
+    cdef ptrdiff_t n = 0, size = event.size
     cdef int64_t count = 0
-    cdef uint64_t word
+    cdef uint64_t bits
+    cdef uint8_t last[64]
     cdef int32_t *spikes
     while n < size:
         if n + BYTES_AT_ONCE <= size and not any_byte(event.mask + n):
             n += BYTES_AT_ONCE
             continue
-        if n + 8 <= size:
-            memcpy(&word, event.mask + n, 8)
-            if word == 0:
-                n += 8
-                continue
-        if not reserve(event, slot, count + 8):
-            return False
-        spikes = event.lists[slot]
-        for k in range(n, min(n + 8, size)):
-            spikes[count] = <int32_t>k
-            count += event.mask[k] != 0
-        n += 8
+        if n + 64 <= size:
+            bits = set_of_64(event.mask + n)
+        else:
+            memset(last, 0, 64)
+            memcpy(last, event.mask + n, size - n)
+            bits = set_of_64(last)
+        if bits:
+            if not reserve(event, slot, count + 64):
+                return False
+            spikes = event.lists[slot]
+            while bits:
+                spikes[count] = <int32_t>(n + lowest_bit(bits))
+                count += 1
+                bits &= bits - 1
+        n += 64
     event.counts[slot] = count
     return True
 

@@ -66,7 +66,7 @@ def rungs(objects: Sequence[SimulationObject], namespace: Mapping[str, object], 
     if backend not in BACKENDS:
         raise ValueError(f"backend must be {', '.join(map(repr, BACKENDS))}, not {backend!r}")
     wanted = _with_ends(objects)
-    prepared = prepare(wanted, DEFAULT_SCHEDULE, namespace, monitors=False)
+    prepared = prepare(wanted, DEFAULT_SCHEDULE, namespace, monitors=False, gradients=backend == "torch")
     return {
         "The user's text": "\n\n".join(map(user_text, wanted)),
         "Model: what was described, every name resolved": "\n\n".join(str(prepared.resolved[item.name].model) for item in wanted),

@@ -293,11 +293,13 @@ def prepare(
     extra: Sequence[Kernel] = (),
     margins: Collection[str] = (),
     delayed: Collection[str] = (),
+    gradients: bool = False,
 ) -> Prepared:
     """Compile the network; groups, synapses and pathways that are not active keep their values and do nothing.
 
     `detach` tells which resets keep their gradient, `extra` adds kernels (the inputs and records of a module), `margins` names the groups whose distance
-    to threshold is kept in the variable `_margin`, `delayed` arrays of delays that change from run to run.
+    to threshold is kept in the variable `_margin`, `delayed` arrays of delays that change from run to run. `gradients`: the Program is to be
+    differentiated.
     """
     objects = list(objects)
     present = {item.name: item for item in objects if item.active or isinstance(item, Group | Synapses)}
@@ -347,7 +349,7 @@ def prepare(
             kernels += record_kernels(item, parts, compiled, name_of(item.clock))
         if acts(item) and item.active:
             kernels.append(Extern(item.name, item.when, item.order, clock=name_of(item.clock)))
-    program = compile_program(list(parts.values()), kernels, schedule, ticks.table)
+    program = compile_program(list(parts.values()), kernels, schedule, ticks.table, gradients)
     rates = [(clock, ticks.of(clock)) for clock in clocks_of(objects)]
     states = [(item, v.name) for item in (*groups, *synapses) for v in resolved[item.name].model.variables if v.role is Role.STATE]
     return Prepared(program, present, compiled, resolved, ticks, objects, rates, states, tuple(parts.values()), tuple(kernels), tuple(schedule))

@@ -6,8 +6,9 @@ matters. Compiled kernels draw the same bits (`codegen/emit/prelude.py`); normal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Union
 
 import numpy as np
@@ -141,6 +142,65 @@ def binomial(seed: int, epoch: int, step: int, elements: Elements, stream: int, 
     return np.where((given > 0.5) & (n > 0) & (n <= 1e18), np.where(n > 0, n, 0).astype(np.int64) - result, result)
 
 
+def bernoulli(seed: int, epoch: int, step: int, elements: Elements, stream: int, number: int, probability: object) -> np.ndarray:
+    """True with the given probability for each of the elements, which ascend; not where it is NaN.
+
+    From a probability of 1/16 on, an element has a uniform number of its own. Below, it belongs to the class k of those from `2**-(k + 1)` up to `2**-k` (32
+    for all that are smaller). Through each block of elements (`2**(k + 1)` of them, but at least 1024 and at most 8192), gaps of geometric length lead from
+    one candidate to the next, as if every element were one with probability `2**-k`; one of the class is taken with probability `p*2**k`. So what an
+    element draws depends on no probability but its own, and for most blocks a vector of numbers is enough.
+    """
+    index = np.arange(elements) if isinstance(elements, int) else np.asarray(elements)
+    p = np.broadcast_to(np.asarray(probability, np.float64), index.shape)
+    classes = np.where(p > 0, np.where(p >= 0.0625, 0, np.clip(-np.frexp(np.where(p > 0, p, 1.0))[1], 4, 32)), -1)
+    result = np.zeros(index.shape, bool)
+    frequent = classes == 0
+    if frequent.any():
+        result[frequent] = uniform(seed, epoch, step, index[frequent], stream, number) < p[frequent]
+    for k in np.unique(classes[classes > 0]).tolist():
+        members = np.flatnonzero(classes == k)
+        places, level = _candidates(seed, epoch, step, np.unique(index[members] // _block(k)), stream ^ k << 24, number, k)
+        at = np.searchsorted(index[members], places)
+        found = at < members.size
+        found[found] = index[members[at[found]]] == places[found]
+        chosen = members[at[found]]
+        result[chosen] = level[found] < p[chosen] * 2.0**k
+    return result
+
+
+def _block(k: int) -> int:
+    """The number of elements of a block in class k."""
+    return min(max(2 << k, 1024), 8192)
+
+
+def _candidates(seed: int, epoch: int, step: int, blocks: np.ndarray, stream: int, number: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The elements of the blocks that are chosen with probability `2**-k` each, and a uniform number for each of them."""
+    size = _block(k)
+    first, reached, done = blocks * size, np.zeros((blocks.size, 1), np.int64), 0
+    turns = math.ceil(size / 2**k + 4.0 * math.sqrt(size / 2**k)) + 1
+    places, levels = [np.zeros(0, np.int64)], [np.zeros(0)]
+    while first.size:
+        a, b, c, d = _words(seed, epoch, step, first[:, None] + np.arange(done, done + turns), stream, number)
+        gaps = np.searchsorted(_gaps(k), a << np.uint64(31) | b >> np.uint64(1), side="right")
+        ahead = reached + np.cumsum(gaps + 1, axis=1) - 1
+        within = ahead < size
+        places.append((first[:, None] + ahead)[within])
+        levels.append(_unit(c, d)[within])
+        reached, done = ahead[:, -1:] + 1, done + turns
+        first, reached = first[within[:, -1]], reached[within[:, -1]]
+    return np.concatenate(places), np.concatenate(levels)
+
+
+@lru_cache
+def _gaps(k: int) -> np.ndarray:
+    """How likely a gap of at most n elements is, for each n below the size of a block: `1 - (1 - 2**-k)**(n + 1)` in units of 2**-63, in whole numbers."""
+    left, table = 1 << 126, []
+    for _ in range(_block(k)):
+        left -= left >> k
+        table.append((1 << 63) - (left >> 63))
+    return np.array(table, np.uint64)
+
+
 def _invert(u: np.ndarray, first: np.ndarray, ratio: Callable[[float], np.ndarray], most: np.ndarray) -> np.ndarray:
     """The first k whose cumulative probability exceeds u; `ratio(k)` is P(k)/P(k - 1), and no k exceeds `most`."""
     result = np.zeros(u.shape)
@@ -270,7 +330,7 @@ def _log_binomial(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
     return np.where(k < 1, n * np.log1p(-p), np.where(k > n - 1.0, n * np.log(p), value))
 
 
-LAWS: dict[str, Callable[..., np.ndarray]] = {"uniform": uniform, "normal": normal, "poisson": poisson, "binomial": binomial}
+LAWS: dict[str, Callable[..., np.ndarray]] = {"uniform": uniform, "normal": normal, "poisson": poisson, "binomial": binomial, "bernoulli": bernoulli}
 """The laws of `codegen.ir.Draw`, by name."""
 
 

@@ -7,7 +7,7 @@ from .ir import Deliver, Draw, Map, expressions
 
 ACCESS, ARITHMETIC, DIVISION, FUNCTION = 0.03, 0.015, 0.2, 0.7
 """Nanoseconds for 8 bytes in the cache of a core, and for one lane of a vector of 8 doubles (measured, Zen 5)."""
-DRAWS = {"uniform": 1.0, "normal": 3.0}
+DRAWS = {"uniform": 1.0, "normal": 3.0, "bernoulli": 0.1}
 OTHER_DRAW = 5.0
 
 

@@ -166,6 +166,7 @@ _SPECS = (
     FunctionSpec("_binomial", 2, {}, _constant, dtype=DType.INT64, draw="binomial", stateless=False),
     FunctionSpec("_poisson_thresholds", 1, {"python": "poisson_thresholds({0})"}, _constant, dtype=DType.INT64),
     FunctionSpec("_binomial_thresholds", 2, {"python": "binomial_thresholds({0}, {1})"}, _constant, dtype=DType.INT64),
+    FunctionSpec("_probability_classes", 1, {"python": "probability_classes({0})"}, _constant, dtype=DType.INT64),
     FunctionSpec(
         "_table_row",
         3,

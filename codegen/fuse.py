@@ -29,6 +29,7 @@ from .ir import (
 )
 from .lines import rewrite_line
 from .optimize import optimize
+from .rare import draws_by_blocks
 
 DEFAULT_SCHEDULE = ("start", "groups", "thresholds", "synapses", "resets", "end")
 
@@ -267,12 +268,12 @@ def fuse(program: Program) -> Program:
 
 
 def _partner(kernels: Sequence[Kernel], kernel: Kernel) -> int | None:
-    if not isinstance(kernel, Map) or kernel.only or kernel.after or not kernel.space:
+    if not isinstance(kernel, Map) or kernel.only or kernel.after or not kernel.space or draws_by_blocks(kernel):
         return None
     touched, written = reads(kernel), writes(kernel)
     for place in range(len(kernels) - 1, -1, -1):
         other = kernels[place]
-        if isinstance(other, Map) and _same_elements(other, kernel) and not other.only and not other.after:
+        if isinstance(other, Map) and _same_elements(other, kernel) and not (other.only or other.after or draws_by_blocks(other)):
             return place if elementwise(other, kernel) else None
         if touched & writes(other) or written & (reads(other) | writes(other)):
             return None

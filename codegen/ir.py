@@ -259,8 +259,9 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """`name` is a fresh random number: `uniform` on [0, 1), `normal`, `poisson` (with its mean as argument) or `binomial` (number of trials,
-    probability). `number` tells the draws of one object apart. `thresholds` (see `tabulate`) only help to find the same number faster."""
+    """`name` is a fresh random number: `uniform` on [0, 1), `normal`, `poisson` (with its mean as argument), `binomial` (number of trials, probability) or
+    `bernoulli` (true with that probability). `number` tells the draws of one object apart. `thresholds` (see `tabulate` and `rare`) only help to find the
+    same number faster."""
 
     name: str
     law: str
@@ -270,7 +271,7 @@ class Draw:
 
     @property
     def dtype(self) -> DType:
-        return DType.INT64 if self.law in ("poisson", "binomial") else DType.FLOAT
+        return {"poisson": DType.INT64, "binomial": DType.INT64, "bernoulli": DType.BOOL}.get(self.law, DType.FLOAT)
 
 
 @dataclass(frozen=True, slots=True)

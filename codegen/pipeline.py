@@ -14,6 +14,7 @@ from .integrate import DEFAULT_METHODS
 from .ir import Kernel, Model, Program, Step
 from .lower import Detach, Methods, lower, with_events
 from .optimize import hoist
+from .rare import draw_by_blocks
 from .tabulate import tabulate
 
 
@@ -78,6 +79,11 @@ def compile_program(
     extra: Sequence[Kernel] = (),
     schedule: Sequence[str] = DEFAULT_SCHEDULE,
     clocks: tuple[tuple[str, int], ...] = (("clock", 1),),
+    gradients: bool = False,
 ) -> Program:
-    """`Parts -> Program`: scheduled, fused, and with everything that no step changes moved to the set-up."""
-    return tabulate(hoist(fuse(share_accumulators(assemble(parts, extra, schedule, clocks)))))
+    """`Parts -> Program`: scheduled, fused, and with everything that no step changes moved to the set-up.
+
+    `gradients`: the Program is to be differentiated, so every threshold keeps its margin, also one that compares random numbers.
+    """
+    program = share_accumulators(assemble(parts, extra, schedule, clocks))
+    return tabulate(hoist(fuse(program if gradients else draw_by_blocks(program))))

@@ -207,8 +207,8 @@ nn demo __main__
 COMPILER = """
 errors dims expr ir lines dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
 integrate propagate divisions lower optimize
-surrogate eventdriven derivative adjoint force fuse arrivals traces tabulate pipeline costs
-emit emit.base emit.lanes emit.vector_prelude emit.prelude emit.runs emit.rows emit.python emit.scalars emit.vectors emit.cython emit.torch
+surrogate eventdriven derivative adjoint force rare fuse arrivals traces tabulate pipeline costs
+emit emit.base emit.lanes emit.vector_prelude emit.blocks emit.prelude emit.runs emit.rows emit.python emit.scalars emit.vectors emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""
 

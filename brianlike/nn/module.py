@@ -182,6 +182,7 @@ class NetworkModule(nn.Module):
             extra=kernels,
             margins=frozenset(margins),
             delayed=self._delays,
+            gradients=True,
         )
         if forced:
             prepared.program = force_events(prepared.program, forced)

@@ -22,6 +22,7 @@ from ..errors import UnsupportedError
 from ..expr import Compare, DType, Expr, Index, Name, Number, Where, transform
 from ..functions import calls_python
 from ..ir import Array, Deliver, Draw, Fire, Force, Let, Line, Load, Map, Propagator, Role, Select, Source, Store, expressions
+from ..rare import draws_by_blocks
 from .prelude import PRELUDE as PRELUDE
 from .prelude import prelude
 from .rows import RowLoop, declarations, statements
@@ -179,8 +180,10 @@ def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps
     pointers = {**ctypes, **{f"n{name[1:]}": "int64_t" for name in _whole(kernel)}}
     parameters = ", ".join(f"{POINTERS[ctype]} {name}" for name, ctype in pointers.items())
     yield f"cdef void KERNEL_loop({parameters + ', ' if parameters else ''}KernelContext *c) noexcept nogil:"
-    vectors = vectorised(kernel, ctypes, real, steps) if isinstance(kernel, Map) else None
-    yield from ("    " + text for text in (_one_by_one(kernel, ctypes, real, rows) if vectors is None else _by_vectors(kernel, vectors)))
+    if isinstance(kernel, Map) and draws_by_blocks(kernel):
+        yield "    " + _by_blocks(kernel, ctypes)
+    else:
+        yield from ("    " + text for text in _over_elements(kernel, ctypes, real, steps, rows))
     yield ""
     yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
     arguments = [f"<{POINTERS[ctype]}>p[{n}]" for n, ctype in enumerate(pointers.values())]
@@ -189,6 +192,22 @@ def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps
     yield ""
     yield f'kernels["KERNEL"] = (<uintptr_t><void *>KERNEL, "{_signature(kernel, ctypes, rows)}")'
     yield ""
+
+
+def _by_blocks(kernel: Map, ctypes: Mapping[str, str]) -> str:
+    """A Map that draws for whole blocks of elements: one call does it all."""
+    match kernel.body, kernel.stores:
+        case (Draw(name, law, number, (Name(p),), Name(classes)),), (Store(out, Index.SELF, stored, DType.BOOL, False, False),) if stored == name:
+            arrays = {load.name: load.array for load in kernel.loads}
+            place = f"{out}, c.begin, c.end, c.size, c.seed, c.epoch, c.stream, {number}, c.step"
+            kind = LETTERS[ctypes[arrays[p]]]
+            return f"draw_{law}_{kind}({place}, {arrays[p]}, n{arrays[p][1:]}[0], {arrays[classes]}[0])"
+    raise UnsupportedError(f"kernel {kernel.name}: the Cython backend draws for blocks of elements in kernels of their own")
+
+
+def _over_elements(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps: frozenset[str], rows: frozenset[str]) -> Iterator[str]:
+    vectors = vectorised(kernel, ctypes, real, steps) if isinstance(kernel, Map) else None
+    yield from _one_by_one(kernel, ctypes, real, rows) if vectors is None else _by_vectors(kernel, vectors)
 
 
 def _by_vectors(kernel: Map | Deliver, lines: Sequence[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from . import blocks
 from .base import POWERS
 from .lanes import LANES
 from .lanes import declarations as lane_declarations
@@ -325,12 +326,12 @@ HEAD = "\n".join(
         "",
         "cdef extern from * nogil:",
         '    """',
-        (CONTEXT + MATHEMATICS + LANES + VECTORS + RANDOM + DRAWS).replace("\\", "\\\\"),
+        (CONTEXT + MATHEMATICS + LANES + VECTORS + RANDOM + DRAWS + blocks.BLOCKS).replace("\\", "\\\\"),
         '    """',
         "",
     ]
 )
-ROWS = (*_declarations(), *lane_declarations(), *vector_declarations())
+ROWS = (*_declarations(), *lane_declarations(), *vector_declarations(), *blocks.declarations())
 FOOT = "\n\ncontext_size = sizeof(KernelContext)\nkernels = {}\n"
 PRELUDE = HEAD + "\n".join("    " + row for row in ROWS) + FOOT
 """All of it, which is what machine code depends on."""

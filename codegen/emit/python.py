@@ -133,6 +133,15 @@ def thresholds(first, ratio, most):
     return table
 
 
+def probability_classes(p):
+    """A bit for each class of probabilities that occurs: 0 from 1/16 on, k from 2**-(k + 1) up to 2**-k; -1 where none is a probability."""
+    p = np.ravel(np.asarray(p, np.float64))
+    if not (p >= 0).any():
+        return np.array([-1])
+    classes = np.minimum(-np.frexp(p[p > 0])[1], 32)
+    return np.array([np.bitwise_or.reduce(1 << np.where(classes < 4, 0, classes).astype(np.int64), initial=0)])
+
+
 def propagator(matrix, dt):
     """P = exp(A dt) and Q = integral of exp(A s) ds over [0, dt], for each element: the blocks of exp([[A, 1], [0, 0]] dt)."""
     size = len(matrix)
@@ -165,7 +174,7 @@ from math import erf as _math_erf
 
 RESERVED = frozenset(
     "np value_at table_row exprel inverse_exprel exprel_slope exprel_curvature exp_difference timestep square cube fourth power erf propagator "
-    "matrix_exponential poisson_thresholds binomial_thresholds thresholds".split()
+    "matrix_exponential poisson_thresholds binomial_thresholds probability_classes thresholds".split()
 )
 
 
