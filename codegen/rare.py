@@ -135,7 +135,8 @@ def _probabilities(kernel: Map, found: _Found, fixed: Collection[str]) -> tuple[
     keeping = Store(kinds.name, Index.SHARED, classes.name, DType.INT64)
     if known:
         return (Map(f"{stem}:setup", space, loads, (*found.lines, p, classes), (store, keeping)),), (), (array, kinds)
-    computing = replace(kernel, name=array.name, space=space, loads=loads, body=(*found.lines, p), stores=(store,))
+    part = kernel.part if differs else None
+    computing = replace(kernel, name=array.name, space=space, part=part, loads=loads, body=(*found.lines, p), stores=(store,))
     return (Map(f"{stem}:setup", "", (), (classes,), (keeping,)),), (computing,), (array, kinds)
 
 

@@ -140,6 +140,22 @@ def test_gaps_of_millions_are_the_same_on_both_engines():
         same(*(fired(target, 1 << 17, "rates : Hz (shared)", rates, steps=40) for target in ("numpy", "cython")))
 
 
+def test_code_of_part_of_a_group():
+    def marked(target):
+        start_scope()
+        prefs.codegen.target = target
+        seed(3)
+        G = NeuronGroup(3000, "x : 1\np : 1 (shared)", name="cells")
+        G.p = 0.01
+        G[500:2900].run_regularly("x += int(rand() < p) + 1000*int(rand() < 0.03*(1 + 0.5*sin(t/ms)))")
+        Network(G).run(5 * ms)
+        return np.asarray(G.x)
+
+    first = marked("numpy")
+    np.testing.assert_array_equal(first, marked("cython"))
+    assert not first[:500].any() and not first[2900:].any() and 900 < (first % 1000).sum() < 1500 and 3200 < (first // 1000).sum() < 4000
+
+
 def test_a_TimedArray_of_rates():
     stimulus = TimedArray(np.array([[0, 5, 2000], [100, 0, 50], [1e5, 30, 0]]) * Hz, dt=5 * ms)  # noqa: F841  the rates name it
     found = []
