@@ -109,10 +109,10 @@ def _part(kernel: Map, found: _Found, fixed: Collection[str]) -> _Parts:
     rest = _without(kernel, found)
     event = _only_event(rest, Name(name))
     if event is not None:
-        return _Parts(setup, arrays, (*before, replace(kernel, loads=loads, body=(draw,), stores=(replace(event, name=name),))), None)
+        return _Parts(setup, arrays, (*before, replace(kernel, loads=loads, body=(draw,), stores=(replace(event, name=name),), part=None)), None)
     hits = Array(f"{kernel.name}:{name}", kernel.space, Role.HIDDEN, DType.BOOL)
     store = Store(hits.name, Index.SELF, name, DType.BOOL)
-    drawing = replace(kernel, name=f"{kernel.name}:draw_{name}", loads=loads, body=(draw,), stores=(store,))
+    drawing = replace(kernel, name=f"{kernel.name}:draw_{name}", loads=loads, body=(draw,), stores=(store,), part=None)  # others have no probability
     rest = replace(rest, loads=(*rest.loads, Load(name, hits.name, Index.SELF, DType.BOOL)))
     return _Parts(setup, (*arrays, hits), (*before, drawing), rest)
 

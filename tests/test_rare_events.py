@@ -147,7 +147,8 @@ def test_code_of_part_of_a_group():
         seed(3)
         G = NeuronGroup(3000, "x : 1\np : 1 (shared)", name="cells")
         G.p = 0.01
-        G[500:2900].run_regularly("x += int(rand() < p) + 1000*int(rand() < 0.03*(1 + 0.5*sin(t/ms)))")
+        part = G[500:2900]
+        part.run_regularly("x += int(rand() < p) + 1000*int(rand() < 0.03*(1 + 0.5*sin(t/ms + 6*i/N)))")
         Network(G).run(5 * ms)
         return np.asarray(G.x)
 
