@@ -199,7 +199,7 @@ network magic explain times devices compatibility later only aliases
 plots
 nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.delays nn.delivery nn.engine nn.states nn.feeding nn.unroll
 nn.replay nn.module nn.neuron nn.probes
-nn.batches nn.resume nn.fit
+nn.batches nn.resume nn.fit nn.encoders nn.losses nn.regularisers nn.metrics nn.fluctuations
 nn demo __main__
 """.split()
 """The modules of `brianlike`: each may import, at its top, those before it."""

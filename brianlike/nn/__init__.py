@@ -16,11 +16,28 @@ from codegen.surrogate import SuperSpike as SuperSpike
 from codegen.surrogate import Triangle as Triangle
 
 from .batches import loader as loader
+from .encoders import CurrentEncoder as CurrentEncoder
+from .encoders import LatencyEncoder as LatencyEncoder
+from .encoders import LevelCrossingEncoder as LevelCrossingEncoder
+from .encoders import PoissonEncoder as PoissonEncoder
 from .fit import History as History
 from .fit import fit as fit
+from .fluctuations import Response as Response
+from .fluctuations import fluctuation_driven as fluctuation_driven
+from .fluctuations import linear_response as linear_response
 from .gradients import Surrogate as Surrogate
 from .gradients import TrueGradient as TrueGradient
 from .layers import OverTime as OverTime
+from .losses import first_spike_time as first_spike_time
+from .losses import relative_latency as relative_latency
+from .losses import spike_time_cross_entropy as spike_time_cross_entropy
+from .losses import van_rossum as van_rossum
+from .metrics import Memory as Memory
+from .metrics import firing_rate as firing_rate
+from .metrics import interval_cv as interval_cv
+from .metrics import memory_estimate as memory_estimate
+from .metrics import sparseness as sparseness
+from .metrics import synaptic_operations as synaptic_operations
 from .module import NetworkModule as NetworkModule
 from .module import spytorch_schedule as spytorch_schedule
 from .neuron import NeuronModule as NeuronModule
@@ -28,10 +45,15 @@ from .optimising import parameter_groups as parameter_groups
 from .parameters import Learn as Learn
 from .probes import GradientNorms as GradientNorms
 from .recording import Count as Count
+from .recording import FirstSpike as FirstSpike
 from .recording import Last as Last
 from .recording import Margin as Margin
 from .recording import Max as Max
 from .recording import Mean as Mean
 from .states import detached as detached
+from .regularisers import spikes_above as spikes_above
+from .regularisers import spikes_below as spikes_below
+from .regularisers import spikes_l1 as spikes_l1
+from .regularisers import spikes_l2 as spikes_l2
 
 del _torch

@@ -33,6 +33,12 @@ class Reduction(ABC):
 
     target: Target
 
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:  # noqa: B027  most take any target
+        """Raise an error for a target of which the reduction makes no sense."""
+
     @abstractmethod
     def add(self, total: Any, value: torch.Tensor) -> Any:
         """The reduction with one more step; `total` (a tensor, or a tuple of them, each shaped as the value) is None in the first."""
@@ -85,6 +91,40 @@ class Last(Reduction):
         return value
 
 
+class FirstSpike(Reduction):
+    """The time of the first spike in seconds, from the beginning of the run; the length of the run for neurons that stay silent; shape (..., N).
+
+    It is the number of steps before the first spike, `sum_t prod_(u <= t) (1 - s_u)`, times dt. Its gradient is that of this product: for a step before the
+    first spike, how much sooner a spike there would be; at the first spike, how long it would take to the next one without it.
+
+    Examples
+    --------
+    >>> from brianlike import *
+    >>> import brianlike.nn as bnn, torch
+    >>> defaultclock.dt = 1*ms
+    >>> cells = NeuronGroup(2, '''dv/dt = (J - v)/(10*ms) : 1
+    ...                           J : 1 (input)''', threshold='v > 1', reset='v = 0', method='exact')
+    >>> model = bnn.NetworkModule(Network(cells), record={'first': bnn.FirstSpike(cells)})
+    >>> model(torch.tensor([[2.0, 0.5]]).expand(30, 2)).first
+    tensor([0.0060, 0.0300])
+    """
+
+    def check(self) -> None:
+        if not isinstance(self.target, Group):
+            raise TypeError(f"FirstSpike takes a group, whose spikes it looks at, not {self.target!r}")
+
+    def add(self, total: Any, value: torch.Tensor) -> Any:
+        if total is None:
+            return 1 - value, 1 - value
+        silent, steps = total
+        silent = silent * (1 - value)
+        return silent, steps + silent
+
+    def finish(self, total: Any, steps: int) -> torch.Tensor:
+        result: torch.Tensor = total[1] * self.target.clock.dt_  # type: ignore[union-attr]
+        return result
+
+
 RecordSpec = Mapping[str, Target | Margin | Reduction]
 
 
@@ -120,4 +160,4 @@ def parts(entry: Any) -> tuple[VariableOwner, str, Reduction | None]:
             return entry, "_spike", None
         case (VariableOwner() as owner, str(variable)):
             return owner, variable, None
-    raise TypeError(f"record= takes a group, (object, 'variable'), Margin, Count, Mean, Max or Last, not {entry!r}")
+    raise TypeError(f"record= takes a group, (object, 'variable'), Margin, Count, Mean, Max, Last or FirstSpike, not {entry!r}")
