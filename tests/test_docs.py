@@ -198,7 +198,8 @@ simulate traces recorders blueprints lookups prepare waiting calls engines layou
 network magic explain times devices compatibility later only aliases
 plots
 nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.delays nn.delivery nn.engine nn.states nn.feeding nn.unroll
-nn.replay nn.module nn.neuron nn.probes
+nn.replay nn.identity nn.module nn.neuron nn.probes
+nn.description nn.rebuilding nn.checkpoints
 nn.batches nn.resume nn.fit nn.encoders nn.losses nn.regularisers nn.metrics nn.fluctuations
 nn demo __main__
 """.split()

@@ -16,6 +16,9 @@ from codegen.surrogate import SuperSpike as SuperSpike
 from codegen.surrogate import Triangle as Triangle
 
 from .batches import loader as loader
+from .checkpoints import CheckpointError as CheckpointError
+from .checkpoints import load as load
+from .checkpoints import save as save
 from .encoders import CurrentEncoder as CurrentEncoder
 from .encoders import LatencyEncoder as LatencyEncoder
 from .encoders import LevelCrossingEncoder as LevelCrossingEncoder
@@ -50,10 +53,10 @@ from .recording import Last as Last
 from .recording import Margin as Margin
 from .recording import Max as Max
 from .recording import Mean as Mean
-from .states import detached as detached
 from .regularisers import spikes_above as spikes_above
 from .regularisers import spikes_below as spikes_below
 from .regularisers import spikes_l1 as spikes_l1
 from .regularisers import spikes_l2 as spikes_l2
+from .states import detached as detached
 
 del _torch

@@ -61,7 +61,7 @@ class TorchEngine:
                 self._functions[kernel.name] = build_python(emitter.render(kernel, gradient))
             if isinstance(kernel, Deliver):
                 self.deliveries[kernel.name] = self._delivery(kernel, delays)
-        self._learned = {name: learned[one.kernel.delay] for name, one in self.deliveries.items() if one.kernel.delay in learned}
+        self._learned = {name: learned[str(one.kernel.delay)] for name, one in self.deliveries.items() if one.kernel.delay in learned}
         self._remember()
         self._timed = any(load.array in ("clock.t", "clock.t_in_timesteps") for k in program.kernels if isinstance(k, Map | Deliver) for load in k.loads)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
+import os
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -34,6 +33,7 @@ from .delivery import Values
 from .engine import TorchEngine
 from .feeding import Feeding, tables_of
 from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
+from .identity import check_digest, digest
 from .optimising import clamp_, parameter_groups
 from .parameters import Held, Learn
 from .recording import RecordSpec, parts
@@ -430,23 +430,23 @@ class NetworkModule(nn.Module):
         return {"model": self.digest()}
 
     def set_extra_state(self, state: dict[str, str]) -> None:
-        if state.get("model") != self.digest():
-            mine, theirs = json.loads(self.digest()), json.loads(state.get("model", "{}"))
-            different = [key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)]
-            raise ValueError(f"these parameters belong to another network: it differs in {', '.join(sorted(different)) or 'its description'}")
+        """ValueError, with what differs, unless the parameters belong to this network."""
+        check_digest(self.digest(), state.get("model", "{}"), [item.name for item in self._objects])
 
     def digest(self) -> str:
-        """A description of the network that parameters can be matched with, as JSON: equations, sizes, connections and units."""
-        described: dict[str, str] = {}
-        for n, item in enumerate(self._objects):
-            text = repr(self.prepared.compiled[item.name].core).replace(item.name, f"object{n}")
-            connections = item.state["i"].tobytes() + item.state["j"].tobytes() if isinstance(item, Synapses) else b""
-            digest = hashlib.sha256(connections + str(len(item)).encode()).hexdigest()[:16]  # type: ignore[arg-type]
-            equations = hashlib.sha256(_stable(text, self._objects).encode()).hexdigest()[:16]
-            described[f"object{n}"] = f"{type(item).__name__} {len(item)} {equations} {digest}"  # type: ignore[arg-type]
-        for key, held in self.learned.items():
-            described[f"unit of {key}"] = repr(held.scale)
-        return json.dumps(described, sort_keys=True)
+        """A description of the network that parameters can be matched with, as JSON: equations, sizes, connections, delays, constants and units."""
+        return digest(self)
+
+    @property
+    def objects(self) -> dict[str, SimulationObject]:
+        """The groups and synapses of the network, by name."""
+        return {item.name: item for item in self._objects}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and all that makes the module to a file, from which `bnn.load` makes it again; see `brianlike.nn.save`."""
+        from .checkpoints import save
+
+        save(self, path)
 
     # -------------------------------------------------------------------------------------------------------------------------------------------- torch
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> NetworkModule:
@@ -486,13 +486,6 @@ def _check_record(key: str, owner: VariableOwner, variable: str) -> None:
         raise UnsupportedError(f"{where} has {variable!r} from another object; record it there")
     if declared.role is Role.SUBEXPRESSION:
         raise UnsupportedError(f"{where} computes {variable!r} where it is used; modules record {', '.join(recordable)} only")
-
-
-def _stable(text: str, objects: Sequence[SimulationObject]) -> str:
-    """The text without the automatic names, which differ from process to process."""
-    for n, item in enumerate(objects):
-        text = text.replace(f"'{item.name}'", f"'object{n}'")
-    return text
 
 
 def _common_steps(tables: Values) -> int:

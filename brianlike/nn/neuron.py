@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -198,6 +199,21 @@ class NeuronModule(nn.Module):
         return {f"{self.group.name}.{name}:table": added(layer) for name, layer in self.recurrent.items()}
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- learned
+    @classmethod
+    def around(cls, network: NetworkModule, shape: tuple[int, ...], output: str) -> NeuronModule:
+        """The layer that consists of a network with one group and one record, `output`."""
+        layer = cls.__new__(cls)
+        nn.Module.__init__(layer)
+        (group,) = (item for item in network.objects.values() if isinstance(item, NeuronGroup))
+        layer.group, layer.shape, layer.output, layer.network, layer.recurrent = group, shape, output, network, nn.ModuleDict()
+        return layer
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and all that makes the layer to a file, from which `bnn.load` makes it again; see `brianlike.nn.save`."""
+        from .checkpoints import save
+
+        save(self, path)
+
     def write_back(self) -> None:
         """Put the learned values into `group`."""
         self.network.write_back()

@@ -149,10 +149,9 @@ class Learn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
-    """For `Learn(init=)`: a parameter as a checkpoint holds it, before its transform."""
+    """For `Learn(init=)`: a parameter as a checkpoint describes it, whose values are still to come."""
 
     start: Start
-    raw: torch.Tensor
 
 
 class Held(nn.Module):
@@ -178,9 +177,6 @@ class Held(nn.Module):
         if mask is not None:
             shaped = torch.from_numpy(mask).reshape(start.shape).to(device)
             parametrize.register_parametrization(self, "value", Masked(shaped, float(np.median(values[mask]))))
-        if isinstance(learn.init, Stored):
-            with torch.no_grad():
-                self.raw.copy_(learn.init.raw)
 
     def forward(self) -> torch.Tensor:
         """The values in SI units, flat."""
