@@ -118,7 +118,7 @@ def spikes(batch=2, steps=40):
 def test_every_part_of_a_module_comes_back(tmp_path):
     module = everything()
     trained(module, spikes())
-    module.mask(module.objects["feed"], "w")[1, 2] = False
+    module.mask(module["feed"], "w")[1, 2] = False
     next(module.parameters()).requires_grad_(False)
     module.save(tmp_path / "model")
     again = bnn.load(tmp_path / "model")
@@ -128,9 +128,11 @@ def test_every_part_of_a_module_comes_back(tmp_path):
     assert [p.requires_grad for p in again.parameters()] == [False] + [True] * 5 and again.checkpoint == 7
     names = [(name, tuple(p.shape), p.dtype) for name, p in module.named_parameters()]
     assert names == [(name, tuple(p.shape), p.dtype) for name, p in again.named_parameters()]
-    cells, loop = again.objects["cells"], again.objects["loop"]
-    assert isinstance(cells, NeuronGroup) and len(loop) == len(module.objects["loop"])
-    np.testing.assert_array_equal(loop.m, module.objects["loop"].m)
+    cells, loop = again["cells"], again["loop"]
+    with pytest.raises(KeyError, match="the module has no object 'none'; it has inputs, extra, cells, lag, feed, loop, side"):
+        again["none"]
+    assert isinstance(cells, NeuronGroup) and len(loop) == len(module["loop"])
+    np.testing.assert_array_equal(loop.m, module["loop"].m)
     optimizers = [torch.optim.SGD([p for p in m.parameters() if p.requires_grad], lr=0.1) for m in (module, again)]
     for one, optimizer in zip((module, again), optimizers):  # constraints are kept, too
         one.zero_grad()
@@ -146,7 +148,7 @@ def test_every_part_of_a_module_comes_back(tmp_path):
 def test_a_module_is_saved_as_it_was_made(tmp_path):
     """Not as the user's objects are now: a simulation may have changed them, and delays."""
     module = everything()
-    loop, cells = module.objects["loop"], module.objects["cells"]
+    loop, cells = module["loop"], module["cells"]
     expected = module(**spikes())
     loop.delay, loop.k, cells.I = 2 * ms, 5, 3
     module.save(tmp_path / "model")

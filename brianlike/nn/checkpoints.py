@@ -94,7 +94,7 @@ def load(path: str | os.PathLike[str], into: nn.Module | None = None, device: to
     Returns
     -------
     module
-        Its objects are `module.objects`, by name.
+        Its groups and synapses are `module[name]`.
 
     Raises
     ------

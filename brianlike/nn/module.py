@@ -437,10 +437,12 @@ class NetworkModule(nn.Module):
         """A description of the network that parameters can be matched with, as JSON: equations, sizes, connections, delays, constants and units."""
         return digest(self)
 
-    @property
-    def objects(self) -> dict[str, SimulationObject]:
-        """The groups and synapses of the network, by name."""
-        return {item.name: item for item in self._objects}
+    def __getitem__(self, name: str) -> Any:
+        """The group or synapses of this name, as of a Network."""
+        for item in self._objects:
+            if item.name == name:
+                return item
+        raise KeyError(f"the module has no object {name!r}; it has {', '.join(item.name for item in self._objects)}")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and all that makes the module to a file, from which `bnn.load` makes it again; see `brianlike.nn.save`."""

@@ -204,7 +204,7 @@ class NeuronModule(nn.Module):
         """The layer that consists of a network with one group and one record, `output`."""
         layer = cls.__new__(cls)
         nn.Module.__init__(layer)
-        (group,) = (item for item in network.objects.values() if isinstance(item, NeuronGroup))
+        (group,) = (item for item in network.objects if isinstance(item, NeuronGroup))
         layer.group, layer.shape, layer.output, layer.network, layer.recurrent = group, shape, output, network, nn.ModuleDict()
         return layer
 
