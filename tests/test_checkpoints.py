@@ -151,6 +151,7 @@ def test_a_module_is_saved_as_it_was_made(tmp_path):
     loop, cells = module["loop"], module["cells"]
     expected = module(**spikes())
     loop.delay, loop.k, cells.I = 2 * ms, 5, 3
+    module["side"].delay = 1 * ms  # there were none
     module.save(tmp_path / "model")
     assert torch.equal(bnn.load(tmp_path / "model")(**spikes()).v, expected.v)
 

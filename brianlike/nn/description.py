@@ -187,11 +187,11 @@ class _Writer:
     def _delays(self, item: VariableOwner, name: str, array: str) -> np.ndarray:
         """The delays, unless they were changed after the module was made: then those that it has."""
         assert isinstance(item, Synapses)
-        steps = self.module._constants.get(array)
-        now = item.delay_steps(name.removeprefix("_delay_"), self.module.prepared.ticks.rates[0].dt)
-        if steps is None or np.array_equal(np.broadcast_to(now, steps.shape), steps):
-            return item.state[name]
-        return (steps * self.module.prepared.ticks.rates[0].dt)[: item.state[name].size]
+        dt, now = self.module.prepared.ticks.rates[0].dt, item.state[name]
+        steps = self.module._constants.get(array, np.zeros(len(item), np.int32))  # without delays, the module has no array for them
+        if np.array_equal(np.broadcast_to(item.delay_steps(name.removeprefix("_delay_"), dt), steps.shape), steps):
+            return now
+        return (steps * dt)[: now.size]
 
     # ---------------------------------------------------------------------------------------------------------------------------------------- learn
     def learn(self, key: str, held: Held) -> Data:
