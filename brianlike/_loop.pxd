@@ -9,7 +9,7 @@ from ._operations cimport CALLED, CHUNK, DELIVER, DONE, MAP, NO_MEMORY, RECORD_E
 from ._operations cimport Event, KernelContext, Loop, Operation, own_step, seconds_now
 from ._records cimport record_events, record_row, table_events, table_values
 from ._spikes cimport position, scan
-from ._threads cimport deliver_parts, run_blocks, share
+from ._threads cimport deliver_parts, keep_edges, run_blocks, share
 
 cdef inline bint ran(Loop *loop, Operation *op) noexcept nogil:
     """Whether a Deliver reached anything in this step."""
@@ -60,10 +60,14 @@ cdef inline int run_map(Loop *loop, Operation *op) noexcept nogil:
     op.context.step = <uint64_t>(own_step(loop.step, op.every))
     if op.sparse != NULL and few(loop, op):
         return run_touched(loop, op)
+    if op.n_edges:
+        keep_edges(op, False)
     if op.parallel and loop.crew.threads > 1 and (op.stop - op.first) * op.cost >= loop.crew.shared_from:
         share(&loop.crew, op)
     else:
         run_blocks(op, 0, 1)
+    if op.n_edges:
+        keep_edges(op, True)
     for n in range(op.n_events):
         event = &loop.events[op.events[n]]
         if not scan(event, own_step(loop.step, event.every) % event.slots):

@@ -64,6 +64,10 @@ cdef struct Operation:
     KernelContext context
     bint parallel
     double cost                  # nanoseconds an element takes, about
+    ptrdiff_t n_edges            # of a Map for part of the elements: the arrays that it writes, if blocks reach beyond the part
+    char **edges                 # these arrays
+    size_t *edge_sizes
+    char *kept                   # their values just before and behind the part
     KernelFunction sparse        # a Map that adds what arrived: the same for a list of elements
     int32_t *touched             # of a Deliver: the spikes that arrive, and from `used` on their rows
     int64_t room

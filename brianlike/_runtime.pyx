@@ -115,7 +115,7 @@ cdef class Driver:
         ----------
         kernel : what `build_cython` returned for it, with `address` and `signature`.
         arrays : one array for each of `Source.parameters`; arrays with one value an element are padded to a multiple of 16.
-        part : first and last + 1 element that need to run; all of them by default. Nothing that counts may change at those around them.
+        part : first and last + 1 element that run; all of them by default. Only for Maps that reach shared values and their own elements.
         events : the events whose masks this Map writes.
         only : the event whose elements run it.
         late : 1 if the Map comes before that event is found in a step, and runs for the elements of the step before.
@@ -143,6 +143,10 @@ cdef class Driver:
         op.first, op.stop = (0, size) if part is None else part
         if not 0 <= op.first <= op.stop <= size:
             raise ValueError(f"a Map over {size} elements has none from {op.first} to before {op.stop}")
+        if kind != "O" and (op.first % BLOCK or (op.stop % BLOCK and op.stop < size)):
+            if kind != "M" or len(events):
+                raise ValueError(f"a kernel {kernel.signature!r} cannot run for part of its elements")
+            self._edges(op, [array for token, array in zip(tokens, arrays) if "!" in token])
         op.parallel, op.cost = kind == "M", cost
         op.event = -1 if only is None else self._event(only)
         op.late = lateness(late)
@@ -529,6 +533,16 @@ cdef class Driver:
     cdef ptrdiff_t _finish(self):
         self._loop.n_operations += 1
         return self._loop.n_operations - 1
+
+    cdef int _edges(self, Operation *op, written) except -1:
+        """Room for what lies around a part of the elements in the arrays that a Map writes."""
+        op.edges = <char **>copy_of([array.ctypes.data for array in written])
+        op.edge_sizes = <size_t *>copy_of([array.itemsize for array in written])
+        op.kept = <char *>calloc(len(written), 2 * BLOCK * 8)
+        if op.kept == NULL:
+            raise MemoryError()
+        op.n_edges = len(written)
+        return 0
 
     cdef int _after(self, Operation *op, after, windows) except -1:
         if len(windows) != len(after):

@@ -3,6 +3,7 @@
 
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 
 from ._operations cimport DELIVER, Crew, KernelContext, Operation, add_release, load_acquire, relax, store_release
 
@@ -22,6 +23,22 @@ cdef inline void run_blocks(Operation *op, int64_t part, int64_t parts) noexcept
     context.begin = (first + blocks * part // parts) * 16
     context.end = (first + blocks * (part + 1) // parts) * 16
     op.function(op.pointers, &context)
+
+
+cdef inline void keep_edges(Operation *op, bint back) noexcept nogil:
+    """Keep what a Map for part of the elements finds in its first and last block beyond the part, or put it back."""
+    cdef ptrdiff_t n, edge, begin, end
+    cdef char *place
+    cdef char *kept = op.kept
+    for n in range(op.n_edges):
+        for edge in range(2):
+            begin, end = (op.stop, (op.stop + 15) // 16 * 16) if edge else (op.first // 16 * 16, op.first)
+            place = op.edges[n] + begin * op.edge_sizes[n]
+            if back:
+                memcpy(place, kept, (end - begin) * op.edge_sizes[n])
+            else:
+                memcpy(kept, place, (end - begin) * op.edge_sizes[n])
+            kept += (end - begin) * op.edge_sizes[n]
 
 
 cdef inline void run_part(Crew *crew, int64_t part, int64_t parts) noexcept nogil:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from codegen.desugar import within
 from codegen.expr import Access, Binary, DType, Expr, Index, Name, substitute
 from codegen.ir import Code, Model, Role, Variable
 from codegen.parse import parse_statements
@@ -152,11 +151,10 @@ def places(owner: VariableOwner) -> tuple[dict[str, str], dict[str, int], dict[s
 
 
 def bounds(name: str, group: VariableOwner) -> dict[Variable, float]:
-    """The constants that say which elements of a group its code `name` is for, where these are part of it: their values are no part of any text."""
+    """The constants that code `name` for part of a group needs: the first neuron and how many there are, whose values are no part of any text."""
     if group._whole is group:
         return {}
-    first = group._first
-    numbers = {"first": first, "stop": first + group.state.size, "size": group.state.size}
+    numbers = {"first": group._first, "size": group.state.size}
     return {Variable(_bound(name, key).variable, Role.EXTERNAL, dtype=DType.INT32, shared=True, constant=True): value for key, value in numbers.items()}
 
 
@@ -168,24 +166,14 @@ def of_part(code: Code, group: VariableOwner) -> Code:
     """Code for part of a group in terms of the whole, which runs it: `i` counts from the first neuron of the part, and `N` are the neurons there."""
     if group._whole is group:
         return code
-    first, stop, size = (_bound(code.name, key) for key in ("first", "stop", "size"))
-    table: dict[Expr, Expr] = {Name("i"): Binary("-", Name("i"), first), Name("N"): size}
+    table: dict[Expr, Expr] = {Name("i"): Binary("-", Name("i"), _bound(code.name, "first")), Name("N"): _bound(code.name, "size")}
     statements = tuple(replace(s, value=substitute(s.value, table)) for s in code.statements)
-    return replace(code, statements=statements, where=within(Name("i"), first, stop), part=(group._first, group._first + group.state.size))
+    return replace(code, statements=statements, part=place_of(group))
 
 
-def with_sums(model: Model, owner: VariableOwner) -> tuple[Model, dict[Variable, float]]:
-    """The model in which each summed variable says which neurons it belongs to, where they are part of a group; and the numbers that this needs."""
-    summed, numbers = [], dict[Variable, float]()
-    for one in model.summed:
-        group = owner.summed_updaters[str(one.target)].target
-        found = bounds(one.name, group)
-        if found:
-            numbers |= found
-            place = (group._first, group._first + group.state.size)
-            one = replace(one, neurons=place, bounds=(_bound(one.name, "first"), _bound(one.name, "stop")))
-        summed.append(one)
-    return replace(model, summed=tuple(summed), variables=(*model.variables, *numbers)), numbers
+def place_of(group: VariableOwner) -> tuple[int, int] | None:
+    """The first and the last + 1 neuron of a part, in the whole group; None for a whole group."""
+    return None if group._whole is group else (group._first, group._first + group.state.size)
 
 
 def run_regularly(owner: VariableOwner, code: str, dt: object, clock: Clock | None, when: str, order: int, name: str | None) -> CodeRunner:

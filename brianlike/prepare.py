@@ -19,7 +19,7 @@ from codegen.pipeline import Compiled, Options, compile_model, compile_program
 from codegen.traces import Split, split
 
 from .clocks import Clock
-from .codes import CodeRunner, SummedUpdater, places, runners, summed_updaters, with_codes, with_sums
+from .codes import CodeRunner, SummedUpdater, place_of, places, runners, summed_updaters, with_codes
 from .default_functions import functions_of
 from .deferred import Deferred
 from .expressions import Resolved, external_variable, resolve_model
@@ -328,8 +328,9 @@ def prepare(
         for pathway in one.pathways.values():
             _check_event(pathway.source, f"pathway {pathway.key!r} of {one.name!r}", compiled, pathway.event)
         source, target = compiled[one.source._whole.name], compiled[one.target._whole.name]
-        connecting, numbers = with_sums(replace(_with_codes(one), pre=source.core.variables, post=target.core.variables), one)
-        resolved[one.name] = _with_numbers(resolve_model(connecting, one, namespace), numbers)
+        summed = tuple(replace(s, neurons=place_of(one.summed_updaters[str(s.target)].target)) for s in one.model.summed)
+        connecting = replace(_with_codes(one), pre=source.core.variables, post=target.core.variables, summed=summed)
+        resolved[one.name] = resolve_model(connecting, one, namespace)
         models[one.name] = link({**models, one.name: resolved[one.name].model}, {one.name: _links(one)})[one.name]
         resolved[one.name] = replace(resolved[one.name], model=models[one.name])
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}

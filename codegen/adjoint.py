@@ -79,6 +79,8 @@ def _check(program: Program, wrt: Iterable[str]) -> None:
             raise UnsupportedError(f"`{name}` ({array.dtype.value}, {array.role.value}) has no gradient")
     last = {store.array: n for n, kernel in enumerate(program.kernels) for store in _stores(kernel)}
     for n, kernel in enumerate(program.kernels):
+        if isinstance(kernel, Map) and kernel.part is not None:
+            raise TypeError(f"kernel {kernel.name} runs for part of {kernel.space}; take the adjoint of the Program that `widen` makes")
         if isinstance(kernel, Deliver) and kernel.sequential:
             raise UnsupportedError(
                 f"the result of pathway {kernel.name} depends on the order of its synapses, so it has no gradient",

@@ -291,8 +291,6 @@ def check_model(model: Model) -> None:
     for pathway in model.pathways:
         _check_code(pathway.code, model)
     for code in model.codes:
-        if code.where is not None:
-            _boolean(code.where, model, None)
         _check_code(code.statements, model)
         _check_shared_writes(code.statements)
     if model.refractory:
@@ -307,7 +305,6 @@ def _check_noise(model: Model) -> None:
             noisy.add(s.variable)
     values = [event.condition for event in model.events] + ([model.refractory.value] if model.refractory else [])
     codes = [event.reset for event in model.events] + [pathway.code for pathway in model.pathways] + [code.statements for code in model.codes]
-    values += [code.where for code in model.codes if code.where is not None]
     for value in (*values, *(statement.value for code in codes for statement in code)):
         for access in _own(value):
             if access.variable in noisy:

@@ -69,6 +69,6 @@ def _split(model: Model, code: Code) -> tuple[list[Code], list[Variable]]:
     shared += [Statement(access, "=", Name(name)) for name, access in carried.items()]
     table: dict[Expr, Expr] = {Name(name): access for name, access in carried.items()}
     rest = [replace(s, value=substitute(s.value, table)) for s in rest]
-    parts = [replace(code, name=f"{code.name}_shared" if rest else code.name, statements=tuple(shared), where=None, over=Index.SHARED, part=None)]
+    parts = [replace(code, name=f"{code.name}_shared" if rest else code.name, statements=tuple(shared), over=Index.SHARED, part=None)]
     parts += [replace(code, statements=tuple(rest))] if rest else []
     return parts, [Variable(access.variable, Role.HIDDEN, dtype=types[name], shared=True) for name, access in carried.items()]

@@ -76,15 +76,9 @@ def summed(model: Model) -> Model:
         assert isinstance(s.target, Access)
         variable, side = model.variable(s.target), s.target.index
         zero = Statement(s.target, "=", ZERO if variable.dtype is DType.FLOAT else Number(0))
-        where = None if s.bounds is None else within(Access("i", side), *s.bounds)
-        first = Code(f"{s.name}_zero", (zero,), "groups", -1, where=where, over=side, part=s.neurons)
+        first = Code(f"{s.name}_zero", (zero,), "groups", -1, over=side, part=s.neurons)
         new += [first, Code(s.name, (Statement(s.target, "+=", s.value),), "groups", -1)]
     return replace(model, codes=(*model.codes, *new), summed=())
-
-
-def within(place: Expr, first: Expr, stop: Expr) -> Expr:
-    """Whether an element is one of those in a row."""
-    return Logical("and", Compare(">=", place, first), Compare("<", place, stop))
 
 
 def readings(model: Model, pre: Mapping[str, Expr] | None = None, post: Mapping[str, Expr] | None = None) -> dict[str, Expr]:
@@ -238,7 +232,7 @@ def rewrite(model: Model, change: Callable[[Expr], Expr]) -> Model:
         return replace(p, code=statements(p.code))
 
     def code(c: Code) -> Code:
-        return replace(c, statements=statements(c.statements), where=None if c.where is None else change(c.where))
+        return replace(c, statements=statements(c.statements))
 
     refractory = model.refractory
     return replace(

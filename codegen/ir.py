@@ -108,9 +108,8 @@ class Event:
 class Code:
     """Statements that every element runs in `slot` of every step; with `event`, only elements whose event fired in this step.
 
-    `where` restricts the elements, and `part` tells that it does not hold but for elements in a row, from the first to the last + 1. `over` tells whose
-    elements these are: the object's own, those of a connected group (PRE, POST), or one for all (SHARED). Write guards hold, except in code of an event,
-    which resets are the model of.
+    `part` restricts the elements to some in a row, from the first to the last + 1. `over` tells whose elements these are: the object's own, those of a
+    connected group (PRE, POST), or one for all (SHARED). Write guards hold, except in code of an event, which resets are the model of.
     """
 
     name: str
@@ -118,7 +117,6 @@ class Code:
     slot: str
     order: int = 0
     event: str | None = None
-    where: Expr | None = None
     clock: str | None = None
     over: Index = Index.SELF
     part: tuple[int, int] | None = None
@@ -129,7 +127,7 @@ class Summed:
     """`target` of every pre- or postsynaptic neuron is the sum of `value` over its synapses, anew in every step.
 
     `stated` are the dimensions that the synapses' equations give, `neurons` the first and last + 1 of the connected neurons where they are part of a
-    group, and `bounds` the constants that hold these two numbers.
+    group.
     """
 
     name: str
@@ -137,7 +135,6 @@ class Summed:
     value: Expr
     stated: Dimensions
     neurons: tuple[int, int] | None = None
-    bounds: tuple[Expr, Expr] | None = None
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
@@ -216,7 +213,7 @@ def _show_code(code: Code) -> str:
     text = f"code {code.name} in {code.slot}"
     text += f" on {code.event}" if code.event else ""
     text += "" if code.over is Index.SELF else f" once for each {code.over.value}" if code.over is not Index.SHARED else " once"
-    return text + (f" where {show(code.where)}" if code.where is not None else "")
+    return text + ("" if code.part is None else " for [{}:{}]".format(*code.part))
 
 
 def show_statement(statement: Statement) -> str:
@@ -320,8 +317,8 @@ class Step:
 
     `side` is None except for a pathway, where it is the side whose events run this Step. `event` is the variable of the event whose elements run it
     (None: all elements). `over` tells whose elements, as in `Code`. `sequential`: the result depends on the order of the synapses, which must be that in
-    which they were created. With `after`, just in steps in which a Deliver of those names delivered anything. With `part`, only elements in a row, from
-    the first to the last + 1, need to.
+    which they were created. With `after`, just in steps in which a Deliver of those names delivered anything. With `part`, just elements in a row, from
+    the first to the last + 1.
     """
 
     name: str
@@ -428,8 +425,7 @@ class Store:
 @dataclass(frozen=True, slots=True)
 class Map:
     """Every element of `space` runs `body`. With `only`, just the elements whose event array `only` is set; with `after`, just in steps in which any
-    Deliver of those names delivered anything (nothing would change otherwise). With `part`, only elements in a row, from the first to the last + 1,
-    need to: the body changes nothing that counts at others."""
+    Deliver of those names delivered anything (nothing would change otherwise). With `part`, just elements in a row, from the first to the last + 1."""
 
     name: str
     space: str

@@ -17,7 +17,6 @@ from .expr import (
     DType,
     Expr,
     Index,
-    Logical,
     Name,
     Negate,
     Number,
@@ -251,7 +250,7 @@ def _code(model: Model, code: Code, one_group: bool) -> Step:
         )
     for statement in code.statements:
         if statement in outward and statement.operator != "=":
-            _sum(body, statement, sums, _chosen(code))
+            _sum(body, statement, sums, None if code.event is None else Access(f"_{code.event}"))
         else:
             _assign(body, statement, guard=_condition(model, code, statement.target))
     results = (*body.results(), *_sums(body, sums))
@@ -275,25 +274,12 @@ def _dependent(model: Model, code: Code, outward: Sequence[Statement], one_group
     return None
 
 
-def _chosen(code: Code) -> Expr | None:
-    """Which elements run the code."""
-    conditions = ([] if code.event is None else [Access(f"_{code.event}")]) + ([] if code.where is None else [code.where])
-    return _all(conditions)
-
-
 def _condition(model: Model, code: Code, target: Access | str) -> Expr | None:
     """Where a statement of the code takes effect."""
-    chosen = _chosen(code)
-    guard = None if code.event or not isinstance(target, Access) else model.variable(target).guard
-    if guard is None or not isinstance(target, Access):
-        return chosen
-    return _all([*([] if chosen is None else [chosen]), Access(guard, target.index)])
-
-
-def _all(conditions: Sequence[Expr]) -> Expr | None:
-    if not conditions:
-        return None
-    return conditions[0] if len(conditions) == 1 else Logical("and", conditions[0], conditions[1])
+    if code.event is not None:
+        return Access(f"_{code.event}")
+    guard = model.variable(target).guard if isinstance(target, Access) else None
+    return None if guard is None or not isinstance(target, Access) else Access(guard, target.index)
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------------ synapses

@@ -135,7 +135,6 @@ def _expressions(model: Model) -> Iterator[Expr]:
     yield from (f.drift for f in (*model.flows, *model.event_driven))
     yield from (s.value for s in model.summed)
     yield from (event.condition for event in model.events)
-    yield from (code.where for code in model.codes if code.where is not None)
     if model.refractory:
         yield model.refractory.value
 
@@ -254,8 +253,7 @@ def noise_misplaced(name: str, span: Span | None) -> tuple[str, Span | None, str
 
 def _resolve_whole(code: Code, scope: _Scope) -> Code:
     """The statements of a Code, which may write shared variables unless it waits for the events of single elements."""
-    where = None if code.where is None else _resolve(code.where, scope)
-    return replace(code, statements=_resolve_code(code.statements, scope, code.event is None), where=where)
+    return replace(code, statements=_resolve_code(code.statements, scope, code.event is None))
 
 
 def _resolve_code(code: tuple[Statement, ...], scope: _Scope, shared: bool = False) -> tuple[Statement, ...]:

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from brianlike import *  # noqa: F403
-from brianlike import _runtime, build, codes, deferred, deliveries, poisson_input, recorders
+from brianlike import _runtime, build, deferred, deliveries, prepare
 from brianlike.layout import NARROW
+from brianlike.simulate import Inputs, NumpyEngine
+from codegen.adjoint import adjoint
 from codegen.emit.cython import render
 from codegen.expr import Binary, Index, Name, Number
-from codegen.ir import Array, Let, Load, Map, Role, Store
+from codegen.ir import Array, Let, Load, Map, Program, Role, Store
+from codegen.surrogate import TrueGradient
+from codegen.widen import widen
 
 CUTS = (0, 37, 100, 203)
 EQUATIONS = """dv/dt = (1.2 - v)/(10*ms) : 1 (unless refractory)
@@ -69,10 +73,8 @@ def test_parts_come_to_the_same_in_every_way(monkeypatch, threads_for_everything
     for target, threads in (("numpy", 1), ("cython", 1), ("cython", 3)):
         prefs.codegen.target, prefs.core.threads = target, threads
         runs.append(everything()[0])
-    of_part = codes.of_part
-    for module in (codes, poisson_input):
-        monkeypatch.setattr(module, "of_part", lambda code, group: replace(of_part(code, group), part=None))
-    monkeypatch.setattr(recorders, "_part", lambda monitor: None)
+    compile_program = prepare.compile_program
+    monkeypatch.setattr(prepare, "compile_program", lambda *given: widen(compile_program(*given)))
     prefs.codegen.target = "numpy"
     runs.append(everything()[0])
     assert sum(len(spikes) for spikes in runs[0]) > 600
@@ -111,7 +113,7 @@ def test_sums_that_arrive_are_added_to_what_they_can_reach(threads_for_everythin
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("part", [(0, 100), (0, 7), (40, 41), (48, 64), (17, 99), (5, 5), None])
-def test_the_driver_runs_the_blocks_of_a_part(part, threads, threads_for_everything):
+def test_the_driver_runs_the_elements_of_a_part(part, threads, threads_for_everything):
     body = (Let("y", Binary("+", Name("x"), Number(1.0))),)
     kernel = Map("k", "g", (Load("x", "x", Index.SELF),), body, (Store("x", Index.SELF, "y"),))
     source = render(kernel, {"x": Array("x", "g", Role.STATE)})
@@ -120,10 +122,7 @@ def test_the_driver_runs_the_blocks_of_a_part(part, threads, threads_for_everyth
     driver.add_map(build.build_cython([source])[source.name], [x], 100, part=part)
     driver.run(2, threads=threads)
     first, stop = part or (0, 100)
-    ran = np.zeros(112, bool)
-    if first < stop:
-        ran[first // 16 * 16 : -(-stop // 16) * 16] = True
-    np.testing.assert_array_equal(x, np.where(ran, 2, 0))
+    np.testing.assert_array_equal(x[:100], np.where((np.arange(100) >= first) & (np.arange(100) < stop), 2, 0))
 
 
 def test_a_part_that_a_map_has_not_is_refused():
@@ -133,6 +132,28 @@ def test_a_part_that_a_map_has_not_is_refused():
     for part in ((3, 101), (4, 3), (-1, 3)):
         with pytest.raises(ValueError, match="a Map over 100 elements has none"):
             _runtime.Driver().add_map(native, [np.zeros(112)], 100, part=part)
+    total = replace(kernel, stores=(Store("x", Index.SHARED, "y", add=True),))
+    source = render(total, {"x": Array("x", None, Role.STATE)})
+    native = build.build_cython([source])[source.name]
+    with pytest.raises(ValueError, match="cannot run for part of its elements"):
+        _runtime.Driver().add_map(native, [np.zeros(1)], 100, part=(0, 30))
+
+
+def test_a_wide_map_keeps_what_is_not_of_its_part():
+    """A name of its own for all that is added, also where the body has these names, and numbers of elements that it did not have."""
+    body = (Let("inside", Binary("+", Name("i"), Number(1.0))),)
+    kernel = Map("k", "g", (Load("i", "g.x", Index.SELF),), body, (Store("g.x", Index.SELF, "inside"), Store("g.y", Index.SELF, "i")), part=(2, 4))
+    program = widen(Program(tuple(Array(name, "g", Role.STATE) for name in ("g.x", "g.y")), (), (kernel,)))
+    assert program.array("g.i").role is Role.INDEX and program.kernels[0].part is None
+    values = {"g.x": np.arange(6.0), "g.y": np.full(6, 9.0), "g.i": np.arange(6, dtype=np.int32)}
+    engine = NumpyEngine(program, Inputs(values, {"g": 6}))
+    engine.run(1)
+    np.testing.assert_array_equal(values["g.x"], [0, 1, 3, 4, 4, 5])
+    np.testing.assert_array_equal(values["g.y"], [9, 9, 2, 3, 9, 9])
+    with pytest.raises(TypeError, match="take the adjoint of the Program that `widen` makes"):
+        adjoint(replace(program, kernels=(kernel,)), TrueGradient(), ())
+    with pytest.raises(TypeError, match="writes more than its own elements"):
+        widen(replace(program, kernels=(replace(kernel, stores=(Store("g.x", Index.SHARED, "i"),)),)))
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------------ pathways

@@ -16,6 +16,7 @@ from codegen.errors import UnsupportedError
 from codegen.expr import DType
 from codegen.force import force_events
 from codegen.ir import Kernel, Record, Role, Table
+from codegen.widen import widen
 
 from ..clocks import Clock
 from ..codes import with_codes
@@ -186,6 +187,7 @@ class NetworkModule(nn.Module):
         )
         if forced:
             prepared.program = force_events(prepared.program, forced)
+        prepared.program = widen(prepared.program)  # tensors are computed as a whole
         return prepared
 
     def _engine(self, prepared: Prepared) -> TorchEngine:
