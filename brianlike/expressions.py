@@ -126,6 +126,7 @@ class Evaluation:
         self._function, self._functions = build_python(python.render(kernel)), [spec.implementation for spec in python.functions(kernel)]
         self._draws = [line for line in self.lines if isinstance(line, Draw)]
         self._key = next_epoch()
+        self._moment: dict[str, np.ndarray] = {}
 
     @property
     def result(self) -> str:
@@ -148,17 +149,17 @@ class Evaluation:
         variables = [self._model.variable(access) for access in self.loads]
         return not any(access.index is Index.WHOLE or variable.role is Role.LINKED for access, variable in zip(self.loads, variables, strict=True))
 
-    @property
-    def lasting(self) -> bool:
-        """Whether the values could be computed later, too: they depend on constants, on the element and its neurons, and on chance.
+    def kept(self, owner: VariableOwner) -> bool:
+        """Whether the values can be computed later, too: they depend on constants, on the element and its neurons, on chance, and on the clock.
 
-        What the texts were looked up in is forgotten then, so that it does not live as long as this.
+        What the texts were looked up in is forgotten then, so that it does not live as long as this, and the clock counts as it is now.
         """
         variables = {access: self._model.variable(access) for access in self.loads}
-        ends = ("i", "j")
-        fixed = (v.role is Role.EXTERNAL or (v.role is Role.INDEX and access.index is Index.SELF and v.name in ends) for access, v in variables.items())
+        ends, roles = ("i", "j"), (Role.EXTERNAL, Role.CLOCK)
+        fixed = (v.role in roles or (v.role is Role.INDEX and access.index is Index.SELF and v.name in ends) for access, v in variables.items())
         if self._functions or not all(fixed):
             return False
+        self._moment = {access.variable: self.value_of(owner, access, slice(0, 0)) for access, v in variables.items() if v.role is Role.CLOCK}
         self._namespace = {}
         return True
 
@@ -183,8 +184,7 @@ class Evaluation:
 
         Random numbers are those of these elements, or of `places`.
         """
-        model, resolved = self._model, self._resolved
-        arguments = [_value_of(owner, access, model.variable(access), indices, resolved, self._namespace) for access in self.loads]
+        arguments = [self._moment[a.variable] if a.variable in self._moment else self.value_of(owner, a, indices) for a in self.loads]
         draws = [drawn(line, *self._key, 0, indices if places is None else places, 0) for line in self._draws]
         shape = (max(0, indices.stop - indices.start),) if isinstance(indices, slice) else np.shape(indices)
         with np.errstate(all="ignore"):

@@ -245,7 +245,7 @@ class VariableView:
         """Write the values of a text as they are computed; where there are very many and nothing they depend on changes, when somebody needs them."""
         owner, state, name = self._owner, self._owner.state, self._variable.name
         first, last, _ = indices.indices(state.size)
-        if last - first == state.size >= deferred.DEFER_FROM and owner._whole is owner and not state.locked and evaluation.lasting:
+        if last - first == state.size >= deferred.DEFER_FROM and owner._whole is owner and not state.locked and evaluation.kept(owner):
             deferred.defer(state, name, evaluation)
             return
         target = state[name]

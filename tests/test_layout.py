@@ -331,6 +331,28 @@ def test_deferred_values_are_those_of_the_assignment(small_is_large, monkeypatch
 
 
 @pytest.mark.parametrize("target", ["numpy", "cython"])
+def test_deferred_values_have_the_clock_of_the_assignment(target, small_is_large):
+    """`t` and `dt` are what they were, however much later somebody looks."""
+    prefs.codegen.target = target
+    G = NeuronGroup(10, "v : 1", threshold="i == 0", reset="", name="cells")
+    S = Synapses(G, G, "w : 1\nmade : second\nsteps : 1", on_pre="v_post += w")
+    S.connect()
+    S.w = "dt/(0.1*ms) + 0.001*j"
+    assert "w" in S.state.pending
+    net = Network(G, S)
+    net.run(0.3 * ms)
+    S.made, S.steps = "t + dt", "t_in_timesteps*1.0"
+    assert {"made", "steps"} <= set(S.state.pending)
+    net.run(0.2 * ms)
+    np.testing.assert_allclose(G.v, 5 * (1 + 0.001 * np.arange(10)))
+    assert target == "numpy" or {"made", "steps"} <= set(S.state.pending)
+    defaultclock.dt = 0.2 * ms
+    np.testing.assert_allclose(S.made_, 0.0004)
+    np.testing.assert_array_equal(S.steps, 3)
+    np.testing.assert_allclose(S.w, 1 + 0.001 * np.asarray(S.j))
+
+
+@pytest.mark.parametrize("target", ["numpy", "cython"])
 def test_what_a_function_assigns_in_a_run_is_there_at_once(target, small_is_large):
     prefs.codegen.target = target
     seed(1)
