@@ -2,11 +2,11 @@
 """Which spikes arrive in a step, and which elements they reach."""
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memmove
 
-from ._operations cimport Event, Operation
+from ._operations cimport Event, Loop, Operation, own_step
 from ._spikes cimport position
 
 
@@ -39,6 +39,14 @@ cdef inline bint collect(Operation *op, Event *event, int64_t step) noexcept nog
     op.context.begin, op.context.end = 0, total
     op.context.spikes, op.context.arrivals = op.touched, op.touched + op.room
     return True
+
+
+cdef inline void gather(Loop *loop, Operation *op) noexcept nogil:
+    """What arrives at a Deliver in this step, and about how many synapses that reaches."""
+    cdef int64_t step = own_step(loop.step, op.every)
+    op.context.step = <uint64_t>step
+    op.failed = not collect(op, &loop.events[op.event], step)
+    op.active, op.load = op.context.end > 0, <int64_t>(op.context.end * op.row_length)
 
 
 cdef inline bint touch(Operation *op, Operation *target, int64_t window) noexcept nogil:

@@ -6,6 +6,12 @@ def check_positive(value, name):
         raise ValueError(f"{name} must be 1 or more, not {value}")
 
 
+def check_cuts(cuts, padded):
+    """Refuse a division of so many elements among threads that leaves some out, or takes a block of 16 apart."""
+    if len(cuts) and (cuts[0] != 0 or cuts[len(cuts) - 1] != padded or any(cut % BLOCK or cut > after for cut, after in zip(cuts, [*cuts[1:], padded]))):
+        raise ValueError(f"cuts {tuple(cuts)} do not divide {padded} elements into blocks of {BLOCK}")
+
+
 def lateness(late):
     """`late`, if it is 0 or 1."""
     if late not in (0, 1):

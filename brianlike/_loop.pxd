@@ -4,12 +4,12 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
-from ._arrivals cimport collect, touch
-from ._operations cimport CALLED, CHUNK, DELIVER, DONE, MAP, NO_MEMORY, RECORD_EVENTS, RECORD_RATE, RECORD_VALUES, SPARSE_MAP, STOPPED, SYNAPSE, TABLE_EVENTS, TABLE_VALUES
+from ._arrivals cimport gather, touch
+from ._operations cimport CALLED, CHUNK, COLLECT, DELIVER, DONE, LISTS, MAP, NO_MEMORY, RECORD_EVENTS, RECORD_RATE, RECORD_VALUES, RUN, SPARSE_MAP, STOPPED, SYNAPSE, TABLE_EVENTS, TABLE_VALUES
 from ._operations cimport Event, KernelContext, Loop, Operation, own_step, seconds_now
 from ._records cimport record_events, record_row, table_events, table_values
 from ._spikes cimport position, scan
-from ._threads cimport deliver_parts, keep_edges, run_blocks, share
+from ._threads cimport deliver_parts, run_blocks, run_share, share
 
 cdef inline bint ran(Loop *loop, Operation *op) noexcept nogil:
     """Whether a Deliver reached anything in this step."""
@@ -52,27 +52,29 @@ cdef inline int run_touched(Loop *loop, Operation *op) noexcept nogil:
     return DONE
 
 
-cdef inline int run_map(Loop *loop, Operation *op) noexcept nogil:
+cdef inline int find_events(Loop *loop, Operation *op) noexcept nogil:
+    """List the elements that a Map has marked."""
     cdef ptrdiff_t n
     cdef Event *event
-    if op.first == op.stop or not wanted(loop, op):
-        return DONE
-    op.context.step = <uint64_t>(own_step(loop.step, op.every))
-    if op.sparse != NULL and few(loop, op):
-        return run_touched(loop, op)
-    if op.n_edges:
-        keep_edges(op, False)
-    if op.parallel and loop.crew.threads > 1 and (op.stop - op.first) * op.cost >= loop.crew.shared_from:
-        share(&loop.crew, op)
-    else:
-        run_blocks(op, 0, 1)
-    if op.n_edges:
-        keep_edges(op, True)
     for n in range(op.n_events):
         event = &loop.events[op.events[n]]
         if not scan(event, own_step(loop.step, event.every) % event.slots):
             return NO_MEMORY
     return DONE
+
+
+cdef inline int run_map(Loop *loop, Operation *op) noexcept nogil:
+    if op.first == op.stop or not wanted(loop, op):
+        return DONE
+    op.context.step = <uint64_t>(own_step(loop.step, op.every))
+    if op.sparse != NULL and few(loop, op):
+        return run_touched(loop, op)
+    if op.parallel and loop.crew.threads > 1 and (op.stop - op.first) * op.cost >= loop.crew.shared_from:
+        op.due = True
+        share(loop, RUN, op, 1)
+    else:
+        run_blocks(op, 0, 1)
+    return find_events(loop, op)
 
 
 cdef inline int run_sparse_map(Loop *loop, Operation *op) noexcept nogil:
@@ -88,18 +90,62 @@ cdef inline int run_sparse_map(Loop *loop, Operation *op) noexcept nogil:
 
 
 cdef inline int run_deliver(Loop *loop, Operation *op) noexcept nogil:
-    cdef int64_t step = own_step(loop.step, op.every)
-    op.context.step = <uint64_t>step
-    if not collect(op, &loop.events[op.event], step):
+    gather(loop, op)
+    if op.failed:
         return NO_MEMORY
-    op.active, op.load = op.context.end > 0, <int64_t>(op.context.end * op.row_length)
     if not op.active:
         return DONE
     if op.parts > 1 and loop.crew.threads > 1 and op.load * SYNAPSE >= loop.crew.shared_from:
-        share(&loop.crew, op)
+        op.due = True
+        share(loop, RUN, op, 1)
     else:
         deliver_parts(op, 0, op.parts)
     return DONE
+
+
+cdef inline int run_due(Loop *loop, Operation *first, ptrdiff_t count) noexcept nogil:
+    """Those of some operations that are due, each thread its share of all of them."""
+    cdef ptrdiff_t n
+    cdef double total = 0
+    for n in range(count):
+        if first[n].due:
+            total += first[n].load * <double>SYNAPSE if first[n].kind == DELIVER else (first[n].stop - first[n].first) * first[n].cost
+    if total >= loop.crew.shared_from:
+        share(loop, RUN, first, count)
+    else:
+        for n in range(count):
+            if first[n].due:
+                run_share(&first[n], 0, 1)
+    for n in range(count):
+        if first[n].due and first[n].n_events and find_events(loop, &first[n]) != DONE:
+            return NO_MEMORY
+    return DONE
+
+
+cdef inline int run_together(Loop *loop, Operation *first, ptrdiff_t count) noexcept nogil:
+    """Operations between which no thread has to wait for another, as `_plan` has found."""
+    cdef Operation *op
+    cdef ptrdiff_t n, begin = 0
+    if first.lists >= LISTS:
+        share(loop, COLLECT, first, count)
+    else:
+        for n in range(count):
+            if first[n].kind == DELIVER:
+                gather(loop, &first[n])
+    for n in range(count):
+        op = &first[n]
+        if op.kind == DELIVER:
+            if op.failed:
+                return NO_MEMORY
+            op.due = op.active
+            continue
+        op.due = op.first < op.stop and wanted(loop, op)
+        op.context.step = <uint64_t>(own_step(loop.step, op.every))
+        if op.due and op.sparse != NULL and few(loop, op):
+            if run_due(loop, first + begin, n - begin) != DONE or run_touched(loop, op) != DONE:
+                return NO_MEMORY
+            begin = n + 1
+    return run_due(loop, first + begin, count - begin)
 
 
 cdef inline int execute(Loop *loop, Operation *op) noexcept nogil:
@@ -157,6 +203,7 @@ cdef inline int advance(Loop *loop, int64_t target, double limit) noexcept nogil
     cdef Operation *op
     cdef double began
     cdef int code
+    cdef ptrdiff_t count
     while True:
         if loop.position == 0:
             if loop.step >= target:
@@ -167,7 +214,10 @@ cdef inline int advance(Loop *loop, int64_t target, double limit) noexcept nogil
             op = &loop.operations[loop.position]
             if op.every == 1 or loop.step % op.every == 0:
                 began = seconds_now() if loop.profiling else 0.0
-                code = execute(loop, op)
+                if op.together > 1 and not loop.profiling:
+                    count, code = op.together, run_together(loop, op, op.together)
+                else:
+                    count, code = 1, execute(loop, op)
                 if loop.profiling:
                     op.spent += seconds_now() - began
                 if code == CALLED:
@@ -176,7 +226,9 @@ cdef inline int advance(Loop *loop, int64_t target, double limit) noexcept nogil
                     return CALLED
                 if code != DONE:
                     return code
-            loop.position += 1
+                loop.position += count
+            else:
+                loop.position += 1
         loop.position = 0
         loop.step = min(following(loop, loop.step + 1), target)
         if loop.stop:

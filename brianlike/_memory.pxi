@@ -58,12 +58,14 @@ cdef void release(Loop *loop) noexcept:
         free(op.edges)
         free(op.edge_sizes)
         free(op.kept)
+        free(op.cuts)
         free(op.gathered)
         free(op.gathered_sizes)
         free(op.gathered_values)
     free(loop.events)
     free(loop.clocks)
     free(loop.operations)
+    free(loop.crew.claimed)
 
 
 cdef int64_t begun(Event *event, int64_t tick):

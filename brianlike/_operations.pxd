@@ -20,7 +20,9 @@ cdef extern from "_runtime.h" nogil:
     int64_t load_acquire(int64_t *value)
     void store_release(int64_t *value, int64_t new)
     int64_t add_release(int64_t *value, int64_t change)
-    void relax(int spins)
+    int claim(int64_t *claimed, int64_t generation)
+    void relax(int64_t spins)
+    void rest(int64_t spins)
     double seconds_now()
     bint any_byte(const uint8_t *bytes)
     uint64_t set_of_64(const uint8_t *bytes)
@@ -32,6 +34,8 @@ ctypedef int (*KernelFunction)(void **, KernelContext *) noexcept nogil
 cdef enum:
     MAP = 0, SPARSE_MAP, DELIVER, RECORD_VALUES, RECORD_EVENTS, RECORD_RATE, TABLE_EVENTS, TABLE_VALUES, CALL
     DONE, CHUNK, CALLED, NO_MEMORY, FULL, STOPPED
+    LISTS = 32                   # of spikes, from which on threads share the search for those that arrive
+    COLLECT = 0, RUN                 # tasks of threads
     SYNAPSE = 1                  # nanoseconds that a synapse takes, about
 
 cdef struct Event:
@@ -68,6 +72,12 @@ cdef struct Operation:
     char **edges                 # these arrays
     size_t *edge_sizes
     char *kept                   # their values just before and behind the part
+    ptrdiff_t together           # how many operations from this one on threads can run without waiting for each other
+    ptrdiff_t lists              # of spikes that these have to look at in a step
+    bint due                     # one of these, with something to do in this step
+    ptrdiff_t n_cuts
+    int64_t *cuts                # of a Map: the first element of each thread, and the end
+    bint failed                  # of a Deliver: no memory for what arrives
     KernelFunction sparse        # a Map that adds what arrived: the same for a list of elements
     int32_t *touched             # of a Deliver: the spikes that arrive, and from `used` on their rows
     int64_t room
@@ -80,6 +90,8 @@ cdef struct Operation:
     ptrdiff_t n_delays
     int64_t *delays
     ptrdiff_t parts              # of the neurons at the other end, each with rows of its own
+    ptrdiff_t reach              # the last of these neurons + 1
+    char far                     # the letter in signatures for what they have
     int64_t *bases
     double row_length            # on average
     # recorders; `used` rows or events are filled
@@ -106,8 +118,11 @@ cdef struct Operation:
 cdef struct Crew:
     int64_t generation, remaining, stop
     int64_t threads
-    double shared_from           # nanoseconds that an operation takes, about; below this, waiting for each other costs more than it saves
-    Operation *operation
+    double shared_from           # nanoseconds that operations take, about; below this, waiting for each other costs more than it saves
+    int64_t *claimed             # for each thread, a cache line apart: the last generation of which somebody has begun its part
+    int task
+    Operation *first             # what it is about
+    ptrdiff_t count
 
 cdef struct Loop:
     Event *events

@@ -30,6 +30,7 @@ static double seconds_now(void) {
     return (double)count.QuadPart / (double)frequency.QuadPart;
 }
 static void yield_now(void) { SwitchToThread(); }
+static void sleep_now(void) { Sleep(1); }
 #else
 #include <sched.h>
 #include <time.h>
@@ -39,6 +40,10 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 static void yield_now(void) { sched_yield(); }
+static void sleep_now(void) {
+    struct timespec moment = {0, 50000};
+    nanosleep(&moment, NULL);
+}
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -46,21 +51,33 @@ static void yield_now(void) { sched_yield(); }
 static inline int64_t load_acquire(int64_t *value) { return __atomic_load_n(value, __ATOMIC_ACQUIRE); }
 static inline void store_release(int64_t *value, int64_t fresh) { __atomic_store_n(value, fresh, __ATOMIC_RELEASE); }
 static inline int64_t add_release(int64_t *value, int64_t change) { return __atomic_add_fetch(value, change, __ATOMIC_ACQ_REL); }
+/* 1 for the first that claims a generation, each of which is claimed by somebody before the next one begins */
+static inline int claim(int64_t *claimed, int64_t generation) {
+    int64_t before = generation - 1;
+    return __atomic_compare_exchange_n(claimed, &before, generation, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
 #else /* one thread only */
 #define HAS_THREADS 0
 static int64_t load_acquire(int64_t *value) { return *value; }
 static void store_release(int64_t *value, int64_t fresh) { *value = fresh; }
 static int64_t add_release(int64_t *value, int64_t change) { return *value += change; }
+static int claim(int64_t *claimed, int64_t generation) { *claimed = generation; return 1; }
 #endif
 
 /* wait a moment: spin at first, then let other threads run */
-static inline void relax(int spins) {
+static inline void relax(int64_t spins) {
     if (spins > 2000) { yield_now(); return; }
 #if defined(__x86_64__) && defined(__GNUC__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__) && defined(__GNUC__)
     __asm__ volatile("yield");
 #endif
+}
+
+/* the same for whom nobody waits: after a while, sleep */
+static inline void rest(int64_t spins) {
+    if (spins > 3000) { sleep_now(); return; }
+    relax(spins);
 }
 
 /* whether any of so many bytes is set */

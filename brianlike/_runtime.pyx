@@ -14,13 +14,13 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from ._loop cimport advance
 from ._operations cimport CALL, CALLED, CHUNK, DELIVER, DONE, FULL, MAP, NO_MEMORY, RECORD_EVENTS, RECORD_RATE, RECORD_VALUES, SPARSE_MAP, STOPPED, TABLE_EVENTS, TABLE_VALUES
 from ._operations cimport HAS_THREADS, Clock, Event, KernelContext, KernelFunction, Loop, Operation, own_step, seconds_now, store_release
 from ._spikes cimport reserve
-from ._threads cimport work
+from ._threads cimport share_begin, work
 
 cdef extern from "Python.h":
     ctypedef struct PyTypeObject
@@ -36,6 +36,7 @@ cdef double SHARED_FROM = 4000  # nanoseconds that an operation takes, about; be
 
 include "_checks.pxi"
 include "_memory.pxi"
+include "_plan.pxi"
 include "_recorded.pxi"
 include "_values.pxi"
 
@@ -58,10 +59,12 @@ cdef class Driver:
 
     cdef Loop _loop
     cdef list _keep
+    cdef dict _touches           # the memory that kernels touch, by the number of the operation
     cdef dict _kept              # what an operation needs, by its number
     cdef dict _functions         # of the calls that `run` makes itself
     cdef bint _calling           # one of these is running
     cdef list _workers
+    cdef object _planned         # for how many threads and operations
     cdef bint _running
     cdef public uint32_t seed
     cdef public uint32_t epoch
@@ -69,7 +72,7 @@ cdef class Driver:
 
     def __cinit__(self, uint32_t seed=0, uint32_t epoch=0):
         self.seed, self.epoch = seed, epoch
-        self._keep, self._workers, self._functions, self._kept = [], [], {}, {}
+        self._keep, self._workers, self._functions, self._kept, self._touches = [], [], {}, {}, {}
         self._loop.blocked = -1
 
     def __dealloc__(self):
@@ -107,7 +110,7 @@ cdef class Driver:
         return self._loop.n_events - 1
 
     def add_map(
-        self, kernel, arrays, ptrdiff_t size, *, part=None, events=(), only=None, late=0, after=(), windows=None, sparse=None, double cost=1.0, i=None, j=None, uint32_t stream=0, int64_t every=1
+        self, kernel, arrays, ptrdiff_t size, *, part=None, events=(), only=None, late=0, after=(), windows=None, sparse=None, double cost=1.0, cuts=(), i=None, j=None, uint32_t stream=0, int64_t every=1
     ):
         """A compiled Map over `size` elements. Returns the number of the operation.
 
@@ -124,6 +127,8 @@ cdef class Driver:
         sparse : the same kernel for a list of elements; it takes the place of the Map where few synapses delivered anything. Nothing may
             change at elements to which nothing was delivered, nor by running an element a second time.
         cost : about how many nanoseconds an element takes; threads share what takes long enough.
+        cuts : the first element of each thread, and the end: multiples of 16, ascending. Without it, or with another number of threads, they have
+            equal shares. Operations whose threads have the same elements and targets run without waiting for each other.
         i, j : pre- and postsynaptic index of each element.
         """
         kind = kernel.signature[0]
@@ -148,6 +153,8 @@ cdef class Driver:
                 raise ValueError(f"a kernel {kernel.signature!r} cannot run for part of its elements")
             self._edges(op, [array for token, array in zip(tokens, arrays) if "!" in token])
         op.parallel, op.cost = kind == "M", cost
+        check_cuts(cuts, padded)
+        op.cuts, op.n_cuts = <int64_t *>copy_of(cuts), len(cuts)
         op.event = -1 if only is None else self._event(only)
         op.late = lateness(late)
         if only is not None and self._loop.events[op.event].size > size:
@@ -207,6 +214,7 @@ cdef class Driver:
         op.event = number
         op.delays, op.n_delays = <int64_t *>copy_of(delays), len(delays)
         op.bases, op.parts = <int64_t *>copy_of(bases), len(bases)
+        op.reach, op.far = max(reach, bases[len(bases) - 1]), ord(far)
         op.row_length = <double>placed / max((stop - first) * len(delays), 1)
         lengthen(&self._loop.events[op.event], self._loop.step, delays[len(delays) - 1] + 1)
         return self._finish()
@@ -560,22 +568,39 @@ cdef class Driver:
         op.function = <KernelFunction><uintptr_t>kernel.address
         op.pointers = <void **>copy_of(addresses)
         self._keep.append(tuple(["arrays", *arrays, kernel]))
+        self._touches[self._loop.n_operations] = [(address, array.itemsize, array.nbytes, token) for address, array, token in zip(addresses, arrays, kernel.signature.split()[1:])]
         return 0
 
     def _hire(self, int threads):
-        """Start helper threads, if there is a Map that is worth them."""
-        cdef ptrdiff_t n
-        cdef bint worth = False
-        for n in range(self._loop.n_operations):
-            worth = worth or self._loop.operations[n].parts > 1 or (self._loop.operations[n].parallel and (self._loop.operations[n].stop - self._loop.operations[n].first) * self._loop.operations[n].cost >= SHARED_FROM)
+        """Start helper threads, if there is something that is worth them."""
         self._dismiss()  # whom an interrupt left behind
-        self._loop.crew.threads = threads if worth and has_threads and threads > 1 else 1
-        self._loop.crew.shared_from = SHARED_FROM
-        self._loop.crew.generation = self._loop.crew.remaining = self._loop.crew.stop = 0
-        for part in range(1, self._loop.crew.threads):
+        crew = &self._loop.crew
+        crew.shared_from = SHARED_FROM
+        crew.threads = threads if has_threads and threads > 1 and self._worth(threads) else 1
+        crew.generation = crew.remaining = crew.stop = 0
+        crew.claimed = <int64_t *>grow(crew.claimed, 8 * crew.threads, sizeof(int64_t))
+        memset(crew.claimed, 0, 8 * crew.threads * sizeof(int64_t))
+        for part in range(1, crew.threads):
             worker = threading.Thread(target=self._work, args=(part,), daemon=True)
             self._workers.append(worker)
             worker.start()
+
+    cdef bint _worth(self, int threads) except -1:
+        """Whether so many threads have something to share; what they run together is planned."""
+        cdef Operation *op
+        cdef ptrdiff_t n, k
+        cdef double total
+        if self._planned != (threads, self._loop.n_operations):
+            plan(&self._loop, [self._touches.get(number) for number in range(self._loop.n_operations)], threads)
+            self._planned = threads, self._loop.n_operations
+        for n in range(self._loop.n_operations):
+            op = &self._loop.operations[n]
+            total = 0
+            for k in range(n, n + max(op.together, 1)):
+                total += (self._loop.operations[k].stop - self._loop.operations[k].first) * self._loop.operations[k].cost if self._loop.operations[k].parallel else 0
+            if op.parts > 1 or total >= SHARED_FROM:
+                return True
+        return False
 
     def _dismiss(self):
         """Stop the helper threads, and wait until they are gone."""
@@ -587,4 +612,4 @@ cdef class Driver:
 
     def _work(self, int64_t part):
         with nogil:
-            work(&self._loop.crew, part)
+            work(&self._loop, part)
