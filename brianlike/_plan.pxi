@@ -38,7 +38,8 @@ cdef list touched_by(Operation *op, touches, int64_t threads):
         elif letters != ("s" if op.kind == MAP else chr(op.far)):
             found.append((address, address + size, written, -1))
         else:
-            found.extend((address + first * itemsize, address + stop * itemsize, written, part) for part, (first, stop) in enumerate(zip(bounds, bounds[1:])))
+            own = enumerate(zip(bounds, bounds[1:]))
+            found.extend((address + first * itemsize, address + stop * itemsize, written, thread) for thread, (first, stop) in own if first < stop)
     return found
 
 

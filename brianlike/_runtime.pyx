@@ -448,6 +448,10 @@ cdef class Driver:
             raise ValueError(f"there is no operation {operation}")
         return self._loop.operations[operation].spent
 
+    def together(self):
+        """For each operation the number of operations from there on that the threads of the last run do not wait between."""
+        return [max(self._loop.operations[n].together, 1) if self._loop.crew.threads > 1 else 1 for n in range(self._loop.n_operations)]
+
     def clear(self, ptrdiff_t operation):
         """Forget what a recorder collected so far."""
         self._recorder(operation, (RECORD_VALUES, RECORD_RATE, RECORD_EVENTS)).used = 0

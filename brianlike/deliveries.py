@@ -15,11 +15,13 @@ import numpy as np
 from codegen.dataflow import late, reads, writes
 from codegen.emit import cython
 from codegen.expr import DType, Index
-from codegen.ir import Array, Deliver, Draw, Extern, Kernel, Map, Role, Source
+from codegen.ir import Array, Deliver, Draw, Extern, Kernel, Map, Program, Role, Source
 
+from . import layout as layouts
 from .deferred import Deferred, park_ends
-from .layout import LINE, Layout, arranged_pieces, leap
+from .layout import LINE, NARROW, Layout, arranged_pieces, leap
 from .prepare import Prepared
+from .shares import OWN, PER_SYNAPSE, arranged_groups, bases, divided, group_costs, targets
 from .simulate import Inputs
 from .sorting import Piece, gathered
 from .state import State, VariableOwner, padded
@@ -27,6 +29,7 @@ from .state import State, VariableOwner, padded
 SHORT = 256  # synapses of a spike that arrive at a time; longer rows gain nothing from being joined
 FEW_DELAYS = 10  # at least so many are taken for granted where delays differ between synapses
 LIMIT = 2**31 - 1
+SAMPLED = 1 << 17  # synapses of a pathway, about, from which it is seen where they lead
 COMPACT_FROM = 1 << 20  # synapses of a bundle; from here on memory counts more than the time to sort them once more
 
 
@@ -69,7 +72,8 @@ class Deliveries:
         self._prepared, self._inputs, self._arrays, self._sources, self._plain, self._steady = prepared, inputs, arrays, sources, plain, steady
         self._kernels = [kernel for kernel in prepared.program.kernels if isinstance(kernel, Deliver)]
         self._rowed = {k.name: frozenset() if k.name in plain else cython.by_row(k, steady) for k in self._kernels}
-        self._offsets = _offsets(prepared.program.arrays, inputs.sizes)
+        self._offsets = _offsets(prepared.program, inputs.sizes)
+        self._cuts: dict[str, tuple[int, ...]] = {}
         self._elsewhere = self._read_elsewhere()
         self._users = [(state, variable, name) for name in (a.name for a in prepared.program.arrays) for state, variable in self._variable(name)]
         self._scratch = np.zeros(0, np.uint8)
@@ -81,6 +85,8 @@ class Deliveries:
         self._bundles = {members[0].name: Bundle(tuple(members)) for members in self._joined()}
         for bundle in self._bundles.values():
             self._settle_ends(bundle)
+        self._cuts = self._divided() if threads > 1 and sum(map(self._size, self._kernels)) >= layouts.SHARED_FROM else {}
+        for bundle in self._bundles.values():
             bundle.layout = self._layout(bundle)
             bundle.sorted_apart = bundle.layout.order is not None
             self._copy(bundle)
@@ -89,6 +95,23 @@ class Deliveries:
         self._scratch = np.zeros(0, np.uint8)
         self.copied = frozenset(name for bundle in self._bundles.values() for name in self._copies(bundle))
         """Arrays of which there are sorted copies."""
+
+    def _divided(self) -> dict[str, tuple[int, ...]]:
+        """The neurons of each thread in the groups that something is delivered to."""
+        program = self._prepared.program
+        costs = group_costs(program, self._inputs.sizes)
+        each = {name: np.full(padded(self._inputs.sizes[name]), own[OWN] / self._inputs.sizes[name]) for name, own in costs.items()}
+        for kernel in self._kernels:
+            for space, index in targets(program, kernel):
+                connection = self._inputs.connections[kernel.space]
+                reached = connection.within(index)[:: max(1, self._size(kernel) // SAMPLED)]
+                counts = np.bincount(reached + np.int64(connection.part(index)[0]), minlength=len(each[space]))
+                each[space] += counts * (PER_SYNAPSE * self._size(kernel) / max(len(reached), 1))
+        return divided(arranged_groups(costs), each, self.threads)
+
+    def cuts(self, space: str) -> tuple[int, ...]:
+        """The first element of each thread in a group, and the end; empty if threads may take any."""
+        return self._cuts.get(space, ())
 
     def _size(self, kernel: Deliver) -> int:
         return self._inputs.sizes[kernel.space]
@@ -186,11 +209,24 @@ class Deliveries:
         ]
         n_far = max(offset + stop for (_, stop), offset in zip(parts, offsets)) - lowest
         first, stop = ends[0].part(kernel.side)
-        layout = arranged_pieces(pieces, stop - first, n_far, self.threads, divisible)
+        own = self._owners(bundle, lowest, lowest + n_far)
+        wanted = bases(own, n_far, NARROW) if own and divisible else None
+        layout = arranged_pieces(pieces, stop - first, n_far, self.threads, divisible, wanted)
         layout = replace(layout, bases=layout.bases + lowest)
         if len(ends) > 1 and layout.order is None:
             layout = replace(layout, order=np.arange(len(layout.ends), dtype=np.int32))
         return replace(layout, delays=layout.delays + late(self._prepared.program, kernel, kernel.events))
+
+    def _owners(self, bundle: Bundle, first: int, stop: int) -> list[tuple[int, tuple[int, ...]]]:
+        """The groups that lie between two targets of a bundle: where they begin, counted from the first one, and their division among threads."""
+        found = targets(self._prepared.program, bundle.first)
+        if not found or not self._cuts:
+            return []
+        if len(bundle.members) == 1:
+            return [(-first, self._cuts[found[0][0]])]
+        spaces = {name: str(self._prepared.program.array(name).space) for name in self._offsets}
+        ends = {name: offset + self._inputs.sizes[spaces[name]] for name, offset in self._offsets.items()}
+        return [(offset - first, self._cuts[spaces[name]]) for name, offset in self._offsets.items() if offset < stop and first < ends[name]]
 
     def _copies(self, bundle: Bundle) -> list[str]:
         return [] if not bundle.sorted_apart else [name for member in bundle.members for name in sorted(self._rowed[member.name])]
@@ -353,22 +389,30 @@ def _other(kernel: Deliver) -> Index:
     return Index.POST if kernel.side is Index.PRE else Index.PRE
 
 
-def _offsets(arrays: Sequence[Array], sizes: Mapping[str, int]) -> dict[str, int]:
-    """Where each accumulator of floating point numbers begins in the block of all of them."""
-    found, place = {}, 0
-    for array in arrays:
+def _offsets(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Where each accumulator of floating point numbers begins in the block of all of them: those of one variable side by side, groups in one order."""
+    order = {name: place for place, name in enumerate(arranged_groups(group_costs(program, sizes)))}
+    lanes: dict[tuple[str, int], list[Array]] = {}
+    for array in program.arrays:
         if array.role is Role.ACCUMULATOR and array.space and array.dtype is DType.FLOAT:
+            variable, number = array.name.rpartition(":")[2], 0
+            while any(other.space == array.space for other in lanes.get((variable, number), ())):
+                number += 1
+            lanes.setdefault((variable, number), []).append(array)
+    found, place = {}, 0
+    for lane in lanes.values():
+        for array in sorted(lane, key=lambda array: order[str(array.space)]):
             found[array.name] = place
-            place += padded(sizes[array.space])
+            place += padded(sizes[str(array.space)])
     return found
 
 
-def accumulator_block(arrays: Sequence[Array], sizes: Mapping[str, int], dtype: Any) -> dict[str, np.ndarray]:
+def accumulator_block(program: Program, sizes: Mapping[str, int], dtype: Any) -> dict[str, np.ndarray]:
     """The memory of these accumulators, side by side."""
-    offsets = _offsets(arrays, sizes)
-    length = max((offset + padded(sizes[array.space]) for array in arrays if (offset := offsets.get(array.name)) is not None and array.space), default=0)
-    block = np.zeros(length, dtype)
-    return {array.name: block[offsets[array.name] :][: padded(sizes[array.space])] for array in arrays if array.name in offsets and array.space}
+    offsets = _offsets(program, sizes)
+    lengths = {array.name: padded(sizes[str(array.space)]) for array in program.arrays if array.name in offsets}
+    block = np.zeros(max((offsets[name] + length for name, length in lengths.items()), default=0), dtype)
+    return {name: block[offsets[name] :][:length] for name, length in lengths.items()}
 
 
 def _block_of(accumulator: np.ndarray) -> np.ndarray:

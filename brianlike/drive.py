@@ -55,7 +55,7 @@ class CythonSimulation(Engine):
         """Make ready to run the network with the traces of these Synapses on neurons."""
         self.prepared = prepared = replace(self._plain.with_traces(on_neurons), resolved=self.prepared.resolved, version=self.prepared.version)
         self.inputs = prepared.inputs(lean=True)
-        sums = accumulator_block(prepared.program.arrays, self.inputs.sizes, self.inputs.float_dtype)
+        sums = accumulator_block(prepared.program, self.inputs.sizes, self.inputs.float_dtype)
         self._accumulators = frozenset(array.name for array in prepared.program.arrays if array.role is Role.ACCUMULATOR)
         self.arrays = {array.name: sums[array.name] if array.name in sums else self._array(array) for array in prepared.program.arrays}
         table = {array.name: array for array in prepared.program.arrays}
@@ -277,7 +277,7 @@ class CythonSimulation(Engine):
         stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
             native, arrays, size, part=part, events=events, only=only, after=[self._operations[name] for name in leaders],
-            windows=windows, sparse=self._kernels[sparse.name] if sparse is not None else None, cost=nanoseconds(kernel),
+            windows=windows, sparse=self._kernels[sparse.name] if sparse is not None else None, cost=nanoseconds(kernel), cuts=self._deliveries.cuts(kernel.space) if only is None else (),
             stream=stream, late=self._late(kernel, kernel.only), every=self.prepared.program.every(kernel), **self._ends(kernel),
         )  # fmt: skip
         return number

@@ -71,9 +71,10 @@ def arranged(near: np.ndarray, far: np.ndarray, delays: np.ndarray | int, n_near
     return arranged_pieces([Piece(np.ascontiguousarray(near, np.int32), steps, np.ascontiguousarray(far, np.int32))], n_near, n_far, threads, divisible)
 
 
-def arranged_pieces(pieces: Sequence[Piece], n_near: int, n_far: int, threads: int = 1, divisible: bool = True) -> Layout:
-    """The layout of pathways that run as one: their synapses are numbered through."""
-    bases = _bases(pieces, n_far, threads) if divisible else np.zeros(1, np.int64)
+def arranged_pieces(pieces: Sequence[Piece], n_near: int, n_far: int, threads: int = 1, divisible: bool = True, bases: np.ndarray | None = None) -> Layout:
+    """The layout of pathways that run as one: their synapses are numbered through. `bases`: the first neuron of each part."""
+    if bases is None:
+        bases = _bases(pieces, n_far, threads) if divisible else np.zeros(1, np.int64)
     neurons = np.arange(n_far)
     part_of = None if len(bases) == 1 else (np.searchsorted(bases, neurons, side="right") - 1).astype(np.int32)
     narrow = int(np.diff(np.append(bases, n_far)).max(initial=0)) <= NARROW

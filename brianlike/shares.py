@@ -10,9 +10,34 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from codegen.costs import nanoseconds
+from codegen.expr import Index
+from codegen.ir import Deliver, Map, Program, Role
+
 LINE = 16  # neurons: ranges begin at whole vectors, so threads do not share cache lines
 PER_SYNAPSE = 1e-3  # nanoseconds in a step, about: spikes at some hertz, and steps of 0.1 ms
+OWN = ""  # the kind of cost that is a group's own
 MOST_ARRANGED = 100  # groups; arranging more would take longer than it saves
+
+
+def targets(program: Program, kernel: Deliver) -> list[tuple[str, Index]]:
+    """The groups to whose accumulators a pathway adds, and the ends of synapses that they are at."""
+    arrays = [(program.array(store.array), store.index) for store in kernel.stores]
+    return list(dict.fromkeys((array.space, index) for array, index in arrays if array.role is Role.ACCUMULATOR and array.space))
+
+
+def group_costs(program: Program, sizes: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """For each group with accumulators what it costs in a step, in nanoseconds: its own kernels, and the spikes of each source."""
+    found: dict[str, dict[str, float]] = {}
+    for kernel in program.kernels:
+        if isinstance(kernel, Deliver):
+            for space, _ in targets(program, kernel):
+                own = found.setdefault(space, {OWN: 0.0})
+                own[kernel.events] = own.get(kernel.events, 0.0) + PER_SYNAPSE * sizes[kernel.space]
+    for kernel in program.kernels:
+        if isinstance(kernel, Map) and kernel.only is None and kernel.space in found:
+            found[kernel.space][OWN] += nanoseconds(kernel) * sizes[kernel.space]
+    return found
 
 
 def arranged_groups(costs: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -107,7 +132,7 @@ def bases(places: Sequence[tuple[int, tuple[int, ...]]], n_far: int, widest: int
     owner = np.full(n_far, -1, np.int64)
     for start, cuts in places:
         for thread, (first, stop) in enumerate(zip(cuts, cuts[1:])):
-            owner[start + first : start + stop] = thread
+            owner[max(start + first, 0) : max(start + stop, 0)] = thread
     highest = np.maximum.accumulate(owner)
     if np.any(highest != owner, where=owner >= 0):
         return None

@@ -194,7 +194,7 @@ ticks objects stages arrays sorting deferred seeding randomness namespaces funct
 bounds expressions codestrings equations
 stateupdaters views variabletable linked importexport state sampling connect codes subgroups groups inputs poisson_input operations connecting synapseindices
 timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events monitors.rates monitors.states monitors
-simulate traces recorders blueprints lookups prepare waiting calls engines layout deliveries drive choosing progress interrupts store summaries
+simulate traces recorders blueprints lookups prepare waiting calls engines layout shares deliveries drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
 plots
 nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.delays nn.delivery nn.engine nn.states nn.feeding nn.unroll
