@@ -277,7 +277,8 @@ class CythonSimulation(Engine):
         stream, size = self.inputs.stream(kernel), self.inputs.sizes[kernel.space] if kernel.space else 1
         number: int = self._driver.add_map(
             native, arrays, size, part=part, events=events, only=only, after=[self._operations[name] for name in leaders],
-            windows=windows, sparse=self._kernels[sparse.name] if sparse is not None else None, cost=nanoseconds(kernel), cuts=self._deliveries.cuts(kernel.space) if only is None else (),
+            windows=windows, sparse=self._kernels[sparse.name] if sparse is not None else None, cost=nanoseconds(kernel),
+            cuts=self._deliveries.cuts(kernel.space) if only is None else (),
             stream=stream, late=self._late(kernel, kernel.only), every=self.prepared.program.every(kernel), **self._ends(kernel),
         )  # fmt: skip
         return number

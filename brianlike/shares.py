@@ -1,7 +1,7 @@
 """Which neurons each thread works on: the same ones in all kernels, so that threads seldom wait for each other and their caches keep what they need.
 
-The groups of a network stand in one order, and every thread has a range of it, of about the same cost: groups as a whole, or their first or last neurons. Results
-do not depend on it.
+The groups of a network stand in one order, and every thread has a range of it, of about the same cost: groups as a whole, or their first or last neurons.
+Results do not depend on it.
 """
 
 from __future__ import annotations
