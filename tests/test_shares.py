@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from brianlike import Hz, Network, NeuronGroup, PoissonInput, SpikeMonitor, Synapses, linked_var, ms, prefs, seed
-from brianlike import _runtime, layout, shares
+from brianlike import Hz, Network, NeuronGroup, PoissonInput, SpikeMonitor, Synapses, _runtime, layout, linked_var, ms, prefs, seed, shares
 
 
 @pytest.fixture
