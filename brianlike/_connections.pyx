@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 cdef extern from "_connections.h" nogil:
     ctypedef struct Runs:
@@ -132,6 +132,39 @@ def fill(str law, out, key, uint32_t step, uint32_t stream, uint32_t last, eleme
             _kernels.normals(&place, size, to)
         else:
             _kernels.uniforms(&place, size, to)
+    return out
+
+
+def fill_block(str law, out, uint32_t seed, samples, first, uint32_t stream, uint32_t number):
+    """Fill `out` (float64, shape (steps, samples, elements)) with what runs of these samples draw from a step on: `fill` with the sample as epoch.
+
+    Parameters
+    ----------
+    samples, first : arrays of int64
+        The samples, and the number of the first step of each.
+    """
+    cdef Place place
+    cdef ptrdiff_t steps = out.shape[0], count = out.shape[1], size = out.shape[2], t, b
+    cdef double *to = <double *>_address(out, np.float64, out.size)
+    cdef const int64_t *sample = <const int64_t *>_address(samples, np.int64, count)
+    cdef const int64_t *begin = <const int64_t *>_address(first, np.int64, count)
+    cdef uint64_t now
+    if law not in ("uniform", "normal"):
+        raise ValueError(f"a law `uniform` or `normal` is needed, not {law!r}")
+    cdef bint normal = law == "normal"
+    place.seed, place.stream, place.first = seed, stream, 0
+    place.element, place.row, place.column = NULL, NULL, NULL
+    with nogil:
+        for t in range(steps):
+            for b in range(count):
+                now = <uint64_t>(begin[b] + t)
+                place.step, place.last = <uint32_t>now, (number & <uint32_t>0xFFFF) | (<uint32_t>((now >> 32) & <uint64_t>0xFFFF) << 16)
+                place.epoch = <uint32_t>sample[b]
+                if normal:
+                    _kernels.normals(&place, size, to)
+                else:
+                    _kernels.uniforms(&place, size, to)
+                to += size
     return out
 
 

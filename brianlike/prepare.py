@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from codegen.desugar import relative
+from codegen.eventdriven import IN_STEPS
 from codegen.expr import Access, DType, Index
 from codegen.fuse import Part
 from codegen.integrate import DEFAULT_METHODS, Method
@@ -125,7 +126,7 @@ class Prepared:
     def split(self, name: str, parts: Sequence[Part]) -> Split | None:
         """The network with the traces of these synapses on neurons, as far as it can have them there."""
         item, compiled = self.objects[name], self.compiled[name]
-        if not isinstance(item, Synapses) or not compiled.core.event_driven:
+        if not isinstance(item, Synapses) or not compiled.core.event_driven or any(step.name == IN_STEPS for step in compiled.part.steps):
             return None
         return split(parts, name, compiled.steps, self.program, arrivals(item))
 
@@ -298,8 +299,8 @@ def prepare(
     """Compile the network; groups, synapses and pathways that are not active keep their values and do nothing.
 
     `detach` tells which resets keep their gradient, `extra` adds kernels (the inputs and records of a module), `margins` names the groups whose distance
-    to threshold is kept in the variable `_margin`, `delayed` arrays of delays that change from run to run. `gradients`: the Program is to be
-    differentiated.
+    to threshold is kept in the variable `_margin`, `delayed` arrays of delays that change from run to run. With `gradients` the Program
+    is to be differentiated: it solves event-driven equations in every step, not from event to event, and draws random numbers one by one.
     """
     objects = list(objects)
     present = {item.name: item for item in objects if item.active or isinstance(item, Group | Synapses)}
@@ -335,6 +336,8 @@ def prepare(
         resolved[one.name] = replace(resolved[one.name], model=models[one.name])
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}
         options = replace(_synapse_options(one, detach, delayed), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
+        if gradients:
+            options = replace(options, in_steps=True, slots={**(options.slots or {}), IN_STEPS: f"before_{schedule[0]}"})
         compiled[one.name] = compile_model(relative(models[one.name], _parts(one)), options, source, target)
     _check_one_sum(synapses)
     for name, one_compiled in compiled.items():

@@ -26,8 +26,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 
 
-def philox(counter: tuple[np.ndarray, ...], key: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Four words (as uint64 below 2**32) for each counter of four words."""
+def philox(counter: tuple[np.ndarray, ...], key: tuple[int, int | np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Four words (as uint64 below 2**32) for each counter of four words; the second word of the key may differ between counters."""
     a, b, c, d = (np.asarray(word, np.uint64) for word in counter)
     k, m = key
     for _ in range(10):
@@ -86,17 +86,27 @@ def _unit(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 
 
 class _Pairs:
-    """Two uniform numbers for each element, as often as they are asked for: Philox goes on from the words that it gave."""
+    """Two uniform numbers for each element, as often as they are asked for: Philox goes on from the words that it gave.
 
-    def __init__(self, words: tuple[np.ndarray, ...], key: tuple[int, int]) -> None:
+    The second word of the key may differ between elements.
+    """
+
+    def __init__(self, words: tuple[np.ndarray, ...], key: tuple[int, int | np.ndarray]) -> None:
         self._words, self._key = words, key
 
     def next(self, chosen: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The next pair; from now on for the chosen elements only."""
         if chosen is not None:
-            self._words = philox(tuple(word[chosen] for word in self._words), self._key)
+            self.keep(chosen)
+            self._words = philox(self._words, self._key)
         a, b, c, d = self._words
         return _unit(a, b), _unit(c, d)
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Leave the other elements out from now on."""
+        seed, epoch = self._key
+        self._words = tuple(word[chosen] for word in self._words)
+        self._key = seed, epoch[chosen] if isinstance(epoch, np.ndarray) else epoch
 
 
 def poisson(seed: int, epoch: int, step: int, elements: Elements, stream: int, number: int, mean: object) -> np.ndarray:
@@ -104,8 +114,11 @@ def poisson(seed: int, epoch: int, step: int, elements: Elements, stream: int, n
 
     Exact in distribution: inversion below a mean of 10, transformed rejection above (PTRS; Hörmann 1993).
     """
-    words = _words(seed, epoch, step, elements, stream, number)
-    pairs = _Pairs(words, (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF))
+    return _poisson(_words(seed, epoch, step, elements, stream, number), (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF), mean)
+
+
+def _poisson(words: tuple[np.ndarray, ...], key: tuple[int, int | np.ndarray], mean: object) -> np.ndarray:
+    pairs = _Pairs(words, key)
     means = np.broadcast_to(np.asarray(mean, np.float64), words[0].shape)
     result = np.zeros(words[0].shape, np.int64)
     small = (means > 0) & (means < 10)
@@ -123,8 +136,11 @@ def binomial(seed: int, epoch: int, step: int, elements: Elements, stream: int, 
 
     Exact in distribution: inversion below a mean of 10, transformed rejection above (BTRS; Hörmann 1993).
     """
-    words = _words(seed, epoch, step, elements, stream, number)
-    pairs = _Pairs(words, (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF))
+    return _binomial(_words(seed, epoch, step, elements, stream, number), (seed & 0xFFFFFFFF, epoch & 0xFFFFFFFF), trials, probability)
+
+
+def _binomial(words: tuple[np.ndarray, ...], key: tuple[int, int | np.ndarray], trials: object, probability: object) -> np.ndarray:
+    pairs = _Pairs(words, key)
     n = np.floor(np.broadcast_to(np.asarray(trials, np.float64), words[0].shape))
     given = np.broadcast_to(np.asarray(probability, np.float64), words[0].shape)
     p = np.where(given > 0.5, np.maximum(1.0 - given, 0.0), given)
@@ -220,7 +236,7 @@ def _rejected(pairs: _Pairs, chosen: np.ndarray, law: _Ptrs | _Btrs) -> np.ndarr
     result = np.zeros(int(chosen.sum()))
     waiting = np.arange(result.size)
     selected: np.ndarray = chosen
-    pairs._words = tuple(word[selected] for word in pairs._words)
+    pairs.keep(selected)
     u, v = pairs.next()
     while True:
         k, accepted = law.trial(u, v, waiting)
@@ -332,6 +348,33 @@ def _log_binomial(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 LAWS: dict[str, Callable[..., np.ndarray]] = {"uniform": uniform, "normal": normal, "poisson": poisson, "binomial": binomial, "bernoulli": bernoulli}
 """The laws of `codegen.ir.Draw`, by name."""
+
+
+def block(law: str, seed: int, samples: np.ndarray, first: np.ndarray, steps: int, size: int, stream: int, number: int, *parameters: object) -> np.ndarray:
+    """What runs of several samples draw in several steps, shape (steps, samples, size): each as a run whose epoch is the number of the sample.
+
+    Parameters
+    ----------
+    law, seed, stream, number : of the draw
+    samples, first : arrays of int64
+        The samples, and the number of the first step of each.
+    steps : how many
+    parameters : of a law that has some, each of a shape that can be spread over the result
+    """
+    if law in ("uniform", "normal"):
+        filled: np.ndarray = _connections.fill_block(law, np.empty((steps, len(samples), size)), seed & 0xFFFFFFFF, samples, first, stream, number)
+        return filled
+    shape = (steps, len(samples), size)
+    if not np.prod(shape):
+        return np.zeros(shape, np.int64)
+    rows = [_words(seed, int(sample), int(begin) + n, size, stream, number) for n in range(steps) for sample, begin in zip(samples, first)]
+    words = tuple(map(np.concatenate, zip(*rows)))
+    epochs = np.broadcast_to(samples.astype(np.uint64)[:, None], shape).ravel() & _LOW
+    flat = [np.broadcast_to(np.asarray(value, np.float64), shape).ravel() for value in parameters]
+    return _WITH_PARAMETERS[law](words, (seed & 0xFFFFFFFF, epochs), *flat).reshape(shape)
+
+
+_WITH_PARAMETERS: dict[str, Callable[..., np.ndarray]] = {"poisson": _poisson, "binomial": _binomial}
 
 
 def drawn(line: Draw, seed: int, epoch: int, step: int, elements: Elements, stream: int) -> np.ndarray | Callable[..., np.ndarray]:

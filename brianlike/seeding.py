@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -40,6 +42,17 @@ def seed(seed: int | None = None) -> None:
     SOURCE.epoch = 0
     SOURCE.given = seed is not None
     np.random.seed(SOURCE.seed)
+
+
+@contextmanager
+def next_run(seed: int, epoch: int) -> Iterator[None]:
+    """Within it, the next run has this seed and epoch; afterwards everything is as before."""
+    before = SOURCE.seed, SOURCE.epoch
+    SOURCE.seed, SOURCE.epoch = seed, (epoch - 1) % 2**32
+    try:
+        yield
+    finally:
+        SOURCE.seed, SOURCE.epoch = before
 
 
 def next_epoch() -> tuple[int, int]:

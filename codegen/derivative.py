@@ -38,7 +38,7 @@ from .expr import (
 )
 from .functions import dtype_of, spec_of
 from .ir import Draw, Fire, Force, Let, Line, Propagator, Select, defined, expressions
-from .surrogate import Gradient, TrueGradient, derivative, margin_of
+from .surrogate import Gradient, TrueGradient, margin_of, slope
 
 _BOUNDED = frozenset("sin cos tanh arctan abs sign ceil floor clip timestep _finite _erf".split())
 def singular(expr: Expr) -> bool:
@@ -259,7 +259,7 @@ class _Reverse:
         margin = self.cast(margin_of(line), DType.FLOAT)
         if self.is_active(margin):
             self.active.add(line.name)
-            self.record.append(Fire(line.name, condition, margin, gate))
+            self.record.append(Fire(line.name, condition, margin, gate, line.chance))
 
     def select(self, name: str, event: Expr, then: Expr, otherwise: Expr, dtype: DType, detach: bool) -> None:
         condition = self.truth(event)
@@ -342,7 +342,7 @@ class _Reverse:
             case Force(_, fired):
                 self.give(fired, g)
             case Fire(_, _, margin, gate) if margin is not None:
-                psi = self.atom(derivative(self.gradient, margin))
+                psi = self.atom(slope(self.gradient, line, margin))
                 finite: Expr = Call("_finite", (margin,))
                 live = self.atom(finite if gate is None else Logical("and", gate, finite))
                 self.give(margin, self.chosen(live, self.atom(Binary("*", g, psi)), ZERO))

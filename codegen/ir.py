@@ -234,12 +234,16 @@ class Let:
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """`name` is 1 where the user's `condition` holds (and `gate`, if any). `margin` (positive above threshold) serves gradients only."""
+    """`name` is 1 where the user's `condition` holds (and `gate`, if any). `margin` (positive above threshold) serves gradients only.
+
+    `chance`: the margin is a probability minus a uniform number, so the expected event has the derivative 1 by the probability, whatever the surrogate.
+    """
 
     name: str
     condition: Expr
     margin: Expr | None = None
     gate: Expr | None = None
+    chance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,8 +349,8 @@ def show_line(line: Line) -> str:
     match line:
         case Let(name, value):
             return f"{name} = {show(value)}"
-        case Fire(name, condition, margin, gate):
-            text = f"{name} = fire({show(condition)}"
+        case Fire(name, condition, margin, gate, chance):
+            text = f"{name} = fire({show(condition)}{', by chance' if chance else ''}"
             text += f", margin {show(margin)}" if margin is not None else ""
             return text + (f", gate {show(gate)})" if gate is not None else ")")
         case Select(name, event, then, otherwise, _, detach):

@@ -156,7 +156,7 @@ def _threshold(model: Model, event: Event) -> Step:
     body = _Body(model)
     condition = body.read(event.condition)
     gate = None if event.gate is None else body.read(event.gate)
-    fired = body.append(Fire(body.fresh(event.name), condition, margin(condition), gate), DType.BOOL)
+    fired = body.append(Fire(body.fresh(event.name), condition, margin(condition), gate, by_chance(event.condition)), DType.BOOL)
     for statement in event.marks:
         _assign(body, statement, event=fired, detach=True)
     results = (Result(Access(event.variable), fired.name), *body.results())
@@ -172,6 +172,14 @@ def margin(condition: Expr) -> Expr | None:
         case Compare("<" | "<=", left, right):
             return subtract(right, left)
     return None
+
+
+def by_chance(condition: Expr) -> bool:
+    """Whether a condition is `rand() < p`: it holds with a probability that is known."""
+    match condition:
+        case Compare("<" | "<=", Call("rand"), probability) | Compare(">" | ">=", probability, Call("rand")):
+            return all(not isinstance(node, Call) or spec_of(node).draw is None for node in walk(probability))
+    return False
 
 
 def _reset(model: Model, event: Event, detach: Detach) -> Step:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from .arrivals import share_accumulators
 from .desugar import desugar, subexpressions
-from .eventdriven import catch_up
+from .eventdriven import catch_up, in_every_step, refuse_between_events
 from .expr import Expr
 from .fuse import DEFAULT_SCHEDULE, Part, assemble, fuse
 from .integrate import DEFAULT_METHODS
@@ -30,6 +30,7 @@ class Options:
     delayed : names of the pathways with delays.
     order : the object's place among those of one slot.
     clock : the object's clock, by its name in the Program.
+    in_steps : solve event-driven equations in every step, not from event to event.
     slots, orders, ties, clocks : slot, order, name in the order of the schedule, and clock of single Steps, by the Step's name.
     """
 
@@ -39,6 +40,7 @@ class Options:
     post: str | None = None
     delayed: frozenset[str] = frozenset()
     order: int = 0
+    in_steps: bool = False
     slots: Mapping[str, str] | None = None
     orders: Mapping[str, int] | None = None
     ties: Mapping[str, str] | None = None
@@ -65,7 +67,11 @@ def compile_model(model: Model, options: Options, pre: Compiled | None = None, p
     one_group = options.pre is not None and options.pre == options.post
     lowered = lower(core, options.method, options.detach, one_group)
     places = (options.order, options.slots, options.orders, options.ties, options.clock, options.clocks)
-    steps = tuple(catch_up(step, core.event_driven) for step in lowered.steps)
+    if options.in_steps:
+        refuse_between_events(core)
+        steps = (*lowered.steps, *in_every_step(core.event_driven))
+    else:
+        steps = tuple(catch_up(step, core.event_driven) for step in lowered.steps)
     part = Part(model.name, core, steps, options.pre, options.post, options.delayed, *places)
     return Compiled(model, core, part, lowered.method, lowered.steps)
 
@@ -83,7 +89,8 @@ def compile_program(
 ) -> Program:
     """`Parts -> Program`: scheduled, fused, and with everything that no step changes moved to the set-up.
 
-    `gradients`: the Program is to be differentiated, so every threshold keeps its margin, also one that compares random numbers.
+    `gradients`: the Program is to be differentiated, so random numbers are drawn as the texts say, one for each element, and not in the ways that are faster:
+    every threshold keeps its margin, and noise can come from outside.
     """
     program = share_accumulators(assemble(parts, extra, schedule, clocks))
-    return tabulate(hoist(fuse(program if gradients else draw_by_blocks(program))))
+    return hoist(fuse(program)) if gradients else tabulate(hoist(fuse(draw_by_blocks(program))))

@@ -180,6 +180,11 @@ def derivative(gradient: Gradient, margin: Expr, width: Expr | None = None) -> E
     raise TypeError(f"not a gradient: {gradient!r}")
 
 
+def slope(gradient: Gradient, fire: Fire, margin: Expr) -> Expr:
+    """The derivative of a spike by its margin."""
+    return ONE if fire.chance else derivative(gradient, margin)
+
+
 def margin_of(fire: Fire) -> Expr:
     """The margin of a threshold; a surrogate gradient cannot do without."""
     if fire.margin is None:

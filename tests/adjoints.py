@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from brianlike.nn.gradients import compiler_gradient
+from brianlike.nn.noise import rows_of, samples_of
 from brianlike.nn.parameters import Held
 from brianlike.simulate import Inputs, NumpyEngine
 from codegen.adjoint import adjoint
+from codegen.noise import feed_draws
 from codegen.verify import verify_program
 
 
@@ -21,9 +23,9 @@ class Gradients:
     inputs: dict[str, np.ndarray]
 
 
-def adjoint_gradients(module, inputs, cotangents, force=None) -> Gradients:
+def adjoint_gradients(module, inputs, cotangents, force=None, seed=0) -> Gradients:
     """Run `module` (records over time only) forwards and backwards on numpy. `inputs` and `cotangents` are tensors of shape (T, N) or (T, B, N)."""
-    keys = dict(module._inputs)
+    keys = dict(module._feeding.inputs)
     tables = {keys[key][0]: x.detach().numpy() for key, x in inputs.items()}
     for group, (spikes, mask) in (force or {}).items():
         tables[f"{group.name}._spike:forced"], tables[f"{group.name}._spike:mask"] = spikes.numpy(), mask.numpy()
@@ -32,19 +34,25 @@ def adjoint_gradients(module, inputs, cotangents, force=None) -> Gradients:
     prepared = module._prepare(tuple(sorted(f"{group.name}._spike" for group in force or {})))
     fed = {table.name: table.array for table in prepared.program.kernels if table.name in tables and not table.name.endswith((":forced", ":mask"))}
     learned = tuple(held.learn.array for held in module.learned.values())
-    forward, backward = adjoint(prepared.program, compiler_gradient(module._gradient), (*learned, *fed.values()))
+    program, noises = feed_draws(prepared.program)
+    forward, backward = adjoint(program, compiler_gradient(module._gradient), (*learned, *fed.values()))
     verify_program(forward)
     verify_program(backward)
 
     arrays = prepared.inputs()
     arrays.values = {name: value.copy() for name, value in {**arrays.values, **module.learned_values()}.items()}
     for array in fed.values():  # graded events are floats
-        arrays.values[array] = np.zeros(arrays.sizes[prepared.program.array(array).space])
+        arrays.values[array] = np.zeros(arrays.sizes[program.array(array).space])
     records: dict[str, list[np.ndarray]] = {key: [] for key in module._specs}
     arrays.tables = {name: _rows(table) for name, table in tables.items()}
+    drawn = _noise(noises, arrays, batch, seed, steps)
+    arrays.tables |= {name: _rows(rows) for name, rows in drawn.items()}
     arrays.recorders = {key: _collector(rows) for key, rows in records.items()}
     engine = NumpyEngine(forward, arrays, batch=batch, keep=steps)
     engine.set_up()
+    parameters = {name: torch.from_numpy(np.array(value)) for name, value in engine.values.items()}
+    for rows in drawn.values():
+        rows.values.update(parameters)
     engine.run(steps)
 
     found: dict[str, list[np.ndarray]] = {name: [] for name in fed}
@@ -67,7 +75,13 @@ def adjoint_gradients(module, inputs, cotangents, force=None) -> Gradients:
 
 
 def _rows(table):
-    return lambda step: table[step]
+    return lambda step: np.asarray(table[step])
+
+
+def _noise(noises, arrays, batch, seed, steps):
+    shape = () if batch is None else (batch,)
+    samples = samples_of(seed, None, shape, torch.zeros((), dtype=torch.float64))
+    return rows_of(noises, arrays.streams, arrays.sizes, samples, torch.zeros((), dtype=torch.int64), steps, {})
 
 
 def _collector(rows):
@@ -78,10 +92,10 @@ def _summed(values):
     return values.sum(0) if values.ndim > 1 else values
 
 
-def torch_gradients(module, inputs, cotangents, force=None) -> Gradients:
+def torch_gradients(module, inputs, cotangents, force=None, seed=0) -> Gradients:
     """The same by autograd."""
     leaves = {key: x.detach().clone().requires_grad_() for key, x in inputs.items()}
-    record = module(force=force, **leaves)
+    record = module(force=force, seed=seed, **leaves)
     loss = sum((getattr(record, key) * cotangent).sum() for key, cotangent in cotangents.items())
     held: dict[str, Held] = {h.learn.array: h for h in module.learned.values()}
     wanted = [*leaves.values(), *(h.raw for h in held.values())]
@@ -99,10 +113,10 @@ def random_cotangents(module, inputs, seed=0, force=None):
     return {key: torch.randn(value.shape, generator=generator, dtype=value.dtype) for key, value in record._asdict().items()}
 
 
-def assert_same_gradients(module, inputs, cotangents=None, force=None, rtol=1e-10, zero=()) -> Gradients:
+def assert_same_gradients(module, inputs, cotangents=None, force=None, rtol=1e-10, zero=(), seed=0) -> Gradients:
     """Both ways agree to `rtol` of the largest entry, and no gradient is zero everywhere, but those named in `zero`."""
     cotangents = random_cotangents(module, inputs, force=force) if cotangents is None else cotangents
-    one, other = adjoint_gradients(module, inputs, cotangents, force), torch_gradients(module, inputs, cotangents, force)
+    one, other = adjoint_gradients(module, inputs, cotangents, force, seed), torch_gradients(module, inputs, cotangents, force, seed)
     for key, value in one.records.items():
         _assert_close(f"record {key}", value, other.records[key], 1e-11)
     for kind in ("learned", "inputs"):

@@ -197,7 +197,8 @@ timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events 
 simulate traces recorders blueprints lookups prepare waiting calls engines layout shares deliveries drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
 plots
-nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.delays nn.delivery nn.engine nn.states nn.feeding nn.unroll
+nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.acceptance
+nn.delays nn.delivery nn.noise nn.engine nn.states nn.feeding nn.unroll
 nn.replay nn.identity nn.module nn.neuron nn.probes
 nn.description nn.rebuilding nn.checkpoints
 nn.batches nn.resume nn.fit nn.encoders nn.losses nn.regularisers nn.metrics nn.fluctuations
@@ -208,7 +209,7 @@ nn demo __main__
 COMPILER = """
 errors dims expr ir lines dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
 integrate propagate divisions lower optimize
-surrogate eventdriven derivative adjoint force rare fuse arrivals traces tabulate pipeline costs
+surrogate eventdriven derivative adjoint force noise rare fuse arrivals traces tabulate pipeline costs
 emit emit.base emit.lanes emit.vector_prelude emit.blocks emit.prelude emit.runs emit.rows emit.python emit.scalars emit.vectors emit.cython emit.torch
 """.split()
 """The modules of `codegen`, likewise."""

@@ -267,9 +267,6 @@ def test_thresholds_without_a_margin_are_refused_by_surrogates():
 
 def test_what_modules_do_not_have_is_refused_by_name():
     cells = NeuronGroup(2, "v : 1", threshold="v > 1", reset="v = 0", name="cells")
-    noise = PoissonGroup(3, 10 * Hz, name="noise")
-    with pytest.raises(UnsupportedError, match="noise draws random spikes, which modules do not have yet\nUse an InputGroup"):
-        bnn.NetworkModule(Network(noise, cells), {"v": (cells, "v")}, namespace={})
     inputs = InputGroup(3)
     S = Synapses(inputs, cells, "w : 1", on_pre="v_post = w", name="overwrite")
     S.connect()

@@ -271,15 +271,6 @@ def test_a_seed_repeats_a_run_and_runs_differ():
     assert (runs[0] != runs[2]).all()
 
 
-def test_modules_refuse_noise_by_name():
-    pytest.importorskip("torch")
-    import brianlike.nn as bnn
-
-    group = NeuronGroup(2, "dv/dt = (J - v)/(5*ms) + 0.1*xi*ms**-0.5 : 1\nJ : 1 (input)", name="cells")
-    with pytest.raises(ModelError, match="cells.update draws random numbers, which modules do not have yet"):
-        bnn.NetworkModule(Network(group), {"v": (group, "v")}, gradient=bnn.TrueGradient(), namespace={})
-
-
 # ------------------------------------------------------------------------------------------------------------------------------- which method
 def test_the_first_method_that_can():
     assert chosen_method("dx/dt = -x/ms + xi*ms**-0.5 : 1") == "euler"

@@ -6,12 +6,13 @@ Where the amount that a synapse adds is constant, a step is a product of the eve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
 from codegen.expr import DType, Index
-from codegen.ir import Deliver, Load, Store
+from codegen.ir import Deliver, Draw, Load, Store
 
 from ..build import prelude
 from ..simulate import Connection
@@ -137,10 +138,10 @@ class Delivery:
         flat = torch.zeros(n[side] * n[store.index], dtype=amount.dtype, device=amount.device)
         return flat.index_add(0, to, amount).reshape(n[side], n[store.index])
 
-    def run(self, values: Values, past: Past, matrices: Matrices | None) -> None:
-        """Deliver what arrives in this step."""
+    def run(self, values: Values, past: Past, matrices: Matrices | None, rows: Mapping[str, Any]) -> None:
+        """Deliver what arrives in this step; `rows` has the functions of draws whose parameters change."""
         if matrices is None:
-            self._run_synapses(values, past)
+            self._run_synapses(values, past, rows)
             return
         target = self.kernel.stores[0].array
         for delay, matrix, slopes in matrices:
@@ -151,11 +152,13 @@ class Delivery:
             if changed is not None and slopes is not None:  # adds 0
                 values[target] = values[target] + changed @ slopes
 
-    def _run_synapses(self, values: Values, past: Past) -> None:
+    def _run_synapses(self, values: Values, past: Past, rows: Mapping[str, Any]) -> None:
         event = self._arriving(values, past)
         if event is None:
             return
-        results = self._function(*(self._at_synapse(load, values) for load in self.kernel.loads))
+        arguments = [self._at_synapse(load, values) for load in self.kernel.loads]
+        arguments += [rows[f"{self.kernel.name}:{line.name}"] for line in self.kernel.body if isinstance(line, Draw)]
+        results = self._function(*arguments)
         for store, result in zip(self.kernel.stores, results):
             if not store.add:
                 values[store.array] = self._select(self._spread(event), result, values[store.array])

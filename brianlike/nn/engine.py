@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 
 from codegen.dataflow import constant_in_run, late
 from codegen.emit import torch as emitter
-from codegen.errors import UnsupportedError
 from codegen.expr import Index
 from codegen.ir import Deliver, Draw, Load, Map, Program, Record, Role, Store, Table
+from codegen.noise import feed_draws
 from codegen.surrogate import Gradient
 
 from ..build import build_python
@@ -36,6 +37,7 @@ class TorchEngine:
     sizes : number of elements of each space.
     delays : delays in steps, by array name.
     learned : of delays that are learned, the step of their pathway's clock, by array name; their values come with each run.
+    streams : ordinals of objects, which keep their random numbers apart.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class TorchEngine:
         connections: Mapping[str, Connection],
         sizes: Mapping[str, int],
         delays: Mapping[str, np.ndarray],
+        streams: Mapping[str, int],
         learned: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        self.program, self.sizes = program, sizes
+        program, self.noises = feed_draws(program)
+        self.program, self.sizes, self.streams = program, sizes, streams
         self.fixed = constant_in_run(program)
         skip = (Role.CLOCK, Role.ACCUMULATOR, Role.INPUT)
         self.moving = [a.name for a in program.arrays if a.name not in self.fixed and a.role not in skip]
@@ -57,7 +61,6 @@ class TorchEngine:
         self._functions: dict[str, Callable[..., tuple[torch.Tensor, ...]]] = {}
         for kernel in (*program.setup, *program.kernels):
             if isinstance(kernel, Map | Deliver):
-                refuse(kernel)
                 self._functions[kernel.name] = build_python(emitter.render(kernel, gradient))
             if isinstance(kernel, Deliver):
                 self.deliveries[kernel.name] = self._delivery(kernel, delays)
@@ -73,7 +76,8 @@ class TorchEngine:
     def _delivery(self, kernel: Deliver, delays: Mapping[str, np.ndarray], learned: Shift | None = None) -> Delivery:
         places = self.places[kernel.space]
         steps = np.zeros(len(places), np.int64) if kernel.delay is None else np.asarray(delays[kernel.delay], np.int64)
-        constant = all(load.array in self.fixed for load in kernel.loads) and all(store.add for store in kernel.stores)
+        draws = any(isinstance(line, Draw) for line in kernel.body)
+        constant = not draws and all(load.array in self.fixed for load in kernel.loads) and all(store.add for store in kernel.stores)
         delayed = late(self.program, kernel, kernel.events)
         return Delivery(kernel, self._functions[kernel.name], places, steps + delayed, constant, delayed, learned)
 
@@ -81,13 +85,14 @@ class TorchEngine:
     def set_up(self, values: Values) -> dict[str, Matrices]:
         """Compute what no step changes: the arrays of the set-up (into `values`) and the weight matrices of constant pathways."""
         for kernel in self.program.setup:
-            self._map(kernel, values)
+            self._map(kernel, values, {})
         for name, dt in self._learned.items():
             pathway = self.deliveries[name].kernel
             array = str(pathway.delay)
             learned = shift_of(values[array], dt, len(self.places[pathway.space]))
             self.deliveries[name] = self._delivery(pathway, {array: learned.steps}, learned)
-        self._remember()
+        if self._learned:
+            self._remember()
         found = {name: one.matrices(values) for name, one in self.deliveries.items()}
         return {name: matrices for name, matrices in found.items() if matrices is not None}
 
@@ -96,20 +101,23 @@ class TorchEngine:
         values: Values,
         past: dict[str, list[torch.Tensor]],
         matrices: Mapping[str, Matrices],
-        rows: Values,
+        rows: Mapping[str, Any],
         number: torch.Tensor,
         recorders: Mapping[str, Recorder],
     ) -> None:
-        """Advance by the step of this number, with one row of each table; `values` and `past` hold the state before and after."""
+        """Advance by the step of this number; `values` and `past` hold the state before and after.
+
+        `rows` has one of each table, and of each draw that is still in a kernel a function of its parameters (see `noise.Rows`).
+        """
         if self._timed:
             values["clock.t_in_timesteps"] = number if number.dim() else number[None]
             values["clock.t"] = number * values["clock.dt"]
         for kernel in self.program.kernels:
             match kernel:
                 case Map():
-                    self._map(kernel, values)
+                    self._map(kernel, values, rows)
                 case Deliver(name):
-                    self.deliveries[name].run(values, past, matrices.get(name))
+                    self.deliveries[name].run(values, past, matrices.get(name), rows)
                 case Record(name, array):
                     recorders[name].add(values[array])
                 case Table(name, array):
@@ -117,8 +125,9 @@ class TorchEngine:
         for name in self.past_needed:
             past[name] = [*past.get(name, []), values[name]][-self.memory :]
 
-    def _map(self, kernel: Map, values: Values) -> None:
+    def _map(self, kernel: Map, values: Values, rows: Mapping[str, Any]) -> None:
         arguments = [self._load(load, kernel.space, values) for load in kernel.loads]
+        arguments += [rows[f"{kernel.name}:{line.name}"] for line in kernel.body if isinstance(line, Draw)]
         for store, result in zip(kernel.stores, self._functions[kernel.name](*arguments)):
             values[store.array] = self._stored(store, result, kernel.space, values)
 
@@ -136,15 +145,3 @@ class TorchEngine:
         if not store.add:
             return full
         return values[store.array] + (full.sum(-1, keepdim=True) if store.index is Index.SHARED else full)
-
-
-def refuse(kernel: Map | Deliver) -> None:
-    """Refuse, by name, what has no meaning on torch."""
-    if any(isinstance(line, Draw) for line in kernel.body):
-        raise UnsupportedError(f"{kernel.name} draws random numbers, which modules do not have yet", None, "Feed random spikes through an InputGroup.")
-    if isinstance(kernel, Deliver) and kernel.sequential:
-        raise UnsupportedError(
-            f"the result of pathway {kernel.name} depends on the order of its synapses, so it cannot be trained",
-            None,
-            "Only add to variables of the connected groups (`v_post += w`), and do not read there what the same code adds to.",
-        )

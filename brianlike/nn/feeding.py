@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,36 @@ from codegen.ir import Role
 from ..groups import Group
 from ..inputs import InputGroup, SpikeGeneratorGroup
 from ..objects import SimulationObject
+from .noise import Samples, samples_of
+from .states import State
 
 Tables = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a run is told beside its inputs: see `NetworkModule.forward`."""
+
+    steps: int | None = None
+    batch: tuple[int, ...] = ()
+    seed: int | None = None
+    samples: int | torch.Tensor | None = None
+
+    def chosen(self, state: State | None, batch: Sequence[int], like: torch.Tensor) -> Samples:
+        """Seed and samples as they were given, or else as a state has them."""
+        known = (state or {}).get("clock", {})
+        seed = known.get("seed") if self.seed is None else self.seed
+        return samples_of(seed, known.get("samples") if self.samples is None else self.samples, batch, like)
+
+
+def common_steps(tables: Tables, given: int | None) -> int:
+    """The number of steps of a run."""
+    steps = {table.shape[0] for table in tables.values()} | ({given} if given is not None else set())
+    if len(steps) > 1:
+        raise ValueError(f"all inputs must have the same number of steps, not {sorted(steps)}")
+    if not steps:
+        raise ValueError("the network has no InputGroup and no (input) variable, so its number of steps is unknown; give it one, or steps=")
+    return steps.pop()
 
 
 def tables_of(objects: Sequence[SimulationObject]) -> list[tuple[str, str, str, str]]:
@@ -46,8 +75,10 @@ class Feeding:
             owner = next(item for item in objects if item.name == array.partition(".")[0])
             self.inputs[key] = (table, len(owner), slot != "")  # type: ignore[arg-type]
 
-    def tables(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor], like: torch.Tensor) -> Tables:
-        """Time first, then the batch, then elements; in the type and on the device of `like`."""
+    def tables(
+        self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor], like: torch.Tensor, steps: int | None = None, batch: Sequence[int] = ()
+    ) -> Tables:
+        """Time first, then the batch, then elements; in the type and on the device of `like`. `steps` and `batch` count where there are no inputs."""
         given = self.named(inputs, named)
         ready = {key: self._ready(key, value, like) for key, value in given.items()}
         try:
@@ -55,7 +86,8 @@ class Feeding:
         except RuntimeError:
             shapes = ", ".join(f"{key} {tuple(ready[key].shape[1:-1])}" for key in self.inputs)
             raise ValueError(f"inputs have different batch axes: {shapes}") from None
-        return self._generated(given, like) | {self.inputs[key][0]: value for key, value in ready.items()}
+        axes = len(next(iter(ready.values())).shape) - 2 if ready else len(batch)
+        return self._generated(common_steps(ready, steps), axes, like) | {self.inputs[key][0]: value for key, value in ready.items()}
 
     def named(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> Tables:
         """All inputs by name; errors for those that are missing, too many, or given twice."""
@@ -82,16 +114,12 @@ class Feeding:
             value = value.transpose(0, 1)
         return value.to(dtype=like.dtype, device=like.device)
 
-    def _generated(self, given: Tables, like: torch.Tensor) -> Tables:
+    def _generated(self, steps: int, axes: int, like: torch.Tensor) -> Tables:
         """The spikes of SpikeGeneratorGroups, the same for the whole batch."""
         tables = {}
         for item in self.generators:
-            first = next(iter(given.values()), None)
-            if first is None:
-                raise ValueError("a module needs an InputGroup or an (input) variable to know how many steps to run")
-            steps = first.shape[1 if self.batch_first and first.dim() > 2 else 0]
             offsets, indices = item.events_by_step(0, steps, item.clock.dt_)
-            dense = torch.zeros(steps, *[1] * (first.dim() - 2), len(item), dtype=like.dtype, device=like.device)
+            dense = torch.zeros(steps, *[1] * axes, len(item), dtype=like.dtype, device=like.device)
             rows = np.repeat(np.arange(steps), np.diff(offsets))
             dense.view(steps, -1)[torch.from_numpy(rows), torch.from_numpy(indices.astype(np.int64))] = 1.0
             tables[f"{item.name}.spikes"] = dense

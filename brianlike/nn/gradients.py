@@ -12,7 +12,7 @@ from codegen.dims import DIMENSIONLESS, unit_name
 from codegen.errors import UnitError
 from codegen.expr import Compare
 from codegen.ir import Model
-from codegen.lower import Detach
+from codegen.lower import Detach, by_chance
 from codegen.surrogate import Shape, SuperSpike
 from codegen.surrogate import TrueGradient as TrueGradient
 
@@ -84,7 +84,7 @@ def check_width(gradient: Gradient, models: Iterable[Model]) -> None:
     given = None if gradient.width is None else get_dimensions(gradient.width)
     for model in models:
         for event in model.events:
-            if not isinstance(event.condition, Compare):
+            if not isinstance(event.condition, Compare) or by_chance(event.condition):
                 continue
             dims, _ = expression_type(event.condition.left, model)
             if given is None and dims != DIMENSIONLESS:

@@ -18,10 +18,8 @@ from codegen.force import force_events
 from codegen.ir import Kernel, Record, Role, Table
 from codegen.widen import widen
 
-from ..clocks import Clock
-from ..codes import with_codes
 from ..groups import Group
-from ..inputs import InputGroup, PoissonGroup, SpikeGeneratorGroup
+from ..inputs import InputGroup, SpikeGeneratorGroup
 from ..monitors import Monitor
 from ..namespaces import caller_namespace
 from ..network import Network
@@ -29,10 +27,10 @@ from ..objects import SimulationObject
 from ..prepare import Prepared, prepare
 from ..state import VariableOwner
 from ..subgroups import Subgroup
-from ..synapses import Synapses
+from .acceptance import common_clock, refuse_objects, refuse_program
 from .delivery import Values
 from .engine import TorchEngine
-from .feeding import Feeding, tables_of
+from .feeding import Call, Feeding, common_steps, tables_of
 from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
 from .identity import check_digest, digest
 from .optimising import clamp_, parameter_groups
@@ -120,10 +118,10 @@ class NetworkModule(nn.Module):
             raise ValueError(f"checkpoint= takes a number of steps, 1 or more, not {checkpoint!r}")
         self.checkpoint, self.check_finite = checkpoint, check_finite
         self._schedule = list(network.schedule)
-        self._clock = _common_clock(self._objects)
+        self._clock = common_clock(self._objects)
         self._specs = dict(record)
         self._names = dict(caller_namespace()) if namespace is None else dict(namespace)
-        self._refuse()
+        refuse_objects(self._objects)
         self._delays = {entry.array: entry.step for entry in learn if entry.is_delay}
         self.prepared = self._prepare(())
         check_width(gradient, [c.core for c in self.prepared.compiled.values()])
@@ -140,22 +138,6 @@ class NetworkModule(nn.Module):
         self._cast_constants()
 
     # ------------------------------------------------------------------------------------------------------------------------------------------ making
-    def _refuse(self) -> None:
-        for item in self._objects:
-            if isinstance(item, PoissonGroup):
-                message = f"{item.name} draws random spikes, which modules do not have yet"
-                raise UnsupportedError(message, None, "Use an InputGroup, and give the module spikes drawn by torch.bernoulli.")
-            if not isinstance(item, Group | Synapses):
-                raise UnsupportedError(f"a module cannot hold {item.name} ({type(item).__name__})", None, "Leave it out of the network.")
-            traces = [*item.model.event_driven, *(item.model.flows if isinstance(item, Synapses) else ())]
-            if traces or item.model.summed:
-                what = f"the equation of {traces[0].variable}" if traces else f"the sum {item.model.summed[0].name}"
-                message = f"{item.name} has {what}, and modules have no equations of synapses yet"
-                raise UnsupportedError(message, None, "Give the variable to the neurons, and add to it in on_pre.")
-            for code in with_codes(item, item.model).codes:
-                message = f"{item.name} runs the code {code.name} in every step, which modules do not have yet"
-                raise UnsupportedError(message, None, "Write it as equations, a threshold and a reset, or leave it out.")
-
     def _prepare(self, forced: tuple[str, ...]) -> Prepared:
         first, last = self._schedule[0], self._schedule[-1]
         kernels: list[Kernel] = []
@@ -174,17 +156,9 @@ class NetworkModule(nn.Module):
             if variable == "_margin":
                 margins.add(owner.name)
             kernels.append(Record(key, f"{owner.name}.{variable}", f"after_{last}"))
-        prepared = prepare(
-            self._objects,
-            self._schedule,
-            self._names,
-            detach=detach_of(self._gradient),
-            monitors=False,
-            extra=kernels,
-            margins=frozenset(margins),
-            delayed=self._delays,
-            gradients=True,
-        )
+        options: dict[str, Any] = dict(detach=detach_of(self._gradient), margins=frozenset(margins), delayed=self._delays, gradients=True)
+        prepared = prepare(self._objects, self._schedule, self._names, monitors=False, extra=kernels, **options)
+        refuse_program(prepared)
         if forced:
             prepared.program = force_events(prepared.program, forced)
         prepared.program = widen(prepared.program)  # tensors are computed as a whole
@@ -192,7 +166,7 @@ class NetworkModule(nn.Module):
 
     def _engine(self, prepared: Prepared) -> TorchEngine:
         inputs = prepared.inputs()
-        return TorchEngine(prepared.program, compiler_gradient(self._gradient), inputs.connections, inputs.sizes, inputs.values, self._delays)
+        return TorchEngine(prepared.program, compiler_gradient(self._gradient), inputs.connections, inputs.sizes, inputs.values, inputs.streams, self._delays)
 
     def _make_parameters(self, learn: Sequence[Learn], dtype: torch.dtype, device: torch.device | None) -> None:
         self.learned = nn.ModuleDict()
@@ -220,7 +194,17 @@ class NetworkModule(nn.Module):
         return {name: value.copy() for name, value in values.items() if name not in self._learned_arrays}
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- running
-    def forward(self, *inputs: torch.Tensor, force: Mapping[Any, Any] | None = None, lengths: Any = None, **named: torch.Tensor) -> Any:
+    def forward(
+        self,
+        *inputs: torch.Tensor,
+        force: Mapping[Any, Any] | None = None,
+        lengths: Any = None,
+        seed: int | None = None,
+        samples: int | torch.Tensor | None = None,
+        steps: int | None = None,
+        batch: Sequence[int] = (),
+        **named: torch.Tensor,
+    ) -> Any:
         """Run from the initial state.
 
         Parameters
@@ -232,27 +216,52 @@ class NetworkModule(nn.Module):
         lengths : tensor of int, optional
             How many steps each sample has, shaped as the batch. After its end a sample has no spikes, its variables stay as they are, reductions
             stop, and what its inputs hold does not matter: results and gradients are those of a run of its own.
+        seed : int, optional
+            What noise depends on, beside the number of the sample, the element and the step; by default a number from torch's generator.
+        samples : int or tensor of int, optional
+            The number of the first sample (by default 0), or of each, shaped as the batch. Whatever the batch, a sample of a number has one noise.
+        steps, batch : int and tuple of int, optional
+            The number of steps and the shape of the batch, where no input gives them.
 
         Returns
         -------
         Record
             A named tuple with one tensor for each name in `record=`.
         """
-        record, _ = self.run(*inputs, force=force, lengths=lengths, **named)
+        record, _ = self.run(*inputs, force=force, lengths=lengths, seed=seed, samples=samples, steps=steps, batch=batch, **named)
         return record
 
     def run(
-        self, *inputs: torch.Tensor, state: State | None = None, force: Mapping[Any, Any] | None = None, lengths: Any = None, **named: torch.Tensor
+        self,
+        *inputs: torch.Tensor,
+        state: State | None = None,
+        force: Mapping[Any, Any] | None = None,
+        lengths: Any = None,
+        seed: int | None = None,
+        samples: int | torch.Tensor | None = None,
+        steps: int | None = None,
+        batch: Sequence[int] = (),
+        **named: torch.Tensor,
     ) -> tuple[Any, State]:
         """Run from a state (None: the initial one) and return the record and the state after the last step.
 
-        The state is a dict `{object: {variable: tensor}}`, to be passed on, detached (`bnn.detached`) or changed at will.
+        The state is a dict `{object: {variable: tensor}}`, to be passed on, detached (`bnn.detached`) or changed at will. It knows the seed and the
+        samples: noise goes on as if the run had not been interrupted.
         """
-        return self.run_with({}, self.named_inputs(inputs, named), state=state, force=force, lengths=lengths)
+        call = Call(steps, tuple(batch), seed, samples)
+        return self.run_with({}, self.named_inputs(inputs, named), call, state=state, force=force, lengths=lengths)
 
-    def step(self, *inputs: torch.Tensor, state: State | None = None, **named: torch.Tensor) -> tuple[Any, State]:
+    def step(
+        self,
+        *inputs: torch.Tensor,
+        state: State | None = None,
+        seed: int | None = None,
+        samples: int | torch.Tensor | None = None,
+        batch: Sequence[int] = (),
+        **named: torch.Tensor,
+    ) -> tuple[Any, State]:
         """One step: inputs of shape (..., N), a record without a time axis, and the state after it."""
-        return self.step_with({}, self.named_inputs(inputs, named), state=state)
+        return self.step_with({}, self.named_inputs(inputs, named), Call(1, tuple(batch), seed, samples), state=state)
 
     def named_inputs(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """All inputs by name, as `forward` is given them; errors for those that are missing, unknown, or given twice."""
@@ -269,16 +278,30 @@ class NetworkModule(nn.Module):
         return tuple(self._feeding.inputs)
 
     def run_with(
-        self, feedback: Feedback, inputs: Mapping[str, torch.Tensor], *, state: State | None = None, force: Mapping[Any, Any] | None = None, lengths: Any = None
+        self,
+        feedback: Feedback,
+        inputs: Mapping[str, torch.Tensor],
+        call: Call = Call(),  # noqa: B008  frozen
+        *,
+        state: State | None = None,
+        force: Mapping[Any, Any] | None = None,
+        lengths: Any = None,
     ) -> tuple[Any, State]:
         """`run`, with functions that change the row of a table in every step."""
-        tables = self._feeding.tables((), inputs, self._like)
-        return self._run(tables, self._feeding.forced(force or {}, self._spiking, self._like), state, lengths, feedback)
+        tables = self._feeding.tables((), inputs, self._like, call.steps, call.batch)
+        return self._run(tables, self._feeding.forced(force or {}, self._spiking, self._like), state, lengths, feedback, call)
 
-    def step_with(self, feedback: Feedback, inputs: Mapping[str, torch.Tensor], *, state: State | None = None) -> tuple[Any, State]:
+    def step_with(
+        self,
+        feedback: Feedback,
+        inputs: Mapping[str, torch.Tensor],
+        call: Call = Call(1),  # noqa: B008  frozen
+        *,
+        state: State | None = None,
+    ) -> tuple[Any, State]:
         """`step`, with functions that change the row of a table."""
-        tables = self._feeding.tables((), {key: self._one_row(x) for key, x in inputs.items()}, self._like)
-        record, new = self._run(tables, {}, state, None, feedback)
+        tables = self._feeding.tables((), {key: self._one_row(x) for key, x in inputs.items()}, self._like, call.steps, call.batch)
+        record, new = self._run(tables, {}, state, None, feedback, call)
         timed = [parts(spec)[2] is None for spec in self._specs.values()]
         return self._record_type(*(v.select(1 if self.batch_first and v.dim() > 2 else 0, 0) if t else v for v, t in zip(record, timed))), new
 
@@ -293,23 +316,28 @@ class NetworkModule(nn.Module):
         return x.unsqueeze(1 if self.batch_first and x.dim() > 1 else 0)
 
     def _run(
-        self, tables: Values, forced: dict[str, tuple[torch.Tensor, torch.Tensor]], state: State | None, lengths: Any, feedback: Feedback
+        self, tables: Values, forced: dict[str, tuple[torch.Tensor, torch.Tensor]], state: State | None, lengths: Any, feedback: Feedback, call: Call
     ) -> tuple[Any, State]:
-        steps = _common_steps(tables)
+        steps = common_steps(tables, call.steps)
         engine = self._engine_for(tuple(sorted(forced)))
         values = self._initial_values()
         entered, past, number = enter(state or {}, self._moving)
         values |= entered
         for event, (spikes, mask) in forced.items():
             tables[f"{event}:forced"], tables[f"{event}:mask"] = spikes, mask
-        batch = torch.broadcast_shapes(*(table.shape[1:-1] for table in tables.values()), *(value.shape[:-1] for value in entered.values()))
+        shapes = [*(table.shape[1:-1] for table in tables.values()), *(value.shape[:-1] for value in entered.values()), call.batch]
+        batch = torch.broadcast_shapes(*shapes)
+        samples = call.chosen(state, batch, self._like) if engine.noises else None
         reductions, empty, events = {}, {}, set()
         for key, spec in self._specs.items():
             owner, variable, reductions[key] = parts(spec)
-            empty[key] = torch.zeros((*batch, len(owner)), dtype=self._like.dtype, device=self._like.device)
+            declared = owner.variable(variable)
+            size = 1 if declared is not None and declared.shared else len(owner)
+            empty[key] = torch.zeros((*batch, size), dtype=self._like.dtype, device=self._like.device)
             if variable == "_spike":
                 events.add(key)
-        how = Unrolling(reductions=reductions, empty=empty, events=frozenset(events), checkpoint=self.checkpoint, feedback=feedback, watch=self.watch)
+        options: dict[str, Any] = dict(checkpoint=self.checkpoint, feedback=feedback, watch=self.watch, samples=samples)
+        how = Unrolling(reductions=reductions, empty=empty, events=frozenset(events), **options)
         number = torch.zeros((), dtype=torch.int64, device=self._like.device) if number is None else number.to(self._like.device)
         moment = Moment(values, past, number)
         if lengths is None:
@@ -319,7 +347,10 @@ class NetworkModule(nn.Module):
         if self.check_finite and not (torch.compiler.is_compiling() or self._like.is_meta):
             self._check(moment)
         record = self._record_type(*(self._output(value, reductions[key] is None) for key, value in records.items()))
-        return record, self._leave(moment.values, moment.past, moment.step)
+        left = self._leave(moment.values, moment.past, moment.step)
+        if samples is not None:
+            left["clock"] |= samples.state
+        return record, left
 
     def _output(self, value: torch.Tensor, timed: bool) -> torch.Tensor:
         return value.transpose(0, 1) if timed and self.batch_first and value.dim() > 2 else value
@@ -412,7 +443,16 @@ class NetworkModule(nn.Module):
         self._constants = self._collect()
         self._cast = {}
 
-    def simulate(self, *inputs: torch.Tensor, progress: Callable[..., Any] | None = None, **named: torch.Tensor) -> Any:
+    def simulate(
+        self,
+        *inputs: torch.Tensor,
+        progress: Callable[..., Any] | None = None,
+        seed: int | None = None,
+        samples: int | torch.Tensor | None = None,
+        steps: int | None = None,
+        batch: Sequence[int] = (),
+        **named: torch.Tensor,
+    ) -> Any:
         """Run the batch in the simulator, with the values learned so far: the same record as `forward`, without gradients.
 
         Parameters
@@ -420,11 +460,12 @@ class NetworkModule(nn.Module):
         *inputs, **named : as for `forward`; spikes must be 0 or 1
         progress : callable, optional
             Wraps the iteration over samples, such as `tqdm`.
+        seed, samples, steps, batch : as for `forward`; with the same seed the simulator has the same noise
         """
         from .replay import simulate
 
-        tables = self._feeding.tables(inputs, named, self._like)
-        return simulate(self, tables, progress)
+        tables = self._feeding.tables(inputs, named, self._like, steps, batch)
+        return simulate(self, tables, Call(steps, tuple(batch), seed, samples), progress)
 
     # --------------------------------------------------------------------------------------------------------------------------------------- checkpoints
     def get_extra_state(self) -> dict[str, str]:
@@ -499,15 +540,3 @@ def _common_steps(tables: Values) -> int:
     if not steps:
         raise ValueError("the network has no InputGroup and no (input) variable, so its number of steps is unknown; give it one")
     return steps.pop()
-
-
-def _common_clock(objects: Sequence[SimulationObject]) -> Clock:
-    """The one clock of all objects; an error names two that differ."""
-    if not objects:
-        raise ValueError("a module needs a network with objects")
-    first = objects[0]
-    for item in objects:
-        if not item.clock.same_dt(first.clock):
-            message = f"a module has one clock, but {first.name} has dt = {first.clock.dt!r} and {item.name} has dt = {item.clock.dt!r}"
-            raise UnsupportedError(message, None, "Give all of them one dt.")
-    return first.clock

@@ -11,20 +11,24 @@ import torch
 from ..choosing import make_engine
 from ..engines import Engine
 from ..groups import Group
+from ..seeding import next_run
 from ..synapses import Synapses
+from .feeding import Call, common_steps
 from .recording import Recorder, parts
 
 if TYPE_CHECKING:
     from .module import NetworkModule
 
 
-def simulate(module: NetworkModule, tables: dict[str, torch.Tensor], progress: Callable[..., Any] | None) -> Any:
+def simulate(module: NetworkModule, tables: dict[str, torch.Tensor], call: Call, progress: Callable[..., Any] | None) -> Any:
     """The record of `module(x)`, computed by the simulator from the same initial values. The user's objects are as before afterwards."""
     prepared = module.prepared
     items = [item for item in prepared.objects.values() if isinstance(item, Group | Synapses)]
     before = {item.name: item.state.snapshot() for item in items}
-    steps = next(iter(tables.values())).shape[0]
-    batch = torch.broadcast_shapes(*(table.shape[1:-1] for table in tables.values()))
+    steps = common_steps(tables, call.steps)
+    batch = torch.broadcast_shapes(*(table.shape[1:-1] for table in tables.values()), call.batch)
+    chosen = call.chosen(None, batch, module._like)
+    numbers = chosen.numbers.reshape(-1).tolist()
     flat = {name: _flat(table.detach().to("cpu"), batch) for name, table in tables.items()}
     _check_spikes(module, flat)
     start = {**module._constants, **module.learned_values()}
@@ -36,7 +40,8 @@ def simulate(module: NetworkModule, tables: dict[str, torch.Tensor], progress: C
         for n in progress(range(samples)) if progress else range(samples):
             _enter(items, start)
             engine.forget()
-            engine.begin(0, steps, {name: table[:, n] for name, table in flat.items()})
+            with next_run(chosen.seed, numbers[n]):
+                engine.begin(0, steps, {name: table[:, n] for name, table in flat.items()})
             engine.advance(steps)
             results.append(_read(module, engine, steps))
     finally:

@@ -54,7 +54,7 @@ def padded(sent: list[torch.Tensor], steps: int, like: torch.Tensor) -> list[tor
 def enter(state: State, names: Sequence[str]) -> tuple[Values, Past, torch.Tensor | None]:
     """The arrays, events and number of the next step that a state gives; what it does not name stays as in the initial state."""
     known = {name: tuple(name.split(".", 1)) for name in names}
-    _refuse_unknown(state, {("clock", "t_in_timesteps"), *known.values()})
+    _refuse_unknown(state, {*(("clock", name) for name in ("t_in_timesteps", "seed", "samples")), *known.values()})
     values: Values = {}
     past: Past = {}
     for name, (owner, variable) in known.items():

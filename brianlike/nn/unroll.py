@@ -14,6 +14,8 @@ from torch.utils.checkpoint import checkpoint
 
 from .delivery import Values
 from .engine import TorchEngine
+from .noise import Rows as NoiseRows
+from .noise import Samples, rows_of
 from .recording import Recorder, Reduction
 from .states import Past, padded
 
@@ -42,6 +44,7 @@ class Unrolling:
     checkpoint : how many steps the backward pass recomputes at a time; None to keep all.
     feedback : what replaces the row of a table, made from it and the values before the step.
     watch : called after every step with its number and the values.
+    samples : seed and samples of what is random; None if nothing is.
     """
 
     reductions: Mapping[str, Reduction | None]
@@ -50,13 +53,14 @@ class Unrolling:
     checkpoint: int | None = None
     feedback: Feedback = field(default_factory=dict)
     watch: Watch | None = None
+    samples: Samples | None = None
 
 
 def unroll(engine: TorchEngine, moment: Moment, tables: Values, steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:
     """Run all samples for the same number of steps: the moment after it, and the records."""
     values = dict(moment.values)
     matrices = engine.set_up(values)
-    rows = {name: table.unbind(0) for name, table in tables.items()}
+    rows = {**{name: table.unbind(0) for name, table in tables.items()}, **_noise(engine, moment, steps, values, how)}
     moment, recorders = _advance(engine, matrices, Moment(values, moment.past, moment.step), rows, 0, steps, how, _recorders(how))
     records = {}
     for key, recorder in recorders.items():
@@ -74,16 +78,19 @@ def unroll_ragged(
     """Run each sample for as many steps as `lengths` says, which has the shape of the batch."""
     batch, flat = lengths.shape, lengths.reshape(-1)
     order = torch.argsort(flat, descending=True, stable=True)
-    values = dict(moment.values)
+    begun, values = moment, dict(moment.values)
     matrices = engine.set_up(values)
     moving = [name for name in engine.moving if name in values]
     moment = _narrow(Moment(values, moment.past, moment.step), moving, lambda value: _sorted(value, batch, order))
-    rows = {name: _sorted_rows(table, batch, order).unbind(0) for name, table in tables.items()}
+    rows: Rows = {name: _sorted_rows(table, batch, order).unbind(0) for name, table in tables.items()}
+    chosen = order.cpu()
+    drawn = {name: one.narrowed(lambda x: x.reshape(-1)[chosen]) for name, one in _noise(engine, begun, steps, values, how).items()}
+    rows = {**rows, **drawn}
     recorders, ended, begin = _recorders(how), _Ended(moving, engine, how), 0
     longest_first = flat[order].tolist()
     for end in sorted(set(longest_first)):
         active = sum(length >= end for length in longest_first)
-        rows = {name: [row[:active] for row in table] for name, table in rows.items()}
+        rows = {name: _first(table, active) for name, table in rows.items()}
         moment, recorders = _advance(engine, matrices, moment, rows, begin, end, how, recorders)
         remaining = sum(length > end for length in longest_first)
         ended.add(moment, recorders, end, active, remaining)
@@ -110,7 +117,11 @@ def _recorders(how: Unrolling) -> dict[str, Recorder]:
     return {key: Recorder(reduction) for key, reduction in how.reductions.items()}
 
 
-Rows = Mapping[str, Sequence[torch.Tensor]]
+Rows = Mapping[str, Sequence[torch.Tensor] | NoiseRows]
+
+
+def _noise(engine: TorchEngine, moment: Moment, steps: int, values: Values, how: Unrolling) -> dict[str, NoiseRows]:
+    return rows_of(engine.noises, engine.streams, engine.sizes, how.samples, moment.step, steps, values)
 
 
 def _advance(
@@ -161,6 +172,11 @@ def _sorted_rows(table: torch.Tensor, batch: torch.Size, order: torch.Tensor) ->
 def _unsorted(value: torch.Tensor, axis: int, place: torch.Tensor, batch: torch.Size) -> torch.Tensor:
     """The inverse: samples, which are sorted along an axis, in the order and shape of the batch."""
     return value.index_select(axis, place).reshape(*value.shape[:axis], *batch, *value.shape[axis + 1 :])
+
+
+def _first(table: Sequence[torch.Tensor] | NoiseRows, active: int) -> Sequence[torch.Tensor] | NoiseRows:
+    """The rows of the first samples."""
+    return table.narrowed(lambda x: x[:active]) if isinstance(table, NoiseRows) else [row[:active] for row in table]
 
 
 def _map(total: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:

@@ -16,7 +16,7 @@ from ..derivative import singular
 from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Logical, Name, Negate, Not, Number, Truth, Where, children, names, rebuild, substitute
 from ..functions import dtype_of, spec_of
 from ..ir import Deliver, Draw, Fire, Force, Let, Line, Map, Propagator, Select, Source
-from ..surrogate import Gradient, Surrogate, derivative, margin_of
+from ..surrogate import Gradient, Surrogate, margin_of, slope
 from .base import COMPARISONS, Language, write
 
 PRELUDE = '''
@@ -230,15 +230,19 @@ LANGUAGE = Language(
 
 
 def render(kernel: Map | Deliver, gradient: Gradient) -> Source:
-    """`Kernel -> Source`: the body as one function of tensors; parameters are the loads and then the draws, results are the stored names."""
+    """`Kernel -> Source`: the body as one function of tensors; parameters are the loads and then the draws, results are the stored names.
+
+    A draw is a tensor; for a law with arguments, the function of those arguments that gives it.
+    """
     draws = [line.name for line in kernel.body if isinstance(line, Draw)]
     parameters = [load.name for load in kernel.loads] + draws
-    writer = _Writer({load.name: load.dtype for load in kernel.loads} | {name: DType.FLOAT for name in draws}, gradient)
+    writer = _Writer({load.name: load.dtype for load in kernel.loads} | {line.name: line.dtype for line in kernel.body if isinstance(line, Draw)}, gradient)
     for line in kernel.body:
         writer.line(line)
     returns = [store.name for store in kernel.stores]
     name = "".join(c if c.isalnum() else "_" for c in kernel.name)
-    like = [load.name for load in kernel.loads if load.dtype is DType.FLOAT] + draws or parameters
+    floats = [load.name for load in kernel.loads if load.dtype is DType.FLOAT]
+    like = floats + [line.name for line in kernel.body if isinstance(line, Draw) and not line.arguments] or parameters
     rows = writer.rows
     if any(_LIKE in row for row in rows):
         rows = [f"{_LIKE} = reference({', '.join(map(identifier, like))})", *rows]
@@ -291,8 +295,9 @@ class _Writer:
                 free, given, where = (identifier(e.name) for e in (fired, value, mask) if isinstance(e, Name))
                 self.events.add(name)
                 self.assign(name, f"forced({free}, {given}, {where})", DType.BOOL)
-            case Draw():
-                pass
+            case Draw(name, _, _, arguments):
+                if arguments:
+                    self.assign(name, f"{identifier(name)}({', '.join(self.typed(a, DType.FLOAT) for a in arguments)})", line.dtype)
 
     def fire(self, line: Fire) -> None:
         hard = self.let(self.condition(self.shield(line.condition)), DType.BOOL)
@@ -304,7 +309,7 @@ class _Writer:
             finite: Expr = Call("_finite", (margin,))
             live = self.let(self.text(Where(finite if gate is None else Logical("and", gate, finite), margin, Number(0.0))))
             distance = self.let(f"{identifier(live.name)}.detach()")
-            psi = self.let(self.typed(derivative(self.gradient, distance), DType.FLOAT))
+            psi = self.let(self.typed(slope(self.gradient, line, distance), DType.FLOAT))
             value = f"spike({', '.join(identifier(n.name) for n in (hard, live, distance, psi))})"
         else:
             value = f"real({identifier(hard.name)}, {_LIKE})"
