@@ -44,6 +44,8 @@ from .metrics import synaptic_operations as synaptic_operations
 from .module import NetworkModule as NetworkModule
 from .module import spytorch_schedule as spytorch_schedule
 from .neuron import NeuronModule as NeuronModule
+from .nir_export import to_nir as to_nir
+from .nir_import import from_nir as from_nir
 from .optimising import parameter_groups as parameter_groups
 from .parameters import Learn as Learn
 from .probes import GradientNorms as GradientNorms
