@@ -16,9 +16,10 @@ CORE = [
     "tqdm>=4.66",
 ]
 TORCH = ["torch>=2.6", "safetensors>=0.5"]
+NIR = ["nir>=1.0.8"]
 DATA = ["h5py>=3.10", "pooch>=1.8"]
 DEMO = [*TORCH, "scikit-learn>=1.4", "matplotlib>=3.8"]
-TEST = [*DEMO, *DATA, "pytest>=8.0", "pytest-xdist>=3.5", "hypothesis>=6.100", "scipy>=1.12", "pandas>=2.2", "ruff>=0.9", "mypy>=1.14"]
+TEST = [*DEMO, *DATA, *NIR, "pytest>=8.0", "pytest-xdist>=3.5", "hypothesis>=6.100", "scipy>=1.12", "pandas>=2.2", "ruff>=0.9", "mypy>=1.14"]
 BENCH = ["matplotlib>=3.8", "psutil>=5.9"]
 DOCS = ["matplotlib>=3.8"]
 
@@ -83,7 +84,7 @@ setup(
     package_dir={"": "."},
     package_data={"brianlike": ["*.pyx", "*.pxd", "*.pxi", "*.h"]},
     install_requires=CORE,
-    extras_require={"nn": TORCH, "demo": DEMO, "data": DATA, "test": TEST, "bench": BENCH, "docs": DOCS},
+    extras_require={"nn": TORCH, "demo": DEMO, "data": DATA, "nir": NIR, "test": TEST, "bench": BENCH, "docs": DOCS},
     ext_modules=extensions(),
     zip_safe=False,
 )

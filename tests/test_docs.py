@@ -201,6 +201,7 @@ nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimisin
 nn.delays nn.delivery nn.noise nn.engine nn.states nn.feeding nn.unroll
 nn.replay nn.identity nn.module nn.neuron nn.probes
 nn.description nn.rebuilding nn.checkpoints
+nn.forms nn.nir_export nn.nir_import
 nn.batches nn.resume nn.fit nn.encoders nn.losses nn.regularisers nn.metrics nn.fluctuations
 nn demo __main__
 """.split()

@@ -70,13 +70,20 @@ def to_nir(module: nn.Module, input_shape: Sequence[int] | None = None, outputs:
     raise UnsupportedError(f"to_nir takes a NetworkModule, a NeuronModule or a torch.nn.Sequential, not {type(module).__name__}")
 
 
+def nir_package() -> Any:
+    """The package `nir`, with a hint where it is missing."""
+    try:
+        import nir
+    except ImportError as error:
+        raise ImportError("graphs of NIR need the package nir: pip install 'brianlike[nir]'") from error
+    return nir
+
+
 class _Graph:
     """Nodes and edges while they are collected."""
 
     def __init__(self) -> None:
-        import nir
-
-        self.nir = nir
+        self.nir = nir_package()
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
 

@@ -23,7 +23,7 @@ from .gradients import Gradient, Surrogate
 from .layers import OverTime
 from .module import NetworkModule
 from .neuron import NeuronModule
-from .nir_export import MADE_BY
+from .nir_export import MADE_BY, nir_package
 from .parameters import Learn
 
 _SECOND = UNITS["second"]
@@ -108,8 +108,7 @@ def from_nir(
     >>> torch.equal(again(x), layer(x))
     True
     """
-    import nir
-
+    nir = nir_package()
     found = graph if isinstance(graph, nir.NIRGraph) else nir.read(graph)
     metadata = found.metadata if isinstance(found.metadata, Mapping) else {}
     known = _text(metadata.get("made_by")) == MADE_BY
