@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import inspect
 import os
 import pkgutil
 import re
@@ -96,6 +97,13 @@ def test_the_reference_has_every_name():
     units = {*importlib.import_module("brianlike.units").__all__, *importlib.import_module("brianlike.unit_safe").__all__}
     words = set(re.findall(r"\w+", text))
     assert not set(importlib.import_module("brianlike.only").__all__) - units - words
+
+
+def test_the_reference_has_every_name_of_training():
+    pytest.importorskip("torch")
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    names = {name for name, value in vars(importlib.import_module("brianlike.nn")).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    assert not names - {"error"} - set(re.findall(r"\w+", text))
 
 
 def test_the_readme_has_exactly_two_commands():
