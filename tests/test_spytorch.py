@@ -142,5 +142,5 @@ def test_another_order_is_another_network():
     network = Network(*wrong.objects)
     network.schedule = schedule
     group = next(item for item in wrong.objects if isinstance(item, NeuronGroup))
-    other = bnn.NetworkModule(network, {"spikes": group}, dtype=torch.float64, namespace={"tau_mem": TAU_MEM * ms, "tau_syn": TAU_SYN * ms, "gain": 1 / (1 - BETA)})
+    other = bnn.NetworkModule(network, {"spikes": group}, dtype=torch.float64, namespace=wrong._names)
     assert not torch.equal(other(x).spikes, spikes)

@@ -225,6 +225,37 @@ def test_threads_share_a_module():
             assert torch.equal(one.v, other.v) and torch.equal(one.spikes, other.spikes)
 
 
+def with_learned_delays():
+    inputs, cells = InputGroup(5), NeuronGroup(3, "dv/dt = -v/(5*ms) : 1", threshold="v > 1", reset="v = 0", method="exact")
+    feed = Synapses(inputs, cells, "w : 1", on_pre="v_post += w")
+    feed.connect()
+    feed.w, feed.delay = 0.4, "rand()*6*ms"
+    learn = [bnn.Learn(feed, "w"), bnn.Learn(feed, "delay", unit=ms)]
+    return bnn.NetworkModule(Network(inputs, cells, feed), {"v": (cells, "v")}, learn, checkpoint=4, dtype=torch.float64, namespace={}), feed
+
+
+def test_copies_with_delays_of_their_own():
+    """Learned delays belong to a run: a copy that runs between a forward pass and its backward pass, which recomputes it, changes nothing."""
+    module, feed = with_learned_delays()
+    x = (torch.rand(20, 2, 5) < 0.3).double()
+    other = copy.deepcopy(module)
+    with torch.no_grad():
+        other.parameter(feed, "delay").add_(3.0)
+    expected = gradients(module, module(x).v.square().sum())
+    y = module(x).v
+    assert not torch.equal(other(x).v, y)
+    for one, two in zip(expected, gradients(module, y.square().sum())):
+        assert torch.equal(one, two) and one.abs().sum() > 0
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(5):
+            first, second = pool.map(lambda one: one(x).v, [module, other])
+            assert torch.equal(first, y) and torch.equal(second, other(x).v)
+    _, state = other.run(x)
+    longer = next(iter(value for variables in state.values() for name, value in variables.items() if name.endswith("_past")))
+    _, state = module.run(x, state=state)
+    assert len(longer) > max(len(value) for variables in state.values() for name, value in variables.items() if name.endswith("_past"))
+
+
 def test_replicas_of_data_parallel():
     """What `torch.nn.parallel.replicate` does on every device: shallow copies, whose parameters are plain tensors."""
     module = layer(recurrent=nn.Linear(4, 4), batch_first=True)

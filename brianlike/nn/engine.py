@@ -6,6 +6,7 @@ Values are tensors of shape (elements,) or (*batch, elements); every kernel make
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +25,31 @@ from ..simulate import Connection
 from .delays import Shift, shift_of
 from .delivery import Delivery, Matrices, Places, Values
 from .recording import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What belongs to one run: engines are shared by copies of a module and by threads, so they keep nothing of it.
+
+    Parameters
+    ----------
+    deliveries : the pathways, with the delays that they have in this run.
+    matrices : the weight matrices of those that have any.
+    memory : how many steps back the events of an array are needed.
+    """
+
+    deliveries: Mapping[str, Delivery]
+    matrices: Mapping[str, Matrices]
+    memory: Mapping[str, int]
+
+
+def memory_of(deliveries: Mapping[str, Delivery]) -> dict[str, int]:
+    """How many steps back the pathways look for the events of each array."""
+    found: dict[str, int] = {}
+    for one in deliveries.values():
+        if one.memory:
+            found[one.kernel.events] = max(found.get(one.kernel.events, 0), one.memory)
+    return found
 
 
 class TorchEngine:
@@ -64,14 +90,9 @@ class TorchEngine:
                 self._functions[kernel.name] = build_python(emitter.render(kernel, gradient))
             if isinstance(kernel, Deliver):
                 self.deliveries[kernel.name] = self._delivery(kernel, delays)
+        self.memory = memory_of(self.deliveries)
         self._learned = {name: learned[str(one.kernel.delay)] for name, one in self.deliveries.items() if one.kernel.delay in learned}
-        self._remember()
         self._timed = any(load.array in ("clock.t", "clock.t_in_timesteps") for k in program.kernels if isinstance(k, Map | Deliver) for load in k.loads)
-
-    def _remember(self) -> None:
-        """Note for how long which events are needed."""
-        self.memory = max((one.memory for one in self.deliveries.values()), default=0)
-        self.past_needed = sorted({one.kernel.events for one in self.deliveries.values() if one.memory})
 
     def _delivery(self, kernel: Deliver, delays: Mapping[str, np.ndarray], learned: Shift | None = None) -> Delivery:
         places = self.places[kernel.space]
@@ -82,25 +103,29 @@ class TorchEngine:
         return Delivery(kernel, self._functions[kernel.name], places, steps + delayed, constant, delayed, learned)
 
     # ------------------------------------------------------------------------------------------------------------------------------------------ run
-    def set_up(self, values: Values) -> dict[str, Matrices]:
-        """Compute what no step changes: the arrays of the set-up (into `values`) and the weight matrices of constant pathways."""
+    def set_up(self, values: Values) -> Ready:
+        """Compute what no step changes: the arrays of the set-up (into `values`), learned delays, and the weight matrices of constant pathways."""
         for kernel in self.program.setup:
             self._map(kernel, values, {})
-        for name, dt in self._learned.items():
-            pathway = self.deliveries[name].kernel
-            array = str(pathway.delay)
-            learned = shift_of(values[array], dt, len(self.places[pathway.space]))
-            self.deliveries[name] = self._delivery(pathway, {array: learned.steps}, learned)
+        deliveries, memory = self.deliveries, self.memory
         if self._learned:
-            self._remember()
-        found = {name: one.matrices(values) for name, one in self.deliveries.items()}
-        return {name: matrices for name, matrices in found.items() if matrices is not None}
+            deliveries = {**deliveries, **{name: self._shifted(name, dt, values) for name, dt in self._learned.items()}}
+            memory = memory_of(deliveries)
+        found = {name: one.matrices(values) for name, one in deliveries.items()}
+        return Ready(deliveries, {name: matrices for name, matrices in found.items() if matrices is not None}, memory)
+
+    def _shifted(self, name: str, dt: float, values: Values) -> Delivery:
+        """The pathway with the delays of this run."""
+        pathway = self.deliveries[name].kernel
+        array = str(pathway.delay)
+        learned = shift_of(values[array], dt, len(self.places[pathway.space]))
+        return self._delivery(pathway, {array: learned.steps}, learned)
 
     def step(
         self,
         values: Values,
         past: dict[str, list[torch.Tensor]],
-        matrices: Mapping[str, Matrices],
+        ready: Ready,
         rows: Mapping[str, Any],
         number: torch.Tensor,
         recorders: Mapping[str, Recorder],
@@ -117,13 +142,13 @@ class TorchEngine:
                 case Map():
                     self._map(kernel, values, rows)
                 case Deliver(name):
-                    self.deliveries[name].run(values, past, matrices.get(name), rows)
+                    ready.deliveries[name].run(values, past, ready.matrices.get(name), rows)
                 case Record(name, array):
                     recorders[name].add(values[array])
                 case Table(name, array):
                     values[array] = rows[name]
-        for name in self.past_needed:
-            past[name] = [*past.get(name, []), values[name]][-self.memory :]
+        for name, steps in ready.memory.items():
+            past[name] = [*past.get(name, []), values[name]][-steps:]
 
     def _map(self, kernel: Map, values: Values, rows: Mapping[str, Any]) -> None:
         arguments = [self._load(load, kernel.space, values) for load in kernel.loads]

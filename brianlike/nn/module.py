@@ -36,7 +36,7 @@ from .identity import check_digest, digest
 from .optimising import clamp_, parameter_groups
 from .parameters import Held, Learn
 from .recording import RecordSpec, parts
-from .states import Past, State, enter, leave
+from .states import State, enter, leave, padded
 from .unroll import Feedback, Moment, Unrolling, Watch, checked_lengths, unroll, unroll_ragged
 
 M = TypeVar("M", bound=nn.Module)
@@ -309,7 +309,8 @@ class NetworkModule(nn.Module):
         """The state before the first step, for a batch of this shape: what `run` and `step` start from."""
         values = self._initial_values()
         spread = {name: values[name].expand(*batch, values[name].shape[-1]) for name in self._moving}
-        return self._leave(spread, {}, torch.zeros((), dtype=torch.int64, device=self._like.device))
+        past = {name: padded([], length, spread[name]) for name, length in self._engines[()].memory.items()}
+        return leave(spread, past, torch.zeros((), dtype=torch.int64, device=self._like.device), self._moving)
 
     def _one_row(self, x: torch.Tensor) -> torch.Tensor:
         """The input of one step with a time axis."""
@@ -347,7 +348,7 @@ class NetworkModule(nn.Module):
         if self.check_finite and not (torch.compiler.is_compiling() or self._like.is_meta):
             self._check(moment)
         record = self._record_type(*(self._output(value, reductions[key] is None) for key, value in records.items()))
-        left = self._leave(moment.values, moment.past, moment.step)
+        left = leave(moment.values, moment.past, moment.step, self._moving)
         if samples is not None:
             left["clock"] |= samples.state
         return record, left
@@ -386,10 +387,6 @@ class NetworkModule(nn.Module):
         return self._cast[key]
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- state
-    def _leave(self, values: Values, past: Past, step: torch.Tensor) -> State:
-        engine = self._engines[()]
-        return leave(values, past, step, self._moving, {name: engine.memory for name in engine.past_needed})
-
     def _check(self, moment: Moment) -> None:
         """Training on NaN only makes more of it, so it is an error here."""
         for array in self.prepared.program.arrays:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -25,7 +25,7 @@ def detached(state: State) -> State:
     return {owner: {name: value.detach() for name, value in variables.items()} for owner, variables in state.items()}
 
 
-def leave(values: Values, past: Past, step: torch.Tensor, names: Sequence[str], memory: Mapping[str, int]) -> State:
+def leave(values: Values, past: Past, step: torch.Tensor, names: Sequence[str]) -> State:
     """The state after a run.
 
     Parameters
@@ -33,22 +33,20 @@ def leave(values: Values, past: Past, step: torch.Tensor, names: Sequence[str], 
     values, past : what the arrays hold, and the events of the last steps.
     step : number of the next step.
     names : the arrays that change in a run.
-    memory : how many steps back the events of an array are needed.
     """
     state: State = {"clock": {"t_in_timesteps": step}}
     for name in names:
         owner, _, variable = name.partition(".")
         state.setdefault(owner, {})[variable] = values[name]
-    for name, steps in memory.items():
+    for name, sent in past.items():
         owner, _, variable = name.partition(".")
-        sent = padded(past.get(name, []), steps, values[name])
         state[owner][f"{variable}_past"] = torch.stack(torch.broadcast_tensors(*sent))
     return state
 
 
 def padded(sent: list[torch.Tensor], steps: int, like: torch.Tensor) -> list[torch.Tensor]:
     """The events of the last `steps` steps: none before the first."""
-    return [torch.zeros_like(sent[0] if sent else like)] * (steps - len(sent)) + sent
+    return [torch.zeros_like(sent[0] if sent else like)] * (steps - len(sent)) + sent[-steps:]
 
 
 def enter(state: State, names: Sequence[str]) -> tuple[Values, Past, torch.Tensor | None]:

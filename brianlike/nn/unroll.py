@@ -13,7 +13,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from .delivery import Values
-from .engine import TorchEngine
+from .engine import Ready, TorchEngine
 from .noise import Rows as NoiseRows
 from .noise import Samples, rows_of
 from .recording import Recorder, Reduction
@@ -59,9 +59,9 @@ class Unrolling:
 def unroll(engine: TorchEngine, moment: Moment, tables: Values, steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:
     """Run all samples for the same number of steps: the moment after it, and the records."""
     values = dict(moment.values)
-    matrices = engine.set_up(values)
+    ready = engine.set_up(values)
     rows = {**{name: table.unbind(0) for name, table in tables.items()}, **_noise(engine, moment, steps, values, how)}
-    moment, recorders = _advance(engine, matrices, Moment(values, moment.past, moment.step), rows, 0, steps, how, _recorders(how))
+    moment, recorders = _advance(engine, ready, Moment(values, moment.past, moment.step), rows, 0, steps, how, _recorders(how))
     records = {}
     for key, recorder in recorders.items():
         empty = how.empty[key]
@@ -69,7 +69,8 @@ def unroll(engine: TorchEngine, moment: Moment, tables: Values, steps: int, how:
         records[key] = recorder.result(steps, empty)
         if recorder.reduction is not None:
             records[key] = records[key].expand(*empty.shape[:-1], records[key].shape[-1])
-    return moment, records
+    past = {name: padded(moment.past.get(name, []), length, moment.values[name]) for name, length in ready.memory.items()}
+    return Moment(moment.values, past, moment.step), records
 
 
 def unroll_ragged(
@@ -79,19 +80,19 @@ def unroll_ragged(
     batch, flat = lengths.shape, lengths.reshape(-1)
     order = torch.argsort(flat, descending=True, stable=True)
     begun, values = moment, dict(moment.values)
-    matrices = engine.set_up(values)
+    ready = engine.set_up(values)
     moving = [name for name in engine.moving if name in values]
     moment = _narrow(Moment(values, moment.past, moment.step), moving, lambda value: _sorted(value, batch, order))
     rows: Rows = {name: _sorted_rows(table, batch, order).unbind(0) for name, table in tables.items()}
     chosen = order.cpu()
     drawn = {name: one.narrowed(lambda x: x.reshape(-1)[chosen]) for name, one in _noise(engine, begun, steps, values, how).items()}
     rows = {**rows, **drawn}
-    recorders, ended, begin = _recorders(how), _Ended(moving, engine, how), 0
+    recorders, ended, begin = _recorders(how), _Ended(moving, ready, how), 0
     longest_first = flat[order].tolist()
     for end in sorted(set(longest_first)):
         active = sum(length >= end for length in longest_first)
         rows = {name: _first(table, active) for name, table in rows.items()}
-        moment, recorders = _advance(engine, matrices, moment, rows, begin, end, how, recorders)
+        moment, recorders = _advance(engine, ready, moment, rows, begin, end, how, recorders)
         remaining = sum(length > end for length in longest_first)
         ended.add(moment, recorders, end, active, remaining)
         moment = _narrow(moment, moving, lambda value, kept=remaining: value[:kept] if value.dim() > 1 else value)  # type: ignore[misc]
@@ -125,19 +126,19 @@ def _noise(engine: TorchEngine, moment: Moment, steps: int, values: Values, how:
 
 
 def _advance(
-    engine: TorchEngine, matrices: Any, moment: Moment, rows: Rows, begin: int, end: int, how: Unrolling, recorders: dict[str, Recorder]
+    engine: TorchEngine, ready: Ready, moment: Moment, rows: Rows, begin: int, end: int, how: Unrolling, recorders: dict[str, Recorder]
 ) -> tuple[Moment, dict[str, Recorder]]:
     """Steps `begin` to `end`, in pieces that the backward pass recomputes."""
     if how.checkpoint is None or not torch.is_grad_enabled():
-        return _piece(engine, matrices, moment, rows, begin, end, how, recorders)
+        return _piece(engine, ready, moment, rows, begin, end, how, recorders)
     for first in range(begin, end, how.checkpoint):
         last = min(first + how.checkpoint, end)
-        moment, recorders = checkpoint(_piece, engine, matrices, moment, rows, first, last, how, recorders, use_reentrant=False)
+        moment, recorders = checkpoint(_piece, engine, ready, moment, rows, first, last, how, recorders, use_reentrant=False)
     return moment, recorders
 
 
 def _piece(
-    engine: TorchEngine, matrices: Any, moment: Moment, rows: Rows, begin: int, end: int, how: Unrolling, recorders: dict[str, Recorder]
+    engine: TorchEngine, ready: Ready, moment: Moment, rows: Rows, begin: int, end: int, how: Unrolling, recorders: dict[str, Recorder]
 ) -> tuple[Moment, dict[str, Recorder]]:
     """The same without side effects: what is passed in is left as it was."""
     values, past, step = dict(moment.values), dict(moment.past), moment.step
@@ -146,7 +147,7 @@ def _piece(
         row = {name: table[n] for name, table in rows.items()}
         for name, function in how.feedback.items():
             row[name] = function(row[name], values)
-        engine.step(values, past, matrices, row, step, recorders)
+        engine.step(values, past, ready, row, step, recorders)
         if how.watch is not None:
             how.watch(step, values)
         step = step + 1
@@ -189,10 +190,10 @@ def _map(total: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
 class _Ended:
     """What samples left behind, the shortest first; put together and into the order of the batch at the end."""
 
-    def __init__(self, moving: Sequence[str], engine: TorchEngine, how: Unrolling) -> None:
-        self.moving, self.engine, self.how = moving, engine, how
+    def __init__(self, moving: Sequence[str], ready: Ready, how: Unrolling) -> None:
+        self.moving, self.ready, self.how = moving, ready, how
         self.values: dict[str, list[torch.Tensor]] = {name: [] for name in moving}
-        self.past: dict[str, list[torch.Tensor]] = {name: [] for name in engine.past_needed}
+        self.past: dict[str, list[torch.Tensor]] = {name: [] for name in ready.memory}
         self.reduced: dict[str, list[torch.Tensor]] = {key: [] for key in how.reductions}
         self.timed: dict[str, list[torch.Tensor]] = {key: [] for key in how.reductions}
         self.last: dict[str, torch.Tensor] = {}
@@ -207,7 +208,7 @@ class _Ended:
         for name in self.moving:
             self.values[name].append(leaving(moment.values[name]))
         for name, events in self.past.items():
-            sent = padded(moment.past.get(name, []), self.engine.memory, moment.values[name])
+            sent = padded(moment.past.get(name, []), self.ready.memory[name], moment.values[name])
             events.append(torch.stack([leaving(value) for value in sent]))
         self.steps.append(moment.step.expand(active, 1)[remaining:])
         for key, recorder in recorders.items():
