@@ -15,8 +15,7 @@ import torch
 
 from codegen.dataflow import constant_in_run, late
 from codegen.emit import torch as emitter
-from codegen.expr import Index
-from codegen.ir import Deliver, Draw, Load, Map, Program, Record, Role, Store, Table
+from codegen.ir import Deliver, Draw, Map, Program, Record, Role, Table
 from codegen.noise import feed_draws
 from codegen.surrogate import Gradient
 
@@ -24,6 +23,7 @@ from ..build import build_python
 from ..simulate import Connection
 from .delays import Shift, shift_of
 from .delivery import Delivery, Matrices, Places, Values
+from .maps import Elements
 from .recording import Recorder
 
 
@@ -90,9 +90,15 @@ class TorchEngine:
                 self._functions[kernel.name] = build_python(emitter.render(kernel, gradient))
             if isinstance(kernel, Deliver):
                 self.deliveries[kernel.name] = self._delivery(kernel, delays)
+        self._setup = [self._elements(kernel) for kernel in program.setup]
+        self._kernels = [self._elements(kernel) if isinstance(kernel, Map) else kernel for kernel in program.kernels]
         self.memory = memory_of(self.deliveries)
         self._learned = {name: learned[str(one.kernel.delay)] for name, one in self.deliveries.items() if one.kernel.delay in learned}
         self._timed = any(load.array in ("clock.t", "clock.t_in_timesteps") for k in program.kernels if isinstance(k, Map | Deliver) for load in k.loads)
+
+    def _elements(self, kernel: Map) -> Elements:
+        size = self.sizes[kernel.space] if kernel.space else 1
+        return Elements(kernel, self._functions[kernel.name], size, self.places.get(kernel.space))
 
     def _delivery(self, kernel: Deliver, delays: Mapping[str, np.ndarray], learned: Shift | None = None) -> Delivery:
         places = self.places[kernel.space]
@@ -105,8 +111,8 @@ class TorchEngine:
     # ------------------------------------------------------------------------------------------------------------------------------------------ run
     def set_up(self, values: Values) -> Ready:
         """Compute what no step changes: the arrays of the set-up (into `values`), learned delays, and the weight matrices of constant pathways."""
-        for kernel in self.program.setup:
-            self._map(kernel, values, {})
+        for setup in self._setup:
+            setup.run(values, {})
         deliveries, memory = self.deliveries, self.memory
         if self._learned:
             deliveries = {**deliveries, **{name: self._shifted(name, dt, values) for name, dt in self._learned.items()}}
@@ -137,10 +143,10 @@ class TorchEngine:
         if self._timed:
             values["clock.t_in_timesteps"] = number if number.dim() else number[None]
             values["clock.t"] = number * values["clock.dt"]
-        for kernel in self.program.kernels:
+        for kernel in self._kernels:
             match kernel:
-                case Map():
-                    self._map(kernel, values, rows)
+                case Elements():
+                    kernel.run(values, rows)
                 case Deliver(name):
                     ready.deliveries[name].run(values, past, ready.matrices.get(name), rows)
                 case Record(name, array):
@@ -149,24 +155,3 @@ class TorchEngine:
                     values[array] = rows[name]
         for name, steps in ready.memory.items():
             past[name] = [*past.get(name, []), values[name]][-steps:]
-
-    def _map(self, kernel: Map, values: Values, rows: Mapping[str, Any]) -> None:
-        arguments = [self._load(load, kernel.space, values) for load in kernel.loads]
-        arguments += [rows[f"{kernel.name}:{line.name}"] for line in kernel.body if isinstance(line, Draw)]
-        for store, result in zip(kernel.stores, self._functions[kernel.name](*arguments)):
-            values[store.array] = self._stored(store, result, kernel.space, values)
-
-    def _load(self, load: Load, space: str, values: Values) -> torch.Tensor:
-        value = values[load.array]
-        return self.places[space].gather(value, load.index) if load.index in (Index.PRE, Index.POST) else value
-
-    def _stored(self, store: Store, result: torch.Tensor, space: str, values: Values) -> torch.Tensor:
-        """What an array becomes by a result of all elements."""
-        size = 1 if store.index is Index.SHARED and not store.add else self.sizes[space] if space else 1
-        full = result if result.shape[-1:] == (size,) else result.expand(*result.shape[:-1], size)
-        if store.index in (Index.PRE, Index.POST):
-            places, old = self.places[space], values[store.array]
-            return old + places.scatter(full, store.index) if store.add else places.overwrite(old, full, store.index)
-        if not store.add:
-            return full
-        return values[store.array] + (full.sum(-1, keepdim=True) if store.index is Index.SHARED else full)
