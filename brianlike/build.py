@@ -136,6 +136,8 @@ def _flags(family: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     flags.append("-mcpu=native" if family == "clang" and not intel else "-march=native")
     if intel and "avx512f" in _processor():
         flags.append("-mprefer-vector-width=512")
+    if intel and family == "gcc":  # chains of arithmetic side by side, as far as registers reach; elsewhere that is what compilers do anyway
+        flags += ["-fschedule-insns", "-fsched-pressure"]
     flags += ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
     glibc = sys.platform == "linux" and "glibc" in _glibc()
     return tuple(flags), ("-lmvec", "-lm") if glibc and intel and family == "gcc" else ("-lm",)

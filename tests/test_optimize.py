@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from brianlike.build import build_python
 from brianlike.simulate import Inputs, NumpyEngine
+from codegen.abreast import abreast
 from codegen.emit import python
 from codegen.expr import Binary, Call, Cast, Compare, DType, Index, Logical, Name, Negate, Not, Number, Where, walk
 from codegen.fuse import fuse, merge
@@ -135,6 +136,7 @@ PASSES = {
     "prune": lambda k: replace(k, body=prune(k.body, [s.name for s in k.stores])),
     "optimize": optimize,
     "optimize twice": lambda k: optimize(optimize(k)),
+    "abreast": lambda k: replace(k, body=abreast(k.body, k.loads)),
 }
 
 
@@ -221,3 +223,14 @@ def test_pruning_a_propagator_keeps_the_entries_that_are_read():
     (kept,) = prune((line, Let("r", Name("c"))), ["r"])[:1]
     assert kept.names == ("c",)
     assert prune((line,), ["r"]) == ()
+
+
+def test_chains_of_calls_stand_side_by_side():
+    def exp(expr):
+        return Call("exp", (expr,))
+
+    x, y, z = map(Name, "xyz")
+    last = Let("r", Binary("-", Name("q"), Name("p")))
+    chains = [Let("p", Binary("*", exp(exp(x)), exp(z))), Let("q", exp(Binary("+", y, exp(y)))), last]
+    first, second = (Let("l0", exp(x)), Let("l3", exp(y))), (Let("l1", exp(Name("l0"))), Let("q", exp(Binary("+", y, Name("l3")))))
+    assert abreast(chains, LOADS) == (*first, *second, Let("p", Binary("*", Name("l1"), exp(z))), last)  # z is the same for all: no call in the loop

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from ..abreast import abreast
 from ..expr import Binary, Call, Cast, Compare, DType, Element, Expr, Index, Logical, Name, Negate, Not, Number, Where, walk
 from ..functions import spec_of
 from ..ir import Draw, Fire, Let, Line, Load, Map, Select, Store, expressions
@@ -250,7 +251,7 @@ def vectorised(kernel: Map, ctypes: Mapping[str, str], real: str, steps: frozens
     if kernel.only is not None or not within or any(load.index is not Index.SELF and load.array in written_arrays for load in kernel.loads):
         return None
     try:
-        text = _body(kernel, ctypes, real, steps)
+        text = _body(replace(kernel, body=abreast(kernel.body, kernel.loads)), ctypes, real, steps)
     except _NoVectors:
         return None
     return (*text.declared, *text.early, *(_blocks(text) if text.staged else _vectors(text)))
