@@ -52,7 +52,10 @@ cdef inline void gather(Loop *loop, Operation *op) noexcept nogil:
 cdef inline bint touch(Operation *op, Operation *target, int64_t window) noexcept nogil:
     """Append the elements of `target` that a Deliver reached in this step to its list; False if there is no memory."""
     cdef ptrdiff_t spike, part, row
-    cdef int64_t synapse, reached, used = target.used
+    cdef int64_t synapse, count, reached, used = target.used
+    cdef bint inside = window == 0 and op.reach <= target.context.size
+    cdef int32_t base
+    cdef const uint16_t *ends
     cdef const int32_t *rows = op.context.rows
     cdef const uint16_t *narrow = <const uint16_t *>op.context.ends
     cdef const int32_t *wide = <const int32_t *>op.context.ends
@@ -67,6 +70,13 @@ cdef inline bint touch(Operation *op, Operation *target, int64_t window) noexcep
                     target.room = 0
                     return False
                 target.touched = new
+            if inside and op.context.narrow:  # in vectors
+                base, count = <int32_t>op.bases[part], rows[row + 1] - rows[row]
+                new, ends = target.touched + used, narrow + rows[row]
+                for synapse in range(count):
+                    new[synapse] = base + ends[synapse]
+                used += count
+                continue
             for synapse in range(rows[row], rows[row + 1]):
                 reached = op.bases[part] + (narrow[synapse] if op.context.narrow else wide[synapse]) - window
                 if 0 <= reached < target.context.size:

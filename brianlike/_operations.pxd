@@ -94,6 +94,7 @@ cdef struct Operation:
     char far                     # the letter in signatures for what they have
     int64_t *bases
     double row_length            # on average
+    int64_t reach                # all elements at the other end are below this
     # recorders; `used` rows or events are filled
     char *array
     size_t itemsize
@@ -136,6 +137,8 @@ cdef struct Loop:
     int64_t blocked              # the operation that stopped the loop
     bint stop                    # end with the step under way
     bint profiling
+    double looked                # when somebody last looked at the time,
+    int64_t looking, unseen      # after how many steps somebody looks again, and how many of them are left
     Crew crew
 
 

@@ -183,8 +183,11 @@ BL_INLINE void bl_spread_##S(uint8_t *p, V staged, ptrdiff_t count) { \\
     if (count >= BL_BLOCK) { memcpy(p, &x, BL_BLOCK); return; } \\
     for (k = 0; k < count; k += 16) memcpy(p + k, (char *)&x + k, 16); }
 BL_STAGED(bl_vq, bl_vu, m) BL_STAGED(bl_vi, bl_vj, n)
-static __attribute__((noinline, cold)) void bl_mark(int64_t *p, const uint8_t *events, ptrdiff_t count, int64_t value) {
-    ptrdiff_t k; for (k = 0; k < count; k++) if (events[k]) p[k] = value; }
+static __attribute__((noinline)) void bl_mark(int64_t *p, const uint8_t *events, ptrdiff_t count, int64_t value) {
+    ptrdiff_t n, k; uint64_t word;
+    for (n = 0; n < count; n += 8) {
+        memcpy(&word, events + n, 8);
+        for (k = n; word != 0 && k < n + 8; k++) if (events[k]) p[k] = value; } }
 
 /* from one kind to another; a mask counts as 0 or 1 */
 BL_INLINE bl_vq bl_d_to_q(bl_vd x) { return BL_TO(bl_vq, x); }
