@@ -44,6 +44,8 @@ class PoissonInput(SimulationObject):
         What a spike adds; a string may use variables of the neurons and `i`.
     when, order : str, int
         Slot of the schedule, and place in it.
+    name : str, optional
+        `poissoninput`, `poissoninput_1`, ... if left out.
 
     Raises
     ------
@@ -62,8 +64,10 @@ class PoissonInput(SimulationObject):
     True
     """
 
-    def __init__(self, target: VariableOwner, target_var: str, N: int, rate: Any, weight: Any, when: str = "synapses", order: int = 0) -> None:
-        name = choose_name(None, "poissoninput")
+    def __init__(
+        self, target: VariableOwner, target_var: str, N: int, rate: Any, weight: Any, when: str = "synapses", order: int = 0, name: str | None = None
+    ) -> None:
+        name = choose_name(name, "poissoninput")
         if not isinstance(target, VariableOwner):
             raise TypeError(f"the target of a PoissonInput must be a group, not {type(target).__name__}")
         variable = target.variable(target_var)

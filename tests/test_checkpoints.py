@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
+import dynamics  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from trained_models import NEURONS, network  # noqa: E402
@@ -66,6 +67,16 @@ def test_the_zoo_comes_back(name, tmp_path):
     assert before(**inputs).spikes.sum() > 0
     bnn.save(again, tmp_path / "second")
     assert (tmp_path / "model").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+@pytest.mark.parametrize("name", dynamics.MODELS)
+def test_whatever_runs_inside_a_module_comes_back(name, tmp_path):
+    module, _ = dynamics.build(name)
+    x, seeds = dynamics.inputs(), {"seed": 4} if name in dynamics.NOISY else {}
+    module.save(tmp_path / "model")
+    again = bnn.load(tmp_path / "model")
+    y, z = module(x, **seeds), again(x, **seeds)
+    assert y.spikes.sum() > 0 and all(torch.equal(one, other) for one, other in zip(y, z)) and again.digest() == module.digest()
 
 
 def everything():
@@ -184,18 +195,19 @@ def test_weights_go_into_a_module_that_was_made_again(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------- whom they belong to
-def simple(n=3, tau=10, delay=1, w=0.5, dt=1, on_pre="v_post += w", constant=1.0, schedule=None, start=0.0):
+def simple(n=3, tau=10, delay=1, w=0.5, dt=1, on_pre="v_post += w", constant=1.0, schedule=None, start=0.0, drive=(0.1, 0.2), rate=20):
     defaultclock.dt = dt * ms
-    inputs, cells = InputGroup(2, name="inputs"), NeuronGroup(n, "dv/dt = (a - v)/tau : 1\ntau : second", threshold="v > 1", reset="v = 0", name="cells",
-                                                              method="euler")  # fmt: skip
+    inputs, equations = InputGroup(2, name="inputs"), "dv/dt = (a + drive(t) - v)/tau : 1\ntau : second"
+    cells = NeuronGroup(n, equations, threshold="v > 1", reset="v = 0", name="cells", method="euler")
     cells.tau, cells.v = tau * ms, start
     feed = Synapses(inputs, cells, "w : 1\nk : 1", on_pre=on_pre, name="feed")
     feed.connect()
     feed.w, feed.k, feed.delay = w, 2, delay * ms
-    net = Network(inputs, cells, feed)
+    net = Network(inputs, cells, feed, PoissonInput(cells, "v", N=5, rate=rate * Hz, weight=0.01))
     if schedule:
         net.schedule = schedule
-    return bnn.NetworkModule(net, {"v": (cells, "v")}, [bnn.Learn(feed, "w")], dtype=torch.float64, namespace={"a": constant})
+    names = {"a": constant, "drive": TimedArray(drive, dt=2 * ms)}
+    return bnn.NetworkModule(net, {"v": (cells, "v")}, [bnn.Learn(feed, "w")], dtype=torch.float64, namespace=names)
 
 
 @pytest.mark.parametrize(
@@ -204,11 +216,13 @@ def simple(n=3, tau=10, delay=1, w=0.5, dt=1, on_pre="v_post += w", constant=1.0
         ({"tau": 11}, "tau of object1 (cells)"),
         ({"constant": 1.1}, "a of object1 (cells)"),
         ({"delay": 2}, "pre.delay of object2 (feed)"),
-        ({"dt": 0.5}, "dt, pre.delay of object2 (feed)"),
+        ({"dt": 0.5}, "dt, object3 probability of object1 (cells), pre.delay of object2 (feed)"),
         ({"on_pre": "v_post += 2*w"}, "object2 (feed)"),
+        ({"drive": [0.1, 0.3]}, "object1 drive of object1 (cells)"),
+        ({"rate": 21}, "object3 probability of object1 (cells)"),
         ({"schedule": ["start", "groups", "synapses", "thresholds", "resets", "end"]}, "schedule"),
     ],
-    ids=["parameter", "constant", "delay", "dt", "equations", "schedule"],
+    ids=["parameter", "constant", "delay", "dt", "equations", "table", "PoissonInput", "schedule"],
 )
 def test_a_mismatch_is_named(change, text, tmp_path):
     module = simple()

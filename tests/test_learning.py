@@ -315,3 +315,15 @@ def test_layers_have_parameter_groups_and_are_clamped():
         raw.fill_(30.0)
     layer.clamp_()
     assert raw.item() == 10 and raw.shape == (1,)
+
+
+def test_fit_clamps_after_every_step():
+    layer = bnn.NeuronModule(
+        3, "dv/dt = (J - v)/tau : 1\nJ : 1 (input)\ntau : second", parameters={"tau": 10 * ms},
+        learn={"variable": "tau", "unit": ms, "bounds": (9 * ms, 11 * ms), "constrain": "clamp"},
+    )  # fmt: skip
+    x, y = torch.rand(8, 20, 3), torch.zeros(8)
+    batches = bnn.loader(x.numpy(), y.numpy(), 4, encode=lambda rows: rows.swapaxes(0, 1))
+    bnn.fit(layer, batches, loss=lambda v, _: v.square().mean(), optimizer=torch.optim.SGD(layer.parameters(), 1e4), epochs=1, progress=False)
+    (raw,) = layer.parameters()
+    assert ((raw >= 9) & (raw <= 11)).all() and (raw != 10).all()

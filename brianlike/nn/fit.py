@@ -17,6 +17,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..plots import history_figure
+from .optimising import clamp_
 from .resume import load_run, random_state, restore_random_state, save_run
 
 Measure = Callable[[Any, Any], Any]
@@ -209,6 +210,7 @@ def _pass(
             if clip is not None:
                 torch.nn.utils.clip_grad_norm_(module.parameters(), clip)
             optimizer.step()
+            clamp_(module)
         size = len(y)
         samples += size
         for name, one in found.items():

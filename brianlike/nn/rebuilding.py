@@ -250,7 +250,7 @@ def _poisson(reader: _Reader, data: Mapping[str, Data]) -> SimulationObject:
 
 def _poisson_input(reader: _Reader, data: Mapping[str, Data]) -> SimulationObject:
     rate, weight = Quantity(_number(data["rate"]), UNITS["hertz"]), reader.value(data["weight"])
-    return PoissonInput(reader.place(data["target"]), data["target_var"], data["N"], rate, weight, data["when"], data["order"])
+    return PoissonInput(reader.place(data["target"]), data["target_var"], data["N"], rate, weight, data["when"], data["order"], data["name"])
 
 
 def _spikes(reader: _Reader, data: Mapping[str, Data]) -> tuple[np.ndarray, Quantity]:
