@@ -206,7 +206,7 @@ simulate traces recorders blueprints lookups prepare waiting calls engines layou
 network magic explain times devices compatibility later only aliases
 plots
 nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.acceptance
-nn.delays nn.delivery nn.maps nn.noise nn.engine nn.states nn.feeding nn.unroll
+nn.delays nn.delivery nn.constants nn.maps nn.noise nn.engine nn.states nn.feeding nn.unroll
 nn.replay nn.identity nn.module nn.neuron nn.probes
 nn.description nn.rebuilding nn.checkpoints
 nn.forms nn.nir_export nn.nir_import

@@ -200,6 +200,23 @@ def test_the_rules_of_time_hold_for_recurrent_layers():
         torch.testing.assert_close(one, third, rtol=1e-11, atol=1e-14)
 
 
+def test_noise_of_layers_is_that_of_their_samples():
+    cells = bnn.NeuronModule(
+        (2, 3), "dv/dt = (J - v)/(10*ms) + 0.5*xi*(10*ms)**-0.5 : 1\nJ : 1 (input)", threshold="v > 1", reset="v = 0", method="euler",
+        recurrent=nn.Linear(3, 3), output="v", dtype=torch.float64, namespace={},
+    )  # fmt: skip
+    x = double(12, 4, 2, 3)
+    y = cells(x, seed=5)
+    assert torch.equal(cells(x, seed=5), y) and not torch.equal(cells(x, seed=6), y) and not torch.equal(y[:, 0], y[:, 1])
+    assert torch.equal(cells(x[:, 2:], seed=5, samples=2), y[:, 2:])
+    one, state = cells.step(x[0], seed=5)
+    two, _ = cells.step(x[1], state=state)
+    assert torch.equal(torch.stack([one, two]), y[:2])
+    lengths = [3, 12, 7, 1]
+    for n, length in enumerate(lengths):
+        torch.testing.assert_close(cells(x, lengths=lengths, seed=5)[:length, n], y[:length, n], rtol=1e-12, atol=1e-14)
+
+
 def test_what_recurrent_takes():
     with pytest.raises(ValueError, match="recurrent= names 'K', which is not an input variable; there are J"):
         layer(3, recurrent={"K": nn.Linear(3, 3)})

@@ -95,6 +95,8 @@ def test_constants_follow_before_anything_runs():
     before = dict(module.network._cast)
     module.step(torch.rand(2, 4).double())
     assert module.network._cast == before
+    module.write_back()
+    assert module.network._cast
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------------ functional

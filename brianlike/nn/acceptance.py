@@ -13,9 +13,11 @@ from codegen.ir import Deliver, Role
 from ..clocks import Clock
 from ..codes import runners
 from ..groups import Group
+from ..inputs import InputGroup, SpikeGeneratorGroup
 from ..objects import SimulationObject, acts
 from ..poisson_input import PoissonInput
 from ..prepare import Prepared
+from ..state import VariableOwner
 from ..synapses import Synapses
 
 
@@ -65,3 +67,20 @@ def _refuse_traces_that_see_changes(prepared: Prepared) -> None:
                 if access not in {Access(trace) for trace in own} and changes:
                     message = f"the event-driven equation of `{flow.variable}` of {name} reads `{access.variable}`, which changes between events"
                     raise UnsupportedError(message, flow.span, "Write (clock-driven) instead of (event-driven).")
+
+
+def check_record(key: str, owner: VariableOwner, variable: str) -> None:
+    """Refuse a record of what an object does not have, or does not keep."""
+    where = f"record={{{key!r}: ...}}: {owner.name!r}"
+    if variable in ("_spike", "_margin"):
+        if not isinstance(owner, InputGroup | SpikeGeneratorGroup) and not owner.model.events:
+            raise ValueError(f"{where} has no threshold, so it has no spikes")
+        return
+    declared = owner.variable(variable)
+    recordable = [v.name for v in owner.model.variables if v.role in (Role.STATE, Role.PARAMETER, Role.INPUT)]
+    if declared is None:
+        raise ValueError(f"{where} has no variable {variable!r}; it has {', '.join(recordable) or 'none'}")
+    if declared.role is Role.LINKED:
+        raise UnsupportedError(f"{where} has {variable!r} from another object; record it there")
+    if declared.role is Role.SUBEXPRESSION:
+        raise UnsupportedError(f"{where} computes {variable!r} where it is used; modules record {', '.join(recordable)} only")

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from codegen.errors import UnsupportedError
-from codegen.expr import DType
 from codegen.force import force_events
-from codegen.ir import Kernel, Record, Role, Table
+from codegen.ir import Kernel, Record, Table
 from codegen.widen import widen
 
 from ..groups import Group
-from ..inputs import InputGroup, SpikeGeneratorGroup
 from ..monitors import Monitor
 from ..namespaces import caller_namespace
 from ..network import Network
 from ..objects import SimulationObject
 from ..prepare import Prepared, prepare
-from ..state import VariableOwner
 from ..subgroups import Subgroup
-from .acceptance import common_clock, refuse_objects, refuse_program
+from .acceptance import check_record, common_clock, refuse_objects, refuse_program
+from .constants import cast, copy_keeping
 from .delivery import Values
 from .engine import TorchEngine
 from .feeding import Call, Feeding, common_steps, tables_of
@@ -36,10 +33,9 @@ from .identity import check_digest, digest
 from .optimising import clamp_, parameter_groups
 from .parameters import Held, Learn
 from .recording import RecordSpec, parts
-from .states import State, enter, leave, padded
+from .states import State, check_finite, enter, leave, padded
 from .unroll import Feedback, Moment, Unrolling, Watch, checked_lengths, unroll, unroll_ragged
 
-M = TypeVar("M", bound=nn.Module)
 spytorch_schedule = ["thresholds", "groups", "resets", "synapses"]
 """The order within a step that SpyTorch's loop has: spike from the old potential, update, reset, then deliver (with recurrent delays of one dt)."""
 
@@ -152,7 +148,7 @@ class NetworkModule(nn.Module):
                 raise UnsupportedError(message, None, f"Record the group, and take [..., {owner.start}:{owner.stop}] of the result.")
             if owner not in self._objects:
                 raise ValueError(f"record={{{key!r}: ...}} names {owner.name!r}, which is not in the network")
-            _check_record(key, owner, variable)
+            check_record(key, owner, variable)
             if variable == "_margin":
                 margins.add(owner.name)
             kernels.append(Record(key, f"{owner.name}.{variable}", f"after_{last}"))
@@ -346,7 +342,7 @@ class NetworkModule(nn.Module):
         else:
             moment, records = unroll_ragged(engine, moment, tables, steps, checked_lengths(lengths, batch, steps, self._like.device), how)
         if self.check_finite and not (torch.compiler.is_compiling() or self._like.is_meta):
-            self._check(moment)
+            check_finite(self.prepared.program, moment.values, moment.step)
         record = self._record_type(*(self._output(value, reductions[key] is None) for key, value in records.items()))
         left = leave(moment.values, moment.past, moment.step, self._moving)
         if samples is not None:
@@ -371,31 +367,8 @@ class NetworkModule(nn.Module):
     def _cast_constants(self) -> Values:
         key = (self._like.dtype, self._like.device)
         if key not in self._cast:
-            cast: Values = {}
-            for array in self.prepared.program.arrays:
-                if array.name in self._learned_arrays:
-                    continue
-                if array.name in self._constants:
-                    tensor = torch.from_numpy(self._constants[array.name])
-                    is_float = array.dtype is DType.FLOAT
-                    cast[array.name] = tensor.to(device=key[1], dtype=key[0] if is_float else None)
-                elif array.role in (Role.EVENT, Role.ACCUMULATOR):
-                    size = 1 if array.space is None else len(self.prepared.objects[array.space])  # type: ignore[arg-type]
-                    dtype = key[0] if array.dtype is DType.FLOAT or array.role is Role.EVENT else torch.int64
-                    cast[array.name] = torch.zeros(size, dtype=dtype, device=key[1])
-            self._cast = {key: cast}
+            self._cast = {key: cast(self.prepared, self._constants, self._learned_arrays, *key)}
         return self._cast[key]
-
-    # ------------------------------------------------------------------------------------------------------------------------------------------- state
-    def _check(self, moment: Moment) -> None:
-        """Training on NaN only makes more of it, so it is an error here."""
-        for array in self.prepared.program.arrays:
-            if array.role is Role.STATE and array.name in moment.values and not torch.isfinite(moment.values[array.name].detach()).all():
-                bad = torch.nonzero(~torch.isfinite(moment.values[array.name].detach()))[0].tolist()
-                raise FloatingPointError(
-                    f"{array.name} of element {bad[-1]} is not finite after step {int(moment.step.max())}; "
-                    "a smaller learning rate, bounds= on the parameters or a smaller dt may help"
-                )
 
     # ---------------------------------------------------------------------------------------------------------------------------------------- parameters
     def parameter(self, owner: SimulationObject, variable: str) -> nn.Parameter:
@@ -439,6 +412,7 @@ class NetworkModule(nn.Module):
             held.learn.owner.state[held.learn.stored] = values[held.learn.array]
         self._constants = self._collect()
         self._cast = {}
+        self._cast_constants()
 
     def simulate(
         self,
@@ -503,37 +477,3 @@ class NetworkModule(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{item.name}: {len(item)}" for item in self._objects)  # type: ignore[arg-type]
-
-
-def copy_keeping(module: M, memo: dict[int, Any], kept: Sequence[object]) -> M:
-    """A deep copy that shares some objects with the original."""
-    memo |= {id(item): item for item in kept}
-    copied = nn.Module.__new__(type(module))
-    memo[id(module)] = copied
-    copied.__dict__.update(copy.deepcopy(module.__dict__, memo))
-    return copied
-
-
-def _check_record(key: str, owner: VariableOwner, variable: str) -> None:
-    where = f"record={{{key!r}: ...}}: {owner.name!r}"
-    if variable in ("_spike", "_margin"):
-        if not isinstance(owner, InputGroup | SpikeGeneratorGroup) and not owner.model.events:
-            raise ValueError(f"{where} has no threshold, so it has no spikes")
-        return
-    declared = owner.variable(variable)
-    recordable = [v.name for v in owner.model.variables if v.role in (Role.STATE, Role.PARAMETER, Role.INPUT)]
-    if declared is None:
-        raise ValueError(f"{where} has no variable {variable!r}; it has {', '.join(recordable) or 'none'}")
-    if declared.role is Role.LINKED:
-        raise UnsupportedError(f"{where} has {variable!r} from another object; record it there")
-    if declared.role is Role.SUBEXPRESSION:
-        raise UnsupportedError(f"{where} computes {variable!r} where it is used; modules record {', '.join(recordable)} only")
-
-
-def _common_steps(tables: Values) -> int:
-    steps = {table.shape[0] for table in tables.values()}
-    if len(steps) > 1:
-        raise ValueError(f"all inputs must have the same number of steps, not {sorted(steps)}")
-    if not steps:
-        raise ValueError("the network has no InputGroup and no (input) variable, so its number of steps is unknown; give it one")
-    return steps.pop()

@@ -18,9 +18,11 @@ from ..groups import NeuronGroup
 from ..namespaces import caller_namespace
 from ..network import Network
 from ..units import Quantity, asarray_si, get_dimensions
+from .constants import copy_keeping
 from .delivery import Values
+from .feeding import Call
 from .gradients import Gradient, Surrogate
-from .module import NetworkModule, copy_keeping
+from .module import NetworkModule
 from .optimising import clamp_, parameter_groups
 from .parameters import Learn
 from .states import State
@@ -147,22 +149,40 @@ class NeuronModule(nn.Module):
         return layers
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- running
-    def forward(self, *inputs: torch.Tensor, lengths: Any = None, **named: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, *inputs: torch.Tensor, lengths: Any = None, seed: int | None = None, samples: int | torch.Tensor | None = None, **named: torch.Tensor
+    ) -> torch.Tensor:
         """The output of every step, shape (T, ..., N), from the initial state; inputs are in SI units, of shape (T, ..., N).
 
-        `lengths` are the numbers of steps of the samples, as for NetworkModule.
+        `lengths` are the numbers of steps of the samples; `seed` and `samples` are what noise depends on; all as for NetworkModule.
         """
-        output, _ = self.run(*inputs, lengths=lengths, **named)
+        output, _ = self.run(*inputs, lengths=lengths, seed=seed, samples=samples, **named)
         return output
 
-    def run(self, *inputs: torch.Tensor, state: State | None = None, lengths: Any = None, **named: torch.Tensor) -> tuple[torch.Tensor, State]:
+    def run(
+        self,
+        *inputs: torch.Tensor,
+        state: State | None = None,
+        lengths: Any = None,
+        seed: int | None = None,
+        samples: int | torch.Tensor | None = None,
+        **named: torch.Tensor,
+    ) -> tuple[torch.Tensor, State]:
         """The output from a state (None: the initial one), and the state after the last step; in the state, neurons have one axis."""
-        record, new = self.network.run_with(self._feedback(), self._rows(inputs, named), state=state, lengths=lengths)
+        call = Call(seed=seed, samples=samples)
+        record, new = self.network.run_with(self._feedback(), self._rows(inputs, named), call, state=state, lengths=lengths)
         return self._shaped(record.output), new
 
-    def step(self, *inputs: torch.Tensor, state: State | None = None, **named: torch.Tensor) -> tuple[torch.Tensor, State]:
+    def step(
+        self,
+        *inputs: torch.Tensor,
+        state: State | None = None,
+        seed: int | None = None,
+        samples: int | torch.Tensor | None = None,
+        **named: torch.Tensor,
+    ) -> tuple[torch.Tensor, State]:
         """One step: inputs and output of shape (..., N), and the state after it."""
-        record, new = self.network.step_with(self._feedback(), self._rows(inputs, named), state=state)
+        record, new = self.network.step_with(self._feedback(), self._rows(inputs, named), Call(1, seed=seed, samples=samples), state=state)
         return self._shaped(record.output), new
 
     def initial_state(self, *batch: int) -> State:

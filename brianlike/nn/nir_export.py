@@ -294,7 +294,7 @@ class _Network(_Graph):
         """Nodes for all synapses; for each group, the variables to which they add."""
         engine = self.module._engines[()]
         with torch.no_grad():
-            matrices = engine.set_up(self.module._initial_values())
+            matrices = engine.set_up(self.module._initial_values()).matrices
         maps = [kernel for kernel in engine.program.kernels if isinstance(kernel, Map)]
         applied = {load.array: one.stores[0].array for one in maps for load in one.loads if load.array != one.stores[0].array}
         reached: dict[str, set[str]] = {}

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from codegen.ir import Program, Role
+
 from .delivery import Values
 
 State = dict[str, dict[str, torch.Tensor]]
@@ -72,3 +74,14 @@ def _refuse_unknown(state: State, known: set[tuple[str, ...]]) -> None:
             if (owner, name.removesuffix("_past")) not in known:
                 has = sorted(variable for o, variable in known if o == owner)
                 raise KeyError(f"the state has '{owner}.{name}', which the module does not know; it knows {', '.join(has)}")
+
+
+def check_finite(program: Program, values: Values, step: torch.Tensor) -> None:
+    """Training on NaN only makes more of it, so a state variable that is not finite is an error."""
+    for array in program.arrays:
+        if array.role is Role.STATE and array.name in values and not torch.isfinite(values[array.name].detach()).all():
+            bad = torch.nonzero(~torch.isfinite(values[array.name].detach()))[0].tolist()
+            raise FloatingPointError(
+                f"{array.name} of element {bad[-1]} is not finite after step {int(step.max())}; "
+                "a smaller learning rate, bounds= on the parameters or a smaller dt may help"
+            )
