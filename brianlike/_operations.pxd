@@ -90,11 +90,10 @@ cdef struct Operation:
     ptrdiff_t n_delays
     int64_t *delays
     ptrdiff_t parts              # of the neurons at the other end, each with rows of its own
-    ptrdiff_t reach              # the last of these neurons + 1
+    ptrdiff_t reach              # the last of these neurons that synapses reach + 1, or where the last part begins
     char far                     # the letter in signatures for what they have
     int64_t *bases
     double row_length            # on average
-    int64_t reach                # all elements at the other end are below this
     # recorders; `used` rows or events are filled
     char *array
     size_t itemsize

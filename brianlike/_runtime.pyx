@@ -216,7 +216,6 @@ cdef class Driver:
         op.bases, op.parts = <int64_t *>copy_of(bases), len(bases)
         op.reach, op.far = max(reach, bases[len(bases) - 1]), ord(far)
         op.row_length = <double>placed / max((stop - first) * len(delays), 1)
-        op.reach = reach
         lengthen(&self._loop.events[op.event], self._loop.step, delays[len(delays) - 1] + 1)
         return self._finish()
 
