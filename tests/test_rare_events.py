@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from brianlike import *
-from brianlike import randomness
+from brianlike import build, randomness
 from brianlike.prepare import prepare
 
 STEPS = 50
@@ -245,3 +245,14 @@ def test_chosen_elements_are_those_of_all():
     p = np.abs(spread(SIZE)) * 1e-4
     whole = randomness.bernoulli(1, 2, 3, SIZE, 4, 5, p)
     np.testing.assert_array_equal(randomness.bernoulli(1, 2, 3, chosen, 4, 5, p[chosen]), whole[chosen])
+
+
+@pytest.mark.parametrize("flags", ["-DBL_NO_BUILTINS", "-mno-avx512f", "-mno-avx2"])
+def test_other_instructions_find_the_same_events(flags, monkeypatch):
+    rates = spread(3000)
+    usual = fired("numpy", 3000, "rates : Hz", rates)
+    compiler = build.find_compiler()
+    if "clang" in compiler.identity or "avx512f" not in build._processor():
+        pytest.skip("no gcc and AVX-512 to compare with")
+    monkeypatch.setenv("CC", f"{' '.join(compiler.command)} {flags}")
+    same(usual, fired("cython", 3000, "rates : Hz", rates))
