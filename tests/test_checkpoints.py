@@ -278,6 +278,7 @@ def changed(data, path, value):
 
 
 OBJECTS = ("module", "network", "objects")
+CODE = "x():\n    pass\nopen('never-written', 'w').write('x')\ndef y"
 
 
 @pytest.mark.parametrize(
@@ -305,8 +306,14 @@ OBJECTS = ("module", "network", "objects")
         ((*OBJECTS, 2, "state", "i", "array"), "array/missing"),
         (("module",), [[]]),
         (("module", "network"), None),
+        ((*OBJECTS, 2, "pathways", 0, "key"), CODE),
+        ((*OBJECTS, 1, "events"), {CODE: "v > 2"}),
+        ((*OBJECTS, 1, "name"), CODE),
+        (("module", "network", "schedule"), ["start", CODE]),
+        (("module", "network", "record", 0, 0), CODE),
+        (("module", "network", "learn", 0, "name"), CODE),
     ],
-    ids=str,
+    ids=lambda value: str(value).split("(")[-1][:40],
 )  # fmt: skip
 def test_hostile_content_is_refused(path, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -354,3 +361,17 @@ def test_a_layer_comes_back(tmp_path):
     assert again.state_dict().keys() == layer.state_dict().keys()
     again.write_back()
     np.testing.assert_allclose(again.group.tau / ms, 10, rtol=1e-6)
+
+
+def test_of_layers_with_torch_layers_in_them_the_weights_are_kept(tmp_path):
+    def layer():
+        return bnn.NeuronModule(
+            4, "dv/dt = (J - v)/(10*ms) : 1\nJ : 1 (input)", threshold="v > 1", reset="v = 0", recurrent=torch.nn.Linear(4, 4)
+        )  # fmt: skip
+
+    first, second, x = layer(), layer(), 3 * torch.rand(20, 2, 4)
+    first.save(tmp_path / "layer")
+    with pytest.raises(bnn.CheckpointError, match="layer holds weights only"):
+        bnn.load(tmp_path / "layer")
+    assert not torch.equal(first(x), second(x))
+    assert torch.equal(bnn.load(tmp_path / "layer", into=second)(x), first(x))

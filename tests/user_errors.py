@@ -248,6 +248,20 @@ def learning_what_is_not_declared() -> None:
     _module(learn=lambda bnn, synapses, target: [bnn.Learn(target, "tau_membrane")])
 
 
+def weights_of_both_signs_from_one_source() -> None:
+    def change(synapses: Synapses, target: NeuronGroup) -> None:
+        synapses.w = "1 - 2*(j % 2)"
+
+    _module(change, learn=lambda bnn, synapses, target: [bnn.Learn(synapses, "w", sign="source")])
+
+
+def neurons_without_a_form_in_nir() -> None:
+    import brianlike.nn as bnn
+
+    cells = NeuronGroup(2, "dv/dt = (J - v)/(10*ms) : 1\nJ : 1 (input)", threshold="v > 1", reset="v -= 1", method="exact", name="cells")
+    bnn.to_nir(bnn.NetworkModule(Network(cells), {"spikes": cells}, namespace={}))
+
+
 def wrong_input_shape() -> None:
     import torch
 
