@@ -366,7 +366,7 @@ def test_a_layer_comes_back(tmp_path):
 def test_of_layers_with_torch_layers_in_them_the_weights_are_kept(tmp_path):
     def layer():
         return bnn.NeuronModule(
-            4, "dv/dt = (J - v)/(10*ms) : 1\nJ : 1 (input)", threshold="v > 1", reset="v = 0", recurrent=torch.nn.Linear(4, 4)
+            4, "dv/dt = (J - v)/(10*ms) : 1\nJ : 1 (input)", threshold="v > 1", reset="v = 0", recurrent=torch.nn.Linear(4, 4), dt=1 * ms
         )  # fmt: skip
 
     first, second, x = layer(), layer(), 3 * torch.rand(20, 2, 4)
