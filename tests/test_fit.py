@@ -224,6 +224,22 @@ def test_modules_know_whether_they_are_trained():
     assert modes == [(True, True), (False, False)]
 
 
+def test_rasters_of_arrays():
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from brianlike.plots import history_figure, raster_of
+
+    spikes = np.zeros((5, 3))
+    spikes[[1, 4], [2, 0]] = 1
+    axes = Figure().subplots()
+    raster_of(axes, spikes, dt=0.5)
+    assert axes.collections[0].get_offsets().tolist() == [[0.5, 2], [2, 0]] and axes.get_xlim() == (-0.25, 2.25)
+    values = {"loss": [2.0, 1.0], "validation loss": [2.5, 2.0], "rate": [4.0, 3.0], "seconds": [1.0, 1.0]}
+    figure = history_figure(values, 1, {"hidden": spikes})
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "rate", "hidden"] and len(figure.axes[0].get_lines()) == 3  # two curves, and the best epoch
+
+
 def test_the_history_as_numbers_and_as_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     model, history = train(2)

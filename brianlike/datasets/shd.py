@@ -93,7 +93,7 @@ def read_events(path: str | os.PathLike[str]) -> EventLists:
         needed = ("spikes/times", "spikes/units", "labels", "extra/speaker")
         if missing := [name for name in needed if name not in file]:
             raise ValueError(f"{path} has no {missing[0]!r}, so it is not one of the Heidelberg files; they have {', '.join(needed)}")
-        times, units = (list(file[f"spikes/{name}"]) for name in ("times", "units"))
+        times, units = (list(file[f"spikes/{name}"][...]) for name in ("times", "units"))
         labels, speaker = file["labels"][...].astype(np.int64), file["extra/speaker"][...].astype(np.int64)
         extra = {"speaker": speaker, **_about_speakers(file, speaker)}
     lengths = np.array([len(t) for t in times], dtype=np.int64)
