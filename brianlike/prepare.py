@@ -289,7 +289,7 @@ def prepare(
     schedule: Sequence[str],
     namespace: Mapping[str, object],
     *,
-    detach: Detach = None,
+    detach: Detach | Mapping[str, Detach] = None,
     monitors: bool = True,
     extra: Sequence[Kernel] = (),
     margins: Collection[str] = (),
@@ -298,9 +298,10 @@ def prepare(
 ) -> Prepared:
     """Compile the network; groups, synapses and pathways that are not active keep their values and do nothing.
 
-    `detach` tells which resets keep their gradient, `extra` adds kernels (the inputs and records of a module), `margins` names the groups whose distance
-    to threshold is kept in the variable `_margin`, `delayed` arrays of delays that change from run to run. With `gradients` the Program
-    is to be differentiated: it solves event-driven equations in every step, not from event to event, and draws random numbers one by one.
+    `detach` tells which resets keep their gradient (of all groups, or by the group's name), `extra` adds kernels (the inputs and records of a module),
+    `margins` names the groups whose distance to threshold is kept in the variable `_margin`, `delayed` arrays of delays that change from run to run. With
+    `gradients` the Program is to be differentiated: it solves event-driven equations in every step, not from event to event, and draws random numbers one
+    by one.
     """
     objects = list(objects)
     present = {item.name: item for item in objects if item.active or isinstance(item, Group | Synapses)}
@@ -323,7 +324,8 @@ def prepare(
     for group in groups:
         resolved[group.name] = replace(resolved[group.name], model=models[group.name])
         aimed = [item for item in inputs if item.target._whole is group]
-        options = replace(_group_options(group, aimed, detach), clock=name_of(group.clock), clocks=_code_clocks(group, name_of))
+        kept = detach.get(group.name) if isinstance(detach, Mapping) else detach
+        options = replace(_group_options(group, aimed, kept), clock=name_of(group.clock), clocks=_code_clocks(group, name_of))
         compiled[group.name] = compile_model(models[group.name], options)
     for one in synapses:
         for pathway in one.pathways.values():
@@ -335,7 +337,7 @@ def prepare(
         models[one.name] = link({**models, one.name: resolved[one.name].model}, {one.name: _links(one)})[one.name]
         resolved[one.name] = replace(resolved[one.name], model=models[one.name])
         clocks = {key: name_of(pathway.source.clock) for key, pathway in one.pathways.items()}
-        options = replace(_synapse_options(one, detach, delayed), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
+        options = replace(_synapse_options(one, delayed), clock=name_of(one.clock), clocks={**_code_clocks(one, name_of), **clocks})
         if gradients:
             options = replace(options, in_steps=True, slots={**(options.slots or {}), IN_STEPS: f"before_{schedule[0]}"})
         compiled[one.name] = compile_model(relative(models[one.name], _parts(one)), options, source, target)
@@ -481,7 +483,7 @@ def _methods(item: Group | Synapses) -> tuple[str | Method, ...]:
     return compiler_methods(_given(item, "method"), item.equations, {v.name: v for v in item.model.variables})
 
 
-def _synapse_options(synapses: Synapses, detach: Detach, changing: Collection[str]) -> Options:
+def _synapse_options(synapses: Synapses, changing: Collection[str]) -> Options:
     pathways = synapses.pathways
     delayed = frozenset(name for name in pathways if synapses.is_delayed(name) or f"{synapses.name}.{name}.delay" in changing)
     slots, orders, ties = places(synapses)
@@ -491,7 +493,6 @@ def _synapse_options(synapses: Synapses, detach: Detach, changing: Collection[st
         slots["update"], orders["update"] = synapses.state_updater.when, synapses.state_updater.order
     return Options(
         method=_methods(synapses),
-        detach=detach,
         pre=synapses.source._whole.name,
         post=synapses.target._whole.name,
         delayed=delayed,

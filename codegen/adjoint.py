@@ -22,12 +22,12 @@ from .derivative import active_names, reverse, used
 from .errors import UnsupportedError
 from .expr import ZERO, Binary, Cast, DType, Index, Name
 from .ir import Array, Deliver, Extern, Kernel, Let, Line, Load, Map, Program, Record, Role, Select, Store, Table, defined
-from .surrogate import Gradient
+from .surrogate import Gradients, gradient_of
 
 CONSTANT_ROLES = frozenset({Role.CLOCK, Role.INDEX})
 
 
-def adjoint(program: Program, gradient: Gradient, wrt: tuple[str, ...]) -> tuple[Program, Program]:
+def adjoint(program: Program, gradient: Gradients, wrt: tuple[str, ...]) -> tuple[Program, Program]:
     """`Program -> Program, Program`: the forward Program with its tape, and the backward one.
 
     `wrt` names the arrays whose gradient is wanted. After the backward run `x~` is that of the parameter `x`, or of the initial value of a variable; the
@@ -51,7 +51,7 @@ class _Scene:
     """What every kernel's transpose needs to know about the Program."""
 
     program: Program
-    gradient: Gradient
+    gradient: Gradients
     active: frozenset[str]
     varying: frozenset[str]
     wrt: frozenset[str]
@@ -117,7 +117,7 @@ def _varying(program: Program) -> frozenset[str]:
     return frozenset(clock | {store.array for kernel in program.kernels for store in _stores(kernel)})
 
 
-def _active(program: Program, gradient: Gradient, wrt: Iterable[str]) -> frozenset[str]:
+def _active(program: Program, gradient: Gradients, wrt: Iterable[str]) -> frozenset[str]:
     """The arrays that depend on those in `wrt` in a way that has a derivative."""
     allowed = {a.name for a in program.arrays if _can_be_active(a)}
     maps = [dense(kernel) for kernel in (*program.setup, *program.kernels) if isinstance(kernel, Map | Deliver)]
@@ -131,9 +131,9 @@ def _active(program: Program, gradient: Gradient, wrt: Iterable[str]) -> frozens
             return frozenset(active)
 
 
-def _active_in(kernel: Map, gradient: Gradient, active: Iterable[str]) -> set[str]:
+def _active_in(kernel: Map, gradient: Gradients, active: Iterable[str]) -> set[str]:
     arrays = set(active)
-    return active_names(kernel.body, _types(kernel), [load.name for load in kernel.loads if load.array in arrays], gradient)
+    return active_names(kernel.body, _types(kernel), [load.name for load in kernel.loads if load.array in arrays], gradient_of(gradient, kernel.space))
 
 
 def _types(kernel: Map) -> dict[str, DType]:
@@ -246,7 +246,7 @@ def _transpose_part(scene: _Scene, kernel: Map, stores: list[Store], one: bool) 
         seeds.append((store.name, name))
         bars.append(Load(name, _bar(store.array), store.index, DType.FLOAT, store.delayed))
     active = [load.name for load in kernel.loads if load.array in scene.active]
-    lines, found = reverse(kernel.body, types, active, seeds, scene.gradient)
+    lines, found = reverse(kernel.body, types, active, seeds, gradient_of(scene.gradient, kernel.space))
     extra, new_stores = _cotangent_stores(scene, kernel, stores, found, taken | {name for line in lines for name in defined(line)})
     body = (*lines, *extra)
     read = {name for line in body for name in used(line)}

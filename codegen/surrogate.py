@@ -6,6 +6,7 @@ and `width` stand beside it and are never folded into it: the scale of a surroga
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite, pi, sqrt
 from typing import Protocol
@@ -178,6 +179,14 @@ def derivative(gradient: Gradient, margin: Expr, width: Expr | None = None) -> E
         case Surrogate(shape, _, scale) if width is not None:
             return multiply(divide(Number(scale), width), shape.shape(divide(margin, width)))
     raise TypeError(f"not a gradient: {gradient!r}")
+
+
+Gradients = Gradient | Mapping[str, Gradient]
+
+
+def gradient_of(gradient: Gradients, space: str) -> Gradient:
+    """The gradient of the spikes of one group; those of a group that is not among several have none."""
+    return gradient.get(space, TrueGradient()) if isinstance(gradient, Mapping) else gradient
 
 
 def slope(gradient: Gradient, fire: Fire, margin: Expr) -> Expr:

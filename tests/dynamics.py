@@ -166,7 +166,7 @@ def custom_events(on: bool = True) -> Built:
     inputs, feed = driven(cells)
     options = {"on_event": "high"} if on else {}
     back = synapses(cells, cells, name="back", model="w : 1", on_pre="k_post += w; I_post -= 0.1*w", where="i != j", **options)
-    return Built([inputs, cells, feed, back], cells, [(feed, "w"), (back, "w")], {"k": (cells, "k")})
+    return Built([inputs, cells, feed, back], cells, [(feed, "w"), (back, "w")], {"k": (cells, "k"), "high": (cells, "high")})
 
 
 def constant_over_dt(on: bool = True) -> Built:

@@ -10,7 +10,7 @@ from adjoints import assert_same_gradients  # noqa: E402
 
 import brianlike.nn as bnn  # noqa: E402
 from brianlike.only import *  # noqa: E402
-from codegen.errors import UnsupportedError  # noqa: E402
+from codegen.errors import ModelError, UnsupportedError  # noqa: E402
 
 every_model = pytest.mark.parametrize("name", dynamics.MODELS)
 every_noise = pytest.mark.parametrize("name", dynamics.NOISY)
@@ -31,7 +31,7 @@ def assert_same_records(one, other, tolerance=1e-9):
     for name in one._fields:
         a, b = getattr(one, name), getattr(other, name)
         assert a.shape == b.shape, name
-        if name in ("spikes", "noise"):
+        if name in ("spikes", "noise", "high"):
             assert torch.equal(a, b), name
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance, msg=lambda text, name=name: f"{name}: {text}")
 
@@ -114,6 +114,92 @@ def test_gradients_are_finite_differences(name):
             sides.append(moved)
         numeric = (sides[0] - sides[1]) / 2e-6
         torch.testing.assert_close((gradient * direction).sum(), numeric, rtol=2e-5, atol=1e-5 * scale)
+
+
+@every_model
+def test_a_file_holds_all_of_it(name, tmp_path):
+    module, _ = dynamics.build(name)
+    x = dynamics.inputs()
+    with torch.no_grad():
+        expected = module(x, seed=7)
+        bnn.save(module, tmp_path / "module.safetensors")
+        start_scope()
+        assert_same_records(expected, bnn.load(tmp_path / "module.safetensors")(x, seed=7), tolerance=0)
+
+
+# ----------------------------------------------------------------------------------------------------------------------------- different groups, generators
+def two_units(gradient):
+    """A group in volt, and one without a unit."""
+    defaultclock.dt = 1 * ms
+    inputs = InputGroup(4, name="source")
+    first = NeuronGroup(3, "dv/dt = -v/(10*ms) : volt", threshold="v > 10*mV", reset="v = 0*mV", method="exact", name="first")
+    second = NeuronGroup(2, "dv/dt = -v/(8*ms) : 1", threshold="v > 1", reset="v -= 1", method="exact", name="second")
+    feed = Synapses(inputs, first, "w : volt", on_pre="v_post += w", name="feed")
+    on = Synapses(first, second, "w : 1", on_pre="v_post += w", name="on")
+    feed.connect(), on.connect()
+    feed.w, on.w = "(3 + i + j)*mV", "0.5 + 0.2*i"
+    record = {"a": first, "b": second, "v": (second, "v")}
+    learn = [bnn.Learn(feed, "w"), bnn.Learn(on, "w")]
+    made = gradient(first, second)
+    return bnn.NetworkModule(Network(inputs, first, second, feed, on), record, learn, made, dtype=torch.float64, namespace={})
+
+
+def test_groups_have_gradients_of_their_own():
+    x = {"source": (torch.rand(30, 2, 4, generator=torch.Generator().manual_seed(1)) < 0.3).double()}
+    mine = bnn.Surrogate(bnn.SuperSpike(beta=2), width=5 * mV), bnn.Surrogate(bnn.Triangle(), width=2)
+    both = two_units(lambda first, second: {first: mine[0], second: mine[1]})
+    assert_same_gradients(both, x)
+    other = two_units(lambda first, second: {first: mine[0], second: bnn.Surrogate(width=3)})
+    gradients = [torch.autograd.grad(module(**x).b.sum(), list(module.parameters())) for module in (both, other)]
+    assert not torch.equal(gradients[0][0], gradients[1][0])
+    with pytest.raises(ValueError, match="gradient= has one for each of first, but none for 'second', which has a threshold, too"):
+        two_units(lambda first, second: {first: mine[0]})
+    with pytest.raises(ModelError, match="the surrogate.s width is in 1, but the threshold of first is in volt"):
+        two_units(lambda first, second: {first: mine[1], second: mine[1]})
+
+
+def test_resets_are_detached_by_group():
+    x = {"source": (torch.rand(30, 2, 4, generator=torch.Generator().manual_seed(1)) < 0.3).double()}
+    shape, gradients = bnn.SuperSpike(beta=2), []
+    for detach in (None, False):
+        module = two_units(lambda first, second: {first: bnn.Surrogate(shape, width=5 * mV), second: bnn.Surrogate(shape, detach_reset=detach)})  # noqa: B023
+        assert_same_gradients(module, x)
+        gradients.append(torch.autograd.grad(module(**x).v.sum(), list(module.parameters())))
+    assert all(not torch.equal(a, b) for a, b in zip(*gradients))
+
+
+def test_gradients_by_group_are_kept_in_files(tmp_path):
+    x = (torch.rand(30, 2, 4, generator=torch.Generator().manual_seed(1)) < 0.3).double()
+    module = two_units(lambda first, second: {first: bnn.Surrogate(width=5 * mV), second: bnn.Surrogate(bnn.Triangle())})
+    bnn.save(module, tmp_path / "module.safetensors")
+    start_scope()
+    again = bnn.load(tmp_path / "module.safetensors")
+    for one, other in zip(*(torch.autograd.grad(m(x).v.sum(), list(m.parameters())) for m in (module, again))):
+        assert torch.equal(one, other)
+
+
+def test_generated_spikes_go_on_in_the_next_piece():
+    defaultclock.dt = 1 * ms
+    generator = SpikeGeneratorGroup(2, [0, 1, 0], [1, 4, 7] * ms, name="generator")
+    cells = NeuronGroup(2, "dv/dt = -v/(10*ms) : 1", method="exact", name="cells")
+    feed = Synapses(generator, cells, on_pre="v_post += 1", name="feed")
+    feed.connect("i == j")
+    module = bnn.NetworkModule(Network(generator, cells, feed), {"v": (cells, "v")}, dtype=torch.float64, namespace={})
+    whole, (first, state) = module(steps=10), module.run(steps=6)
+    second, state = module.run(steps=3, state=state)
+    third, _ = module.step(state=state)
+    assert torch.equal(torch.cat([first.v, second.v, third.v[None]]), whole.v) and whole.v[9].min() > 0
+
+
+def test_layers_have_noise():
+    layer = bnn.NeuronModule(3, "dv/dt = (J - v)/(10*ms) + 0.1*xi*ms**-0.5 : 1\nJ : 1 (input)", dtype=torch.float64, method="euler")
+    x = torch.ones(12, 4, 3, dtype=torch.float64)
+    whole = layer(x, seed=1)
+    assert torch.equal(whole, layer(x, seed=1)) and not torch.equal(whole, layer(x, seed=2))
+    torch.testing.assert_close(layer(x[:, 2:], seed=1, samples=2), whole[:, 2:], rtol=0, atol=1e-14)
+    first, state = layer.run(x[:5], seed=1)
+    second, _ = layer.run(x[5:], state=state)
+    assert torch.equal(torch.cat([first, second]), whole)
 
 
 # -------------------------------------------------------------------------------------------------------------------------------------------------- noise

@@ -19,6 +19,7 @@ from ..poisson_input import PoissonInput
 from ..prepare import Prepared
 from ..state import VariableOwner
 from ..synapses import Synapses
+from .recording import is_event
 
 
 def refuse_objects(objects: Sequence[SimulationObject]) -> None:
@@ -72,6 +73,8 @@ def _refuse_traces_that_see_changes(prepared: Prepared) -> None:
 def check_record(key: str, owner: VariableOwner, variable: str) -> None:
     """Refuse a record of what an object does not have, or does not keep."""
     where = f"record={{{key!r}: ...}}: {owner.name!r}"
+    if is_event(owner, variable) and variable != "_spike":
+        return
     if variable in ("_spike", "_margin"):
         if not isinstance(owner, InputGroup | SpikeGeneratorGroup) and not owner.model.events:
             raise ValueError(f"{where} has no threshold, so it has no spikes")

@@ -109,6 +109,8 @@ class _Writer:
             numbers = np.asarray(asarray_si(value))
             held = numbers.item() if numbers.ndim == 0 else {"array": self.array(where, numbers)}
             return {"value": held, "dimensions": exponents(get_dimensions(value))}
+        if isinstance(value, Mapping):
+            return {"pairs": [[self.value(key, where), self.value(item, where)] for key, item in value.items()]}
         if type(value) in self._types and is_dataclass(value):
             return {"type": self._types[type(value)], "fields": {f.name: self.value(getattr(value, f.name), where) for f in fields(value)}}
         raise UnsupportedError(f"{where} is {value!r}, which is Python code of your own, and a checkpoint holds none", None, "Save the weights alone.")

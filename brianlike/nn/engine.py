@@ -17,7 +17,7 @@ from codegen.dataflow import constant_in_run, late
 from codegen.emit import torch as emitter
 from codegen.ir import Deliver, Draw, Map, Program, Record, Role, Table
 from codegen.noise import feed_draws
-from codegen.surrogate import Gradient
+from codegen.surrogate import Gradients, gradient_of
 
 from ..build import build_python
 from ..simulate import Connection
@@ -58,7 +58,7 @@ class TorchEngine:
     Parameters
     ----------
     program : what to run.
-    gradient : how spikes count in gradients.
+    gradient : how spikes count in gradients, everywhere or by the name of their group.
     connections : the synapses of each Synapses object.
     sizes : number of elements of each space.
     delays : delays in steps, by array name.
@@ -69,7 +69,7 @@ class TorchEngine:
     def __init__(
         self,
         program: Program,
-        gradient: Gradient,
+        gradient: Gradients,
         connections: Mapping[str, Connection],
         sizes: Mapping[str, int],
         delays: Mapping[str, np.ndarray],
@@ -87,7 +87,7 @@ class TorchEngine:
         self._functions: dict[str, Callable[..., tuple[torch.Tensor, ...]]] = {}
         for kernel in (*program.setup, *program.kernels):
             if isinstance(kernel, Map | Deliver):
-                self._functions[kernel.name] = build_python(emitter.render(kernel, gradient))
+                self._functions[kernel.name] = build_python(emitter.render(kernel, gradient_of(gradient, kernel.space)))
             if isinstance(kernel, Deliver):
                 self.deliveries[kernel.name] = self._delivery(kernel, delays)
         self._setup = [self._elements(kernel) for kernel in program.setup]

@@ -46,6 +46,14 @@ def common_steps(tables: Tables, given: int | None) -> int:
     return steps.pop()
 
 
+def _first_step(state: State | None) -> int:
+    """The step at which a run goes on."""
+    known = (state or {}).get("clock", {}).get("t_in_timesteps", torch.zeros((), dtype=torch.int64))
+    if known.numel() and bool((known != known.reshape(-1)[0]).any()):
+        raise ValueError("samples of different lengths cannot go on together in a network with a SpikeGeneratorGroup, whose spikes have one time")
+    return int(known.reshape(-1)[0]) if known.numel() else 0
+
+
 def tables_of(objects: Sequence[SimulationObject]) -> list[tuple[str, str, str, str]]:
     """Keyword, table, array and slot ('' for the beginning of a step) of everything that is fed from outside."""
     rows = [(item.name, f"{item.name}.spikes", f"{item.name}._spike", item.when) for item in objects if isinstance(item, InputGroup)]
@@ -76,9 +84,16 @@ class Feeding:
             self.inputs[key] = (table, len(owner), slot != "")  # type: ignore[arg-type]
 
     def tables(
-        self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor], like: torch.Tensor, steps: int | None = None, batch: Sequence[int] = ()
+        self,
+        inputs: Sequence[torch.Tensor],
+        named: Mapping[str, torch.Tensor],
+        like: torch.Tensor,
+        steps: int | None = None,
+        batch: Sequence[int] = (),
+        state: State | None = None,
     ) -> Tables:
-        """Time first, then the batch, then elements; in the type and on the device of `like`. `steps` and `batch` count where there are no inputs."""
+        """Time first, then the batch, then elements; in the type and on the device of `like`. `steps` and `batch` count where there are no inputs; what a
+        SpikeGeneratorGroup fires begins where the state is."""
         given = self.named(inputs, named)
         ready = {key: self._ready(key, value, like) for key, value in given.items()}
         try:
@@ -87,7 +102,8 @@ class Feeding:
             shapes = ", ".join(f"{key} {tuple(ready[key].shape[1:-1])}" for key in self.inputs)
             raise ValueError(f"inputs have different batch axes: {shapes}") from None
         axes = len(next(iter(ready.values())).shape) - 2 if ready else len(batch)
-        return self._generated(common_steps(ready, steps), axes, like) | {self.inputs[key][0]: value for key, value in ready.items()}
+        first = _first_step(state) if self.generators else 0
+        return self._generated(first, common_steps(ready, steps), axes, like) | {self.inputs[key][0]: value for key, value in ready.items()}
 
     def named(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> Tables:
         """All inputs by name; errors for those that are missing, too many, or given twice."""
@@ -114,11 +130,11 @@ class Feeding:
             value = value.transpose(0, 1)
         return value.to(dtype=like.dtype, device=like.device)
 
-    def _generated(self, steps: int, axes: int, like: torch.Tensor) -> Tables:
+    def _generated(self, first: int, steps: int, axes: int, like: torch.Tensor) -> Tables:
         """The spikes of SpikeGeneratorGroups, the same for the whole batch."""
         tables = {}
         for item in self.generators:
-            offsets, indices = item.events_by_step(0, steps, item.clock.dt_)
+            offsets, indices = item.events_by_step(first, steps, item.clock.dt_)
             dense = torch.zeros(steps, *[1] * axes, len(item), dtype=like.dtype, device=like.device)
             rows = np.repeat(np.arange(steps), np.diff(offsets))
             dense.view(steps, -1)[torch.from_numpy(rows), torch.from_numpy(indices.astype(np.int64))] = 1.0

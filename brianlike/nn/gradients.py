@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from codegen.lower import Detach, by_chance
 from codegen.surrogate import Shape, SuperSpike
 from codegen.surrogate import TrueGradient as TrueGradient
 
+from ..groups import Group
 from ..units import asarray_si, get_dimensions
 
 
@@ -61,10 +62,17 @@ class Surrogate:
 
 
 Gradient = Surrogate | TrueGradient
+Gradients = Gradient | Mapping[Group, Gradient]
 
 
-def compiler_gradient(gradient: Gradient) -> surrogate.Gradient:
+def compiler_gradient(gradient: Gradients) -> surrogate.Gradients:
     """The gradient as the compiler takes it."""
+    if isinstance(gradient, Mapping):
+        return {group.name: _compiled(one) for group, one in gradient.items()}
+    return _compiled(gradient)
+
+
+def _compiled(gradient: Gradient) -> surrogate.Gradient:
     if isinstance(gradient, Surrogate):
         return gradient.in_si()
     if isinstance(gradient, TrueGradient):
@@ -72,13 +80,30 @@ def compiler_gradient(gradient: Gradient) -> surrogate.Gradient:
     raise TypeError(f"gradient= takes Surrogate(...) or TrueGradient(), not {gradient!r}")
 
 
-def detach_of(gradient: Gradient) -> Detach:
-    """Which resets keep their gradient."""
+def detach_of(gradient: Gradients) -> Detach | dict[str, Detach]:
+    """Which resets keep their gradient, where that differs by the name of the group."""
+    if isinstance(gradient, Mapping):
+        return {group.name: _detach(one) for group, one in gradient.items()}
+    return _detach(gradient)
+
+
+def _detach(gradient: Gradient) -> Detach:
     return gradient.detach_reset if isinstance(gradient, Surrogate) else None
 
 
-def check_width(gradient: Gradient, models: Iterable[Model]) -> None:
-    """A margin with units needs a width with the same units."""
+def check_width(gradient: Gradients, models: Mapping[str, Model]) -> None:
+    """Every group has a gradient, and a margin with units a width with the same units."""
+    if not isinstance(gradient, Mapping):
+        _check_width(gradient, models.values())
+        return
+    given = {group.name: one for group, one in gradient.items()}
+    for name, model in models.items():
+        if name not in given and any(not by_chance(event.condition) for event in model.events):
+            raise ValueError(f"gradient= has one for each of {', '.join(given) or 'no group'}, but none for {name!r}, which has a threshold, too")
+        _check_width(given.get(name, TrueGradient()), [model])
+
+
+def _check_width(gradient: Gradient, models: Iterable[Model]) -> None:
     if not isinstance(gradient, Surrogate):
         return
     given = None if gradient.width is None else get_dimensions(gradient.width)

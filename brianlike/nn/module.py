@@ -21,6 +21,7 @@ from ..monitors import Monitor
 from ..namespaces import caller_namespace
 from ..network import Network
 from ..objects import SimulationObject
+from ..poisson_input import PoissonInput
 from ..prepare import Prepared, prepare
 from ..subgroups import Subgroup
 from .acceptance import check_record, common_clock, refuse_objects, refuse_program
@@ -28,11 +29,11 @@ from .constants import cast, copy_keeping
 from .delivery import Values
 from .engine import TorchEngine
 from .feeding import Call, Feeding, common_steps, tables_of
-from .gradients import Gradient, Surrogate, check_width, compiler_gradient, detach_of
+from .gradients import Gradients, Surrogate, check_width, compiler_gradient, detach_of
 from .identity import check_digest, digest
 from .optimising import clamp_, parameter_groups
 from .parameters import Held, Learn
-from .recording import RecordSpec, parts
+from .recording import RecordSpec, is_event, parts
 from .states import State, check_finite, enter, leave, padded
 from .unroll import Feedback, Moment, Unrolling, Watch, checked_lengths, unroll, unroll_ragged
 
@@ -48,12 +49,12 @@ class NetworkModule(nn.Module):
     network : Network
         Groups and synapses; monitors in it are ignored. Initial values and constants are those of the moment when the module is made.
     record : dict
-        What `forward` returns, by name: `(group, 'v')` for a variable, a group for its spikes, `Margin(group)`, or one of these reduced over time by
-        `Count`, `Mean`, `Max` or `Last`.
+        What `forward` returns, by name: `(group, 'v')` for a variable, a group for its spikes, `(group, 'event')` for events of its own, `Margin(group)`,
+        or one of these reduced over time by `Count`, `Mean`, `Max` or `Last`.
     learn : list of Learn
         What becomes a parameter.
-    gradient : Surrogate or TrueGradient
-        How spikes count in gradients.
+    gradient : Surrogate or TrueGradient, or dict of them
+        How spikes count in gradients; a dict has one for each group, `{group: Surrogate(...)}`.
     batch_first : bool
         Whether inputs and records are (B, T, N) instead of (T, B, N).
     checkpoint : int, optional
@@ -98,7 +99,7 @@ class NetworkModule(nn.Module):
         network: Network,
         record: RecordSpec,
         learn: Sequence[Learn] = (),
-        gradient: Gradient = Surrogate(),  # noqa: B008  frozen
+        gradient: Gradients = Surrogate(),  # noqa: B008  frozen
         *,
         batch_first: bool = False,
         checkpoint: int | None = None,
@@ -120,7 +121,7 @@ class NetworkModule(nn.Module):
         refuse_objects(self._objects)
         self._delays = {entry.array: entry.step for entry in learn if entry.is_delay}
         self.prepared = self._prepare(())
-        check_width(gradient, [c.core for c in self.prepared.compiled.values()])
+        check_width(gradient, {name: one.core for name, one in self.prepared.compiled.items()})
         self._feeding = Feeding(self._objects, batch_first)
         self._make_parameters(learn, dtype or torch.get_default_dtype(), torch.device(device) if device is not None else None)
         self._constants = self._collect()
@@ -284,7 +285,7 @@ class NetworkModule(nn.Module):
         lengths: Any = None,
     ) -> tuple[Any, State]:
         """`run`, with functions that change the row of a table in every step."""
-        tables = self._feeding.tables((), inputs, self._like, call.steps, call.batch)
+        tables = self._feeding.tables((), inputs, self._like, call.steps, call.batch, state)
         return self._run(tables, self._feeding.forced(force or {}, self._spiking, self._like), state, lengths, feedback, call)
 
     def step_with(
@@ -296,7 +297,7 @@ class NetworkModule(nn.Module):
         state: State | None = None,
     ) -> tuple[Any, State]:
         """`step`, with functions that change the row of a table."""
-        tables = self._feeding.tables((), {key: self._one_row(x) for key, x in inputs.items()}, self._like, call.steps, call.batch)
+        tables = self._feeding.tables((), {key: self._one_row(x) for key, x in inputs.items()}, self._like, call.steps, call.batch, state)
         record, new = self._run(tables, {}, state, None, feedback, call)
         timed = [parts(spec)[2] is None for spec in self._specs.values()]
         return self._record_type(*(v.select(1 if self.batch_first and v.dim() > 2 else 0, 0) if t else v for v, t in zip(record, timed))), new
@@ -331,7 +332,7 @@ class NetworkModule(nn.Module):
             declared = owner.variable(variable)
             size = 1 if declared is not None and declared.shared else len(owner)
             empty[key] = torch.zeros((*batch, size), dtype=self._like.dtype, device=self._like.device)
-            if variable == "_spike":
+            if is_event(owner, variable):
                 events.add(key)
         options: dict[str, Any] = dict(checkpoint=self.checkpoint, feedback=feedback, watch=self.watch, samples=samples)
         how = Unrolling(reductions=reductions, empty=empty, events=frozenset(events), **options)
@@ -476,4 +477,4 @@ class NetworkModule(nn.Module):
         return copy_keeping(self, memo, [self.prepared, self._feeding, self._names, self._clock, *self._objects, *self._engines.values()])
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{item.name}: {len(item)}" for item in self._objects)  # type: ignore[arg-type]
+        return ", ".join(f"{item.name}: {item.N if isinstance(item, PoissonInput) else len(item)}" for item in self._objects)  # type: ignore[arg-type]

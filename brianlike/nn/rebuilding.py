@@ -71,6 +71,8 @@ class _Reader:
                 return data
             case {"items": items, "kind": kind}:
                 return {"tuple": tuple, "list": list, "frozenset": frozenset}[kind](self.value(item) for item in items)
+            case {"pairs": pairs}:
+                return {self.value(key): self.value(value) for key, value in pairs}
             case {"type": name, "fields": values}:
                 return self._types[name](**{key: self.value(value) for key, value in values.items()})
             case {"value": value, "dimensions": exponents}:

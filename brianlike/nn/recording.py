@@ -148,8 +148,13 @@ class Recorder:
         return torch.stack(self.values) if self.values else empty[None][:0]
 
 
+def is_event(owner: VariableOwner, variable: str) -> bool:
+    """Whether a variable says which elements had an event: a spike, or one of those in `events=`."""
+    return variable == "_spike" or any(event.variable == variable for event in owner.model.events)
+
+
 def parts(entry: Any) -> tuple[VariableOwner, str, Reduction | None]:
-    """Object, variable (`_spike` for spikes, `_margin` for the margin) and reduction of an entry of `record=`."""
+    """Object, variable (`_spike` for spikes, `_high` for events called high, `_margin` for the margin) and reduction of an entry of `record=`."""
     match entry:
         case Reduction(target) if not isinstance(target, Reduction):
             owner, variable, _ = parts(target)
@@ -158,6 +163,7 @@ def parts(entry: Any) -> tuple[VariableOwner, str, Reduction | None]:
             return group, "_margin", None
         case Group():
             return entry, "_spike", None
-        case (VariableOwner() as owner, str(variable)):
-            return owner, variable, None
+        case (VariableOwner() as owner, str(name)):
+            is_own = owner.variable(name) is None and is_event(owner, f"_{name}")
+            return owner, f"_{name}" if is_own else name, None
     raise TypeError(f"record= takes a group, (object, 'variable'), Margin, Count, Mean, Max, Last or FirstSpike, not {entry!r}")

@@ -14,7 +14,7 @@ from ..groups import Group
 from ..seeding import next_run
 from ..synapses import Synapses
 from .feeding import Call, common_steps
-from .recording import Recorder, parts
+from .recording import Recorder, is_event, parts
 
 if TYPE_CHECKING:
     from .module import NetworkModule
@@ -84,7 +84,7 @@ def _read(module: NetworkModule, engine: Engine, steps: int) -> dict[str, torch.
     results = {}
     for key, spec in module._specs.items():
         owner, variable, reduction = parts(spec)
-        if variable == "_spike":
+        if is_event(owner, variable):
             indices, when = found[key]
             dense = np.zeros((steps, owner.state.size))
             dense[when.astype(np.int64), indices.astype(np.int64)] = 1.0
