@@ -92,6 +92,20 @@ def test_gradients_of_pieces_are_those_of_the_whole(cuts):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
+def test_gradients_with_recomputed_steps_and_samples_of_different_lengths():
+    module, feed = linear_network([0, 1, 2, 3, 6, 6])
+    x, weights = drive(batch=3), torch.rand(14, 3, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    whole = torch.autograd.grad(loss_of(module, x, weights), list(module.parameters()))
+    module.checkpoint = 4
+    for one, other in zip(whole, torch.autograd.grad(loss_of(module, x, weights), list(module.parameters()))):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    lengths = torch.tensor([14, 5, 9])
+    ragged = torch.autograd.grad((module(x, lengths=lengths).v * weights * (torch.arange(14)[:, None] < lengths)[..., None]).sum(), list(module.parameters()))
+    alone = [torch.autograd.grad(loss_of(module, x[:n, k : k + 1], weights[:n, k : k + 1]), list(module.parameters())) for k, n in enumerate(lengths.tolist())]
+    for place, one in enumerate(ragged):
+        torch.testing.assert_close(one, sum(grads[place] for grads in alone), rtol=1e-12, atol=1e-12)
+
+
 def recurrent(learn=True, delay="rand()*6*ms"):
     inputs = InputGroup(4, name="inputs")
     equations = "dv/dt = (I - v)/(10*ms) : 1\ndI/dt = -I/(5*ms) : 1"
