@@ -83,16 +83,16 @@ def unroll_ragged(
     ready = engine.set_up(values)
     moving = [name for name in engine.moving if name in values]
     moment = _narrow(Moment(values, moment.past, moment.step), moving, lambda value: _sorted(value, batch, order))
-    rows: Rows = {name: _sorted_rows(table, batch, order).unbind(0) for name, table in tables.items()}
+    rows = {name: _sorted_rows(table, batch, order).unbind(0) for name, table in tables.items()}
     chosen = order.cpu()
     drawn = {name: one.narrowed(lambda x: x.reshape(-1)[chosen]) for name, one in _noise(engine, begun, steps, values, how).items()}
-    rows = {**rows, **drawn}
     recorders, ended, begin = _recorders(how), _Ended(moving, ready, how), 0
     longest_first = flat[order].tolist()
     for end in sorted(set(longest_first)):
         active = sum(length >= end for length in longest_first)
-        rows = {name: _first(table, active) for name, table in rows.items()}
-        moment, recorders = _advance(engine, ready, moment, rows, begin, end, how, recorders)
+        drawn = {name: one.narrowed(lambda x, kept=active: x[:kept]) for name, one in drawn.items()}  # type: ignore[misc]
+        first: Rows = {name: _First(table, active) for name, table in rows.items()}
+        moment, recorders = _advance(engine, ready, moment, {**first, **drawn}, begin, end, how, recorders)
         remaining = sum(length > end for length in longest_first)
         ended.add(moment, recorders, end, active, remaining)
         moment = _narrow(moment, moving, lambda value, kept=remaining: value[:kept] if value.dim() > 1 else value)  # type: ignore[misc]
@@ -118,7 +118,7 @@ def _recorders(how: Unrolling) -> dict[str, Recorder]:
     return {key: Recorder(reduction) for key, reduction in how.reductions.items()}
 
 
-Rows = Mapping[str, Sequence[torch.Tensor] | NoiseRows]
+Rows = Mapping[str, Any]
 
 
 def _noise(engine: TorchEngine, moment: Moment, steps: int, values: Values, how: Unrolling) -> dict[str, NoiseRows]:
@@ -175,9 +175,14 @@ def _unsorted(value: torch.Tensor, axis: int, place: torch.Tensor, batch: torch.
     return value.index_select(axis, place).reshape(*value.shape[:axis], *batch, *value.shape[axis + 1 :])
 
 
-def _first(table: Sequence[torch.Tensor] | NoiseRows, active: int) -> Sequence[torch.Tensor] | NoiseRows:
-    """The rows of the first samples."""
-    return table.narrowed(lambda x: x[:active]) if isinstance(table, NoiseRows) else [row[:active] for row in table]
+class _First:
+    """The rows of the first samples, cut when they are needed."""
+
+    def __init__(self, rows: Sequence[torch.Tensor], active: int) -> None:
+        self._rows, self._active = rows, active
+
+    def __getitem__(self, n: int) -> torch.Tensor:
+        return self._rows[n][: self._active]
 
 
 def _map(total: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
