@@ -83,16 +83,14 @@ def unroll_ragged(
     ready = engine.set_up(values)
     moving = [name for name in engine.moving if name in values]
     moment = _narrow(Moment(values, moment.past, moment.step), moving, lambda value: _sorted(value, batch, order))
-    rows = {name: _sorted_rows(table, batch, order).unbind(0) for name, table in tables.items()}
     chosen = order.cpu()
-    drawn = {name: one.narrowed(lambda x: x.reshape(-1)[chosen]) for name, one in _noise(engine, begun, steps, values, how).items()}
+    rows: dict[str, Any] = {name: _sorted_rows(table, batch, order).unbind(0) for name, table in tables.items()}
+    rows |= {name: one.narrowed(lambda x: x.reshape(-1)[chosen]) for name, one in _noise(engine, begun, steps, values, how).items()}
     recorders, ended, begin = _recorders(how), _Ended(moving, ready, how), 0
     longest_first = flat[order].tolist()
     for end in sorted(set(longest_first)):
         active = sum(length >= end for length in longest_first)
-        drawn = {name: one.narrowed(lambda x, kept=active: x[:kept]) for name, one in drawn.items()}  # type: ignore[misc]
-        first: Rows = {name: _First(table, active) for name, table in rows.items()}
-        moment, recorders = _advance(engine, ready, moment, {**first, **drawn}, begin, end, how, recorders)
+        moment, recorders = _advance(engine, ready, moment, {name: _first(table, active) for name, table in rows.items()}, begin, end, how, recorders)
         remaining = sum(length > end for length in longest_first)
         ended.add(moment, recorders, end, active, remaining)
         moment = _narrow(moment, moving, lambda value, kept=remaining: value[:kept] if value.dim() > 1 else value)  # type: ignore[misc]
@@ -173,6 +171,13 @@ def _sorted_rows(table: torch.Tensor, batch: torch.Size, order: torch.Tensor) ->
 def _unsorted(value: torch.Tensor, axis: int, place: torch.Tensor, batch: torch.Size) -> torch.Tensor:
     """The inverse: samples, which are sorted along an axis, in the order and shape of the batch."""
     return value.index_select(axis, place).reshape(*value.shape[:axis], *batch, *value.shape[axis + 1 :])
+
+
+def _first(rows: Any, active: int) -> Any:
+    """The rows of the first samples; where a row is a function of parameters, they are chosen before numbers are drawn."""
+    if isinstance(rows, NoiseRows) and rows.noise.parameters is None:
+        return rows.narrowed(lambda x: x[:active])
+    return _First(rows, active)
 
 
 class _First:
