@@ -79,7 +79,7 @@ def arranged_pieces(pieces: Sequence[Piece], n_near: int, n_far: int, threads: i
     part_of = None if len(bases) == 1 else (np.searchsorted(bases, neurons, side="right") - 1).astype(np.int32)
     narrow = int(np.diff(np.append(bases, n_far)).max(initial=0)) <= NARROW
     local = (neurons if part_of is None else neurons - bases[part_of]).astype(np.uint16 if narrow else np.int32)
-    found = sorted_pieces(pieces, n_near, part_of=part_of, local=local, threads=threads)
+    found = sorted_pieces(pieces, n_near, part_of=part_of, parts=len(bases), local=local, threads=threads)
     assert found.ends is not None
     return Layout(found.rows, found.delays, bases, found.ends, found.order)
 

@@ -74,13 +74,16 @@ def sorted_rows(source_index: np.ndarray, delays_in_steps: np.ndarray | int, n_s
     return found.order, found.rows, found.delays
 
 
-def sorted_pieces(pieces: Sequence[Piece], n_source: int, *, part_of: np.ndarray | None = None, local: np.ndarray | None = None, threads: int = 1) -> Rows:
+def sorted_pieces(
+    pieces: Sequence[Piece], n_source: int, *, part_of: np.ndarray | None = None, parts: int = 1, local: np.ndarray | None = None, threads: int = 1
+) -> Rows:
     """Sort the synapses of all pieces by source neuron, then delay, then part of the targets, then creation.
 
     Parameters
     ----------
     part_of : array of int32, shape (targets,), optional
-        The part, 0 to P - 1, that each target belongs to; without it there is one part.
+        The part, 0 to `parts` - 1, that each target belongs to; needed if there are several. A part may be empty.
+    parts : int
     local : array of uint16 or int32, shape (targets,), optional
         What stands for each target in the result's `ends`.
     threads : int
@@ -88,7 +91,6 @@ def sorted_pieces(pieces: Sequence[Piece], n_source: int, *, part_of: np.ndarray
     """
     size = sum(piece.sources.size for piece in pieces)
     distinct, kind = _kinds(pieces)
-    parts = 1 if part_of is None else int(part_of.max(initial=0)) + 1
     ascending = all(_connections.ascending(piece.sources) for piece in pieces)
     if ascending and len(pieces) == 1 and parts == 1 and distinct.size == 1:
         ends = None if local is None else looked_up(local, pieces[0], threads)

@@ -659,14 +659,14 @@ def test_pieces_are_sorted_as_one(number: int, count: int, threads: int, delayed
         keys.append(np.stack([source, np.broadcast_to(delays, source.shape), part_of[far[-1]]], axis=1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sorting, "SHARED_FROM", 1)
-        found = sorting.sorted_pieces(pieces, n_source, part_of=part_of, local=np.arange(100, 100 + n_target, dtype=np.uint16), threads=threads)
+        found = sorting.sorted_pieces(pieces, n_source, part_of=part_of, parts=5, local=np.arange(100, 100 + n_target, dtype=np.uint16), threads=threads)
     key, target = np.concatenate(keys), np.concatenate(far)
     order = np.lexsort((np.arange(len(key)), key[:, 2], key[:, 1], key[:, 0]))
     assert np.array_equal(np.arange(len(key)) if found.order is None else found.order, order) and np.array_equal(found.ends, target[order] + 100)
     shared = {int(piece.delays) for piece in pieces if np.ndim(piece.delays) == 0}
     assert list(found.delays) == (sorted({*key[:, 1].tolist()} | shared) or [0])
-    row = (key[:, 0] * len(found.delays) + np.searchsorted(found.delays, key[:, 1])) * 4 + key[:, 2]
-    assert np.array_equal(found.rows, np.searchsorted(np.sort(row), np.arange(n_source * len(found.delays) * 4 + 1)))
+    row = (key[:, 0] * len(found.delays) + np.searchsorted(found.delays, key[:, 1])) * 5 + key[:, 2]  # the fifth part has no targets
+    assert np.array_equal(found.rows, np.searchsorted(np.sort(row), np.arange(n_source * len(found.delays) * 5 + 1)))
 
 
 def test_texts_write_the_same_in_chunks_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,33 @@ def test_every_neuron_belongs_to_one_thread(threads, number):
     assert shares.bases([(int(start), cuts[name]) for start, name in zip(starts, order[::-1])], int(starts[-1]), 1 << 16) is None or threads == 1
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_groups_of_one_thread_alone(threads, small_networks_too):
+    """A group's share may end where the group does, so that other threads have none of it: its rows have empty parts."""
+
+    def spikes(threads):
+        seed(3)
+        prefs.core.threads = threads
+        sizes = (333, 350, 341, 1750)
+        groups = [NeuronGroup(n, "dv/dt = (1.1 - v)/(10*ms) : 1", threshold="v > 1", reset="v = 0", method="exact", name=f"alone{n}") for n in sizes]
+        synapses, monitors = [], [SpikeMonitor(group) for group in groups]
+        for group in groups:
+            group.v = "rand()"
+            synapses.append(Synapses(group, group, "w : 1", on_pre="v_post += w", name=f"{group.name}_own"))
+            synapses[-1].connect(p=0.5)
+            synapses[-1].w = "0.001*randn()"
+            synapses[-1].delay = "0.1*ms + 2*ms*rand()"
+        net = Network(*groups, *synapses, *monitors)
+        net.run(20 * ms)
+        return [(np.array(monitor.i), np.array(monitor.t_)) for monitor in monitors], [np.array(group.v) for group in groups]
+
+    expected, values = spikes(1)
+    found, others = spikes(threads)
+    assert sum(i.size for i, _ in expected) > 1000
+    assert all([np.array_equal(a, b) for mine, theirs in zip(expected, found) for a, b in zip(mine, theirs)])
+    assert all([np.array_equal(a, b) for a, b in zip(values, others)])
+
+
 def test_a_division_must_be_whole():
     with pytest.raises(ValueError, match="do not divide 64 elements into blocks of 16"):
         _runtime.check_cuts((0, 24, 64), 64)
