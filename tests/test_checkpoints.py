@@ -106,6 +106,7 @@ def everything():
     side.connect(j="i + 1")
     feed.w, loop.w, loop.k, side.w = "0.5 + rand()", "-0.1 - rand()", "rand()", 0.3
     loop.delay, loop.more.delay = "rand()*3*ms", "0.5*ms*i"
+    loop.more.when, cells.resetter["spike"].when = "end", "after_resets"
     learn = [
         bnn.Learn(feed, "w", mask="i != j", bounds=(0, 3)),
         bnn.Learn(loop, "w", sign=-1, constrain="clamp", name="inhibition"),
