@@ -77,6 +77,9 @@ def test_stored_results_are_those_of_full_settings():
     one, manifolds = stored(TUTORIALS / "results" / "spytorch_1.json"), stored(TUTORIALS / "results" / "randman.json")
     assert one["settings"]["iterations"] == 1000 and one["accuracy"]["surrogate"] >= 0.80 and 0.4 < one["accuracy"]["true gradient"] < 0.6
     assert manifolds["samples"] == 1000 and manifolds["test_accuracy"] >= 0.93
+    many, few = stored(TUTORIALS / "results" / "spytorch_2.json"), stored(TUTORIALS / "results" / "spytorch_3.json")
+    assert many["samples"] is few["samples"] is None and many["test_accuracy"] >= 0.84 and few["test_accuracy"] >= 0.81
+    assert few["spikes_per_neuron"] < 0.5 * many["spikes_per_neuron"]
 
 
 def test_the_page_has_every_tutorial_and_its_result():
