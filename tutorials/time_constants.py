@@ -1,6 +1,6 @@
 """Neurons with time constants of their own learn what unfolds in time (after N. Perez-Nieves, V. Leung, P. L. Dragotti and D. Goodman 2021).
 
-Three volleys of spikes arrive, separated by two intervals that are short or long: 6, 18, 45 or 90 ms each, sixteen rhythms in all. The volleys jitter, come
+Three volleys of spikes arrive, separated by two intervals that are short or long: 8, 25, 70 or 160 ms each, sixteen rhythms in all. The volleys jitter, come
 on random channels and drown a little in noise: nothing but the intervals tells the rhythm. A recurrent network of leaky neurons names it, three times with
 the same weights to begin with:
 
@@ -31,10 +31,10 @@ from tqdm import tqdm
 import brianlike.nn as bnn
 from brianlike import InputGroup, Network, NeuronGroup, Synapses, defaultclock, ms, seed
 
-CHANNELS, HIDDEN = 48, 64
-INTERVALS = (6, 18, 45, 90)  # ms
+CHANNELS, HIDDEN = 48, 48
+INTERVALS = (8, 25, 70, 160)  # ms
 CLASSES = len(INTERVALS) ** 2
-STEPS, STEP = 115, 2  # of 2 ms
+STEPS, STEP = 190, 2  # of 2 ms
 BATCH, LEARNING_RATE, SLOWEST = 64, 5e-3, 200
 CONDITIONS = ("fixed", "learned", "spread and learned")
 
@@ -97,6 +97,7 @@ def train(
     fast = [p for name, p in model.named_parameters() if "tau" not in name]
     groups = [{"params": fast, "lr": LEARNING_RATE}, *([{"params": slow, "lr": 4 * LEARNING_RATE}] if slow else [])]
     optimizer = torch.optim.Adam(groups)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     accuracies = []
     with tqdm(range(epochs), desc=title, unit="epoch") as bar:
         for _ in bar:
@@ -106,6 +107,7 @@ def train(
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+            schedule.step()
             with torch.no_grad():
                 accuracies.append(float((model(x_test).v.argmax(1) == y_test).float().mean()))
             bar.set_postfix(loss=f"{float(loss.detach()):.3f}", test=f"{accuracies[-1]:.3f}")
@@ -131,6 +133,10 @@ def picture(path: str, curves: dict[str, np.ndarray], learned: np.ndarray, sampl
     axes[2].scatter(*learned, s=14, color="tab:green", alpha=0.7, linewidths=0)
     axes[2].plot(20, 10, "o", color="black", markerfacecolor="none", label="fixed")
     axes[2].set(title="learned by the hidden neurons", xlabel="membrane (ms)", ylabel="synaptic current (ms)", xscale="log", yscale="log")
+    ticks = [3, 10, 30, 100]
+    axes[2].set_xticks(ticks, map(str, ticks))
+    axes[2].set_yticks(ticks, map(str, ticks))
+    axes[2].minorticks_off()
     axes[2].legend(frameon=False)
     figure.savefig(path, dpi=120)
 
