@@ -72,11 +72,28 @@ def test_randman(run, tmp_path):
     assert found["test_accuracy"] > 0.3 and found["values"]["spikes per neuron"][0] > 0.2  # chance is 0.1; potentials reach the threshold from the start
 
 
+def test_sound_localisation(run, tmp_path):
+    printed = run("sound_localisation", "--sounds", 256, "--epochs", 1)
+    found = stored(tmp_path / "sound_localisation.json")
+    assert found["jeffress_accuracy"] > 0.2 and found["jeffress_error"] < 20  # chance is 0.083 and 52 degrees
+    assert found["module_spikes"] == found["simulated_spikes"] > 100 and found["same_predictions"] == 64
+    assert "wired by hand: accuracy" in printed and (tmp_path / "sound_localisation.png").stat().st_size > 50_000
+
+
+def test_time_constants(run, tmp_path):
+    printed = run("time_constants", "--seeds", 1, "--epochs", 1, "--samples", 64)
+    assert "spread and learned - learned: " in printed
+    assert [len(curve[0]) for curve in stored(tmp_path / "time_constants.json")["curves"].values()] == [1, 1, 1]
+    assert (tmp_path / "time_constants.png").stat().st_size > 20_000
+
+
 # ----------------------------------------------------------------------------------------------------------------------------------------------- results
 def test_stored_results_are_those_of_full_settings():
     one, manifolds = stored(TUTORIALS / "results" / "spytorch_1.json"), stored(TUTORIALS / "results" / "randman.json")
     assert one["settings"]["iterations"] == 1000 and one["accuracy"]["surrogate"] >= 0.80 and 0.4 < one["accuracy"]["true gradient"] < 0.6
     assert manifolds["samples"] == 1000 and manifolds["test_accuracy"] >= 0.93
+    sounds = stored(TUTORIALS / "results" / "sound_localisation.json")
+    assert sounds["trained_accuracy"] > 0.7 > sounds["jeffress_accuracy"] > 2 * sounds["chance"] and sounds["module_spikes"] == sounds["simulated_spikes"]
     many, few = stored(TUTORIALS / "results" / "spytorch_2.json"), stored(TUTORIALS / "results" / "spytorch_3.json")
     assert many["samples"] is few["samples"] is None and many["test_accuracy"] >= 0.84 and few["test_accuracy"] >= 0.81
     assert few["spikes_per_neuron"] < 0.5 * many["spikes_per_neuron"]

@@ -9,7 +9,7 @@ the tone; a fibre's own delay shifts its phase. The same equation of a coinciden
 
     python tutorials/sound_localisation.py
 
-takes half a minute and saves `sound_localisation.png`. `--sounds 512 --epochs 2` is a quick try.
+takes half a minute and saves `sound_localisation.png` and `.json`. `--sounds 512 --epochs 2` is a quick try.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def listen(model: bnn.NetworkModule, synapses: tuple[Synapses, Synapses], differ
     return mean, as_tensor(heard, len(difference)), fired.num_spikes
 
 
-def picture(path: str, results: dict[str, object], difference: np.ndarray, guess: np.ndarray, named: np.ndarray, x: torch.Tensor, weights: np.ndarray) -> None:
+def picture(path: Path, results: dict[str, object], difference: np.ndarray, guess: np.ndarray, named: np.ndarray, x: torch.Tensor, weights: np.ndarray) -> None:
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2)
@@ -192,9 +192,9 @@ def main() -> dict[str, object]:
     parser.add_argument("--sounds", type=int, default=4096, help="to train on; a quarter as many are held out")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--picture", default="sound_localisation.png")
-    parser.add_argument("--results", default=None, help="a JSON file for the numbers")
+    parser.add_argument("--folder", default=".", help="where results go")
     options = parser.parse_args()
+    folder = Path(options.folder)
     seed(options.seed)
     torch.manual_seed(options.seed)
     defaultclock.dt = 1 * ms
@@ -243,10 +243,9 @@ def main() -> dict[str, object]:
     print(f"the sounds it heard there, in the module: {results['module_spikes']} spikes where the simulator has {spikes}, {same}")
     weights = model.value(synapses[0], "w").detach().numpy()
     order = np.argsort((weights[:FIBRES] * np.arange(FIBRES)[:, None]).sum(0))
-    picture(options.picture, results, held_difference, guess, named, x_test, weights[:, order])
-    print(f"picture: {options.picture}")
-    if options.results:
-        Path(options.results).write_text(json.dumps(results, indent=1) + "\n")
+    picture(folder / "sound_localisation.png", results, held_difference, guess, named, x_test, weights[:, order])
+    (folder / "sound_localisation.json").write_text(json.dumps(results, indent=1) + "\n")
+    print(f"results: {folder}")
     return results
 
 
