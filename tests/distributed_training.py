@@ -1,5 +1,6 @@
 """Started by test_torch_manners.py under torchrun: some steps of training on equal shards, and what came out of them as a file."""
 
+import os
 import sys
 from datetime import timedelta
 
@@ -55,4 +56,6 @@ if __name__ == "__main__":
     mine = slice(rank * SAMPLES // size, (rank + 1) * SAMPLES // size)
     values = trained(DistributedDataParallel(module), x[:, mine], target[mine])
     torch.save(values, f"{sys.argv[1]}/{rank}.pt")
+    distributed.barrier()
     distributed.destroy_process_group()
+    os._exit(0)  # on a busy machine threads of torch's own may still run when the interpreter takes everything down, which ends in SIGABRT

@@ -259,21 +259,3 @@ def test_coefficients_of_traces_are_computed_before_the_first_step():
     program = explain(S)
     setup, delivery = program.split("setup map plastic.pre:setup")[1].split("step deliver plastic.pre")
     assert "/tau_x" in setup and "/tau_x" not in delivery.split("6. Source")[0] and "exp(" in delivery
-
-
-@pytest.mark.parametrize(
-    ("equations", "part"),
-    [
-        ("dx/dt = -x/TAU : 1 (event-driven)", "plastic has the equation of x"),
-        ("dx/dt = -x/TAU : 1 (clock-driven)", "plastic has the equation of x"),
-        ("a_post = 1 : 1 (summed)", "plastic has the sum summed_variable_a_post"),
-        ("x = t/TAU : 1 (constant over dt)", "plastic runs the code subexpression_update"),
-    ],
-)
-def test_modules_refuse_by_name_what_they_have_not(equations, part):
-    nn = pytest.importorskip("brianlike.nn")
-    source, G = InputGroup(1), NeuronGroup(1, "a : 1", name="cells")
-    S = Synapses(source, G, equations, on_pre="a_post += 1", name="plastic")
-    S.connect()
-    with pytest.raises(brianlike.ModelError, match=part):
-        nn.NetworkModule(Network(source, G, S), record={"a": (G, "a")})
