@@ -16,10 +16,7 @@ from brianlike.only import *
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
-    yield
-    defaultclock.dt = before
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------------- event lists

@@ -17,10 +17,7 @@ from brianlike.only import *  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
-    yield
-    defaultclock.dt = before
 
 
 # --------------------------------------------------------------------------------------------------------------------------------------------- batches

@@ -17,11 +17,8 @@ LEAKY = "dv/dt = (J - v)/tau : 1\nJ : 1 (input)\ntau : second"
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
     torch.manual_seed(3)
-    yield
-    defaultclock.dt = before
 
 
 def net(**options):

@@ -16,11 +16,8 @@ SPIKES = dict(threshold="v > 1", reset="v = 0", method="exact")
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
     torch.manual_seed(4)
-    yield
-    defaultclock.dt = before
 
 
 def double(*shape):

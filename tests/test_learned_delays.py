@@ -14,11 +14,8 @@ LATE = ["start", "groups", "synapses", "thresholds", "resets", "end"]  # what fi
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
     seed(3)
-    yield
-    defaultclock.dt = before
 
 
 def linear_network(delays, schedule=None, on_pre="x_post += w", model="w : 1", share=None, **learn):

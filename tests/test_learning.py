@@ -23,12 +23,9 @@ EQUATIONS = """dv/dt = (E + g*(E_syn - v) - b - v)/tau : 1
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
     seed(3)
     torch.manual_seed(3)
-    yield
-    defaultclock.dt = before
 
 
 def population(n=6):

@@ -17,11 +17,8 @@ LIF = """dv/dt = (I - v)/tau_m : 1 (unless refractory)
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
     seed(3)
-    yield
-    defaultclock.dt = before
 
 
 def build(n_in=4, n=3, learn=True, delays=True, full=True, **options):

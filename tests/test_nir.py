@@ -14,12 +14,9 @@ from codegen.errors import UnsupportedError  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
     seed(3)
     torch.manual_seed(3)
-    yield
-    defaultclock.dt = before
 
 
 CONSTANTS = {"tau": 10 * ms, "tau_s": 5 * ms, "E": 0.1, "R": 2.0, "top": 1.5}

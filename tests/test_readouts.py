@@ -12,12 +12,9 @@ from brianlike.only import *  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
     seed(2)
     torch.manual_seed(2)
-    yield
-    defaultclock.dt = before
 
 
 def raster(*shape, p=0.1, seed=1):

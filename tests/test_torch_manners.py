@@ -23,11 +23,8 @@ LEAKY = "dv/dt = (J - v)/tau : 1\nJ : 1 (input)\ntau : second"
 
 @pytest.fixture(autouse=True)
 def one_millisecond():
-    before = defaultclock.dt
     defaultclock.dt = 1 * ms
     torch.manual_seed(1)
-    yield
-    defaultclock.dt = before
 
 
 def layer(N=4, **options):

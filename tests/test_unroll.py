@@ -14,13 +14,6 @@ from brianlike.only import *  # noqa: E402
 LENGTHS = [7, 20, 1, 12, 20, 7]
 
 
-@pytest.fixture(autouse=True)
-def one_millisecond():
-    before = defaultclock.dt
-    yield
-    defaultclock.dt = before
-
-
 def gradients(module, loss):
     return dict(zip((name for name, _ in module.named_parameters()), torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)))
 
