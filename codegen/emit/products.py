@@ -1,0 +1,70 @@
+"""The C kernels of linear pathways: products of events and of dense rows with matrices of weights, their gradients, and lists of events.
+
+Plain C functions, called with the GIL released, of pointers and `ptrdiff_t` sizes; `T` is float or double. `n_target`, strides and the limits of column
+ranges are multiples of 16, the padding holds zeros, and matrices begin at multiples of 64 bytes. `value` may be NULL: all ones. Events of row r are
+`first[r] .. first[r + 1]` in `index` and `value`. A product rounds once (multiply-add) where the processor can, so a value of one adds the same bits as NULL,
+and `event_rows` the same bits as `product` wherever weights are finite.
+
+    event_rows(T *acc, acc_stride, T *w, w_stride, n_target, int32 *index, T *value, int64 *first, rows)             acc[r] += sum of value[e] * w[index[e]]
+    product(T *acc, acc_stride, T *x, x_stride, T *w, w_stride, n_source, n_target, rows)                            acc[r] += sum of x[r][j] * w[j]
+    transpose(T *out, out_stride, T *w, w_stride, n_source, n_target)                                                out[j][i] = w[i][j], then zeros
+    gradient_rows(T *dw, dw_stride, begin, end, T *bar, bar_stride, int64 *first, int32 *index, T *value, count)     dw[index[e]] += value[e] * bar[k]
+    gradient_bits(T *dw, dw_stride, begin, end, T *bar, bar_stride, uint64 *bits, words, count)                      the same of bits[k * words + ...]
+    gradient_product(T *dw, dw_stride, begin, end, T *bar, bar_stride, T *x, x_stride, n_source, count)              dw[j] += sum of x[k][j] * bar[k]
+    scan(T *x, n, int32 *index, T *value, int32 *graded) -> count           what is not 0 (NaN is not); graded |= whether any is not 1; room for n
+    scan_bytes(uint8 *x, n, int32 *index) -> count                          room for n
+    pack_bits(uint8 *x, n, uint64 *bits), unpack_bits(uint64 *bits, n, uint8 *x), list_bits(uint64 *bits, words, int32 *index) -> count
+    sparse_rows(T *acc, acc_stride, T *w, int64 *row, int32 *target, int32 *index, T *value, int64 *first, rows)     acc[r][target[s]] += value[e] * w[s]
+    sparse_back(T *y, y_stride, T *bar, bar_stride, T *w, int64 *row, int32 *target, n_source, rows)                 y[r][j] += sum of w[s] * bar[r][target[s]]
+    sparse_gradient(T *dw, source_begin, source_end, T *bar, bar_stride, int64 *row, int32 *target, int64 *first, int32 *index, T *value, count)
+    some_products(T *y, y_stride, T *bar, bar_stride, T *w, w_stride, n_target, uint8 *wanted, wanted_stride, n_source, rows)   where wanted[r][j]
+"""
+
+from __future__ import annotations
+
+from string import Template
+
+from ..ir import Source
+from . import events, tiles
+
+FUNCTIONS = {
+    "event_rows": (events.EVENT_ROWS,),
+    "product": (tiles.SCALARS, tiles.TILES, tiles.PRODUCT),
+    "transpose": (tiles.SCALARS, tiles.TURNS, tiles.TRANSPOSE),
+    "gradient_rows": (events.SCATTER, events.GRADIENT_ROWS),
+    "gradient_bits": (tiles.SCALARS, events.WORDS, events.SCATTER, events.GRADIENT_BITS),
+    "gradient_product": (tiles.SCALARS, tiles.TILES, tiles.GRADIENT_PRODUCT),
+    "scan": (events.SCAN,),
+    "scan_bytes": (events.WORDS, events.SCAN_BYTES),
+    "pack_bits": (events.WORDS, events.PACK_BITS),
+    "unpack_bits": (events.WORDS, events.UNPACK_BITS),
+    "list_bits": (events.WORDS, events.LIST_BITS),
+    "sparse_rows": (tiles.SCALARS, events.SPARSE_ROWS),
+    "sparse_back": (tiles.SCALARS, events.SPARSE_BACK),
+    "sparse_gradient": (tiles.SCALARS, events.SPARSE_GRADIENT),
+    "some_products": (tiles.SOME_PRODUCTS,),
+}
+"""The pieces of each function: its own, and those that it shares with others."""
+
+LETTERS = {"float32": "f", "float64": "d"}
+_WORDS = {
+    "f": {"T": "float", "V": "bl_vf", "I": "bl_vi", "L": "BL_LANES2", "S": "f"},
+    "d": {"T": "double", "V": "bl_vd", "I": "bl_vq", "L": "BL_LANES", "S": "d"},
+}
+
+
+def sources(float_dtype: str) -> dict[str, Source]:
+    """Each function by its name, as the Source of a kernel `<name>_<float_dtype>` whose address is the function's.
+
+    >>> sorted(sources("float32"))[:2], sources("float32")["product"].name
+    (['event_rows', 'gradient_bits'], 'product_float32')
+    """
+    return {name: _source(name, float_dtype) for name in FUNCTIONS}
+
+
+def _source(name: str, float_dtype: str) -> Source:
+    letter = LETTERS[float_dtype]
+    text = Template("".join(FUNCTIONS[name])).substitute(_WORDS[letter], SCAN=events.SCAN_VECTORS[letter])
+    kernel = f"{name}_{float_dtype}"
+    lines = ["cdef extern from * nogil:", '    """', text.replace("\\", "\\\\"), '    """', f'    void {kernel} "bl_{name}_{letter}"()']
+    return Source("cython", kernel, "\n".join([*lines, "", f'kernels["{kernel}"] = (<uintptr_t><void *>{kernel}, "C {name} {letter}")', ""]))

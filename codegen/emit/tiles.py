@@ -1,0 +1,189 @@
+"""Dense parts of linear pathways in C: products of a few rows with a matrix, the gradient of one, its transpose, and single dot products.
+
+A tile of results stays in registers while all its terms pass by: 8 rows of 3 vectors where there are 32 registers, 4 rows where there are 16. Each element
+is summed in the order of its terms, whatever the tile it belongs to, so its bits depend neither on the number of rows nor on their grouping.
+
+In these texts `$T` is the type of an element, `$V` a vector of `$L` of them, and `$S` the letter at the end of the names in `lanes.py`.
+"""
+
+from __future__ import annotations
+
+HEIGHTS = (8, 4, 2, 1)
+WIDTHS = (3, 2, 1)
+
+SCALARS = """
+#ifndef BL_MULTIPLY_ADD
+#define BL_MULTIPLY_ADD /* what bl_fma does, for one element: the same rounding */
+#if defined(BL_AVX512) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+BL_INLINE double bl_multiply_add_d(double a, double b, double c) { return __builtin_fma(a, b, c); }
+BL_INLINE float bl_multiply_add_f(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#else
+BL_INLINE double bl_multiply_add_d(double a, double b, double c) { return a * b + c; }
+BL_INLINE float bl_multiply_add_f(float a, float b, float c) { return a * b + c; }
+#endif
+#if defined(BL_AVX512) || defined(__AVX512F__) || defined(__aarch64__)
+#define BL_TALL 8 /* rows of a tile: what 32 registers hold */
+#else
+#define BL_TALL 4
+#endif
+#define BL_PART(length, most) ((length) < (most) ? (length) : (most))
+#endif
+"""
+
+
+def _tile(height: int, width: int) -> str:
+    """`acc[r][:] += sum over k of x[r][k] * w[k][:]` for `height` rows and `width` vectors, k ascending."""
+    cells = [(row, part) for row in range(height) for part in range(width)]
+    lines = [f"static void bl_tile_{height}_{width}_$S($T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t row, ptrdiff_t next,"]
+    lines += ["    const $T *w, ptrdiff_t w_stride, ptrdiff_t depth) {"]
+    lines += [f"    const $T *x{row} = x + {row} * row;" for row in range(height)]
+    lines += [f"    $V a{row}_{part} = bl_load_$S(acc + {row} * acc_stride + {part} * $L);" for row, part in cells]
+    lines += ["    ptrdiff_t k, at = 0;", "    for (k = 0; k < depth; k++, w += w_stride, at += next) {"]
+    lines += ["        $V b;", *(f"        $V w{part} = bl_load_$S(w + {part} * $L);" for part in range(width))]
+    for row in range(height):
+        lines += [f"        b = bl_splat_$S(x{row}[at]);"]
+        lines += [f"        a{row}_{part} = bl_fma_$S(b, w{part}, a{row}_{part});" for part in range(width)]
+    lines += ["    }", *(f"    bl_store_$S(acc + {row} * acc_stride + {part} * $L, a{row}_{part});" for row, part in cells), "}"]
+    return "\n".join(lines)
+
+
+def _column(height: int) -> str:
+    """The rows of one column of tiles, for each width."""
+    calls = [
+        f"{'else ' if width != WIDTHS[0] else ''}if (width == {width}) bl_tile_{height}_{width}_$S(acc, acc_stride, x, row, next, w, w_stride, depth);"
+        for width in WIDTHS
+    ]
+    loop = f"for (; rows >= {height}; rows -= {height}, acc += {height} * acc_stride, x += {height} * row) {{"
+    return "\n".join(["    " + loop, *("        " + call for call in calls), "    }", ""])
+
+
+TILES = (
+    """
+#ifndef BL_TILES_$S
+#define BL_TILES_$S
+"""
+    + "\n".join(_tile(height, width) for height in HEIGHTS for width in WIDTHS)
+    + """
+static void bl_column_$S(int width, $T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t row, ptrdiff_t next, const $T *w, ptrdiff_t w_stride,
+    ptrdiff_t depth, ptrdiff_t rows) {
+#if BL_TALL == 8
+"""
+    + _column(8)
+    + "#endif\n"
+    + "".join(_column(height) for height in HEIGHTS[1:])
+    + """}
+/* vectors of the next tile, so that the last one is not a single vector */
+BL_INLINE int bl_width_$S(ptrdiff_t vectors) { return vectors > 4 || vectors == 3 ? 3 : vectors > 1 ? 2 : 1; }
+#endif
+"""
+)
+
+PRODUCT = """
+#define BL_DEPTH_$S (512 / (ptrdiff_t)sizeof($T)) /* rows of w that stay near while all rows of acc pass by */
+void bl_product_$S($T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t x_stride, const $T *w, ptrdiff_t w_stride, ptrdiff_t n_source, ptrdiff_t n_target,
+    ptrdiff_t rows) {
+    ptrdiff_t j, c;
+    for (j = 0; j < n_source; j += BL_DEPTH_$S) {
+        ptrdiff_t depth = BL_PART(n_source - j, BL_DEPTH_$S);
+        for (c = 0; c < n_target;) {
+            int width = bl_width_$S((n_target - c) / $L);
+            bl_column_$S(width, acc + c, acc_stride, x + j, x_stride, 1, w + j * w_stride + c, w_stride, depth, rows);
+            c += width * $L;
+        }
+    }
+}
+"""
+
+GRADIENT_PRODUCT = """
+void bl_gradient_product_$S($T *dw, ptrdiff_t dw_stride, ptrdiff_t begin, ptrdiff_t end, const $T *bar, ptrdiff_t bar_stride, const $T *x, ptrdiff_t x_stride,
+    ptrdiff_t n_source, ptrdiff_t count) {
+    ptrdiff_t k, c, most = 512 / (ptrdiff_t)sizeof($T);
+    for (k = 0; k < count; k += most) {
+        ptrdiff_t depth = BL_PART(count - k, most);
+        for (c = begin; c < end;) {
+            int width = bl_width_$S((end - c) / $L);
+            bl_column_$S(width, dw + c, dw_stride, x + k * x_stride, 1, x_stride, bar + k * bar_stride + c, bar_stride, depth, n_source);
+            c += width * $L;
+        }
+    }
+}
+"""
+
+TRANSPOSE = """
+#ifndef BL_INTERLEAVE_$S
+#define BL_INTERLEAVE_$S
+/* the lower, or the upper, halves of two vectors, their elements taken in turn */
+#if defined(__clang__)
+BL_INLINE void bl_interleave_$S($V a, $V b, $V *low, $V *high) {
+    *low = __builtin_shufflevector(a, b, BL_TURN_LOW_$S); *high = __builtin_shufflevector(a, b, BL_TURN_HIGH_$S); }
+#else
+BL_INLINE void bl_interleave_$S($V a, $V b, $V *low, $V *high) {
+    *low = __builtin_shuffle(a, b, ($I){BL_TURN_LOW_$S}); *high = __builtin_shuffle(a, b, ($I){BL_TURN_HIGH_$S}); }
+#endif
+#endif
+void bl_transpose_$S($T *out, ptrdiff_t out_stride, const $T *w, ptrdiff_t w_stride, ptrdiff_t n_source, ptrdiff_t n_target) {
+    ptrdiff_t i, j, k;
+    for (i = 0; i < (n_source + 15) / 16 * 16; i += $L) for (j = 0; j < n_target; j += $L) {
+        $V a[$L], b[$L];
+        int half;
+        for (k = 0; k < $L; k++) a[k] = i + k < n_source ? bl_load_$S(w + (i + k) * w_stride + j) : bl_splat_$S(0);
+        for (half = 1; half < $L; half *= 2) { /* each round doubles how far apart the elements of a vector were; after the last one they were rows apart */
+            for (k = 0; k < $L / 2; k++) bl_interleave_$S(a[k], a[k + $L / 2], &b[2 * k], &b[2 * k + 1]);
+            for (k = 0; k < $L; k++) a[k] = b[k];
+        }
+        for (k = 0; k < BL_PART(n_target - j, $L); k++) bl_store_$S(out + (j + k) * out_stride + i, a[k]);
+    }
+}
+"""
+
+TURNS = """
+#ifndef BL_TURN_LOW_d
+#if BL_LANES == 8
+#define BL_TURN_LOW_d 0, 8, 1, 9, 2, 10, 3, 11
+#define BL_TURN_HIGH_d 4, 12, 5, 13, 6, 14, 7, 15
+#define BL_TURN_LOW_f 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define BL_TURN_HIGH_f 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif BL_LANES == 4
+#define BL_TURN_LOW_d 0, 4, 1, 5
+#define BL_TURN_HIGH_d 2, 6, 3, 7
+#define BL_TURN_LOW_f 0, 8, 1, 9, 2, 10, 3, 11
+#define BL_TURN_HIGH_f 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define BL_TURN_LOW_d 0, 2
+#define BL_TURN_HIGH_d 1, 3
+#define BL_TURN_LOW_f 0, 4, 1, 5
+#define BL_TURN_HIGH_f 2, 6, 3, 7
+#endif
+#endif
+"""
+
+SOME_PRODUCTS = """
+/* four sums of every fourth vector, then their sum, then the sum of its lanes by halves: the same order for every number of vectors of the same width */
+#define BL_SUM_$S(a) ((a##0 + a##1) + (a##2 + a##3))
+static $T bl_lanes_$S($V x) {
+    $T part[$L]; int k, half;
+    memcpy(part, &x, sizeof part);
+    for (half = $L / 2; half; half /= 2) for (k = 0; k < half; k++) part[k] += part[k + half];
+    return part[0];
+}
+static $T bl_dot_$S(const $T *x, const $T *y, ptrdiff_t n) {
+    $V a0 = bl_splat_$S(0), a1 = a0, a2 = a0, a3 = a0;
+    ptrdiff_t c = 0;
+    for (; c + 4 * $L <= n; c += 4 * $L) {
+        a0 = bl_fma_$S(bl_load_$S(x + c), bl_load_$S(y + c), a0);
+        a1 = bl_fma_$S(bl_load_$S(x + c + $L), bl_load_$S(y + c + $L), a1);
+        a2 = bl_fma_$S(bl_load_$S(x + c + 2 * $L), bl_load_$S(y + c + 2 * $L), a2);
+        a3 = bl_fma_$S(bl_load_$S(x + c + 3 * $L), bl_load_$S(y + c + 3 * $L), a3);
+    }
+    if (c < n) a0 = bl_fma_$S(bl_load_$S(x + c), bl_load_$S(y + c), a0);
+    if (c + $L < n) a1 = bl_fma_$S(bl_load_$S(x + c + $L), bl_load_$S(y + c + $L), a1);
+    if (c + 2 * $L < n) a2 = bl_fma_$S(bl_load_$S(x + c + 2 * $L), bl_load_$S(y + c + 2 * $L), a2);
+    return bl_lanes_$S(BL_SUM_$S(a));
+}
+void bl_some_products_$S($T *y, ptrdiff_t y_stride, const $T *bar, ptrdiff_t bar_stride, const $T *w, ptrdiff_t w_stride, ptrdiff_t n_target,
+    const uint8_t *wanted, ptrdiff_t wanted_stride, ptrdiff_t n_source, ptrdiff_t rows) {
+    ptrdiff_t r, j;
+    for (r = 0; r < rows; r++, y += y_stride, bar += bar_stride, wanted += wanted_stride)
+        for (j = 0; j < n_source; j++) if (wanted[j]) y[j] += bl_dot_$S(w + j * w_stride, bar, n_target);
+}
+"""

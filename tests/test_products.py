@@ -1,0 +1,285 @@
+"""The C kernels of linear pathways against numpy, over shapes that fill vectors, blocks and tiles, and that do not."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from brianlike.build import CompilerUnavailable, build_cython, find_compiler
+from codegen.emit.products import FUNCTIONS, sources
+
+DTYPES = ("float32", "float64")
+COUNTING = {"scan", "scan_bytes", "list_bits"}
+
+
+@pytest.fixture(scope="module", params=DTYPES)
+def kernels(request):
+    """The functions of one float type, which take arrays and whole numbers, and the type."""
+    try:
+        find_compiler()
+    except CompilerUnavailable as error:
+        pytest.skip(str(error))
+    built = build_cython(list(sources(request.param).values()))
+    return {name: callable_at(built[f"{name}_{request.param}"].address, name in COUNTING) for name in FUNCTIONS}, np.dtype(request.param)
+
+
+def callable_at(address, counts):
+    def call(*arguments):
+        kinds = [ctypes.c_void_p if a is None or isinstance(a, np.ndarray) else ctypes.c_ssize_t for a in arguments]
+        function = ctypes.CFUNCTYPE(ctypes.c_ssize_t if counts else None, *kinds)(address)
+        return function(*(a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments))
+
+    return call
+
+
+def aligned(shape, dtype):
+    """Zeros that begin at a multiple of 64 bytes."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def padded(n):
+    return -(-n // 16) * 16
+
+
+def filled(rng, rows, n, dtype, extra=16):
+    """Normal numbers in a matrix with padding of zeros behind each row."""
+    matrix = aligned((rows, padded(n) + extra), dtype)
+    matrix[:, :n] = rng.standard_normal((rows, n))
+    return matrix
+
+
+def event_lists(rng, rows, n_source, density):
+    active = rng.random((rows, n_source)) < density
+    first = np.concatenate([[0], np.cumsum(active.sum(1))]).astype(np.int64)
+    return active, first, np.nonzero(active)[1].astype(np.int32)
+
+
+def close(found, wanted, terms):
+    """To the rounding of a sum of so many terms of size one."""
+    eps = np.finfo(found.dtype).eps
+    np.testing.assert_allclose(found, wanted, rtol=4 * eps * terms, atol=4 * eps * terms)
+
+
+SHAPES = [(1, 1, 16), (1, 20, 16), (3, 7, 20), (8, 70, 256), (13, 33, 100), (32, 130, 272), (5, 300, 48), (6, 17, 1)]
+"""Rows, sources, targets."""
+
+
+@pytest.mark.parametrize("rows, n_source, n_target", SHAPES)
+@pytest.mark.parametrize("density", [0.0, 0.05, 0.6])
+@pytest.mark.parametrize("graded", [False, True])
+def test_event_rows_and_their_gradient(kernels, rows, n_source, n_target, density, graded):
+    call, dtype = kernels
+    rng = np.random.default_rng(rows + n_source)
+    active, first, index = event_lists(rng, rows, n_source, density)
+    value = rng.standard_normal(len(index)).astype(dtype) if graded else None
+    x = active.astype(dtype)
+    x[active] = 1 if value is None else value
+    w, acc, bar, dw = (filled(rng, n, n_target, dtype) for n in (n_source, rows, rows, n_source))
+    exact = np.float64
+    wanted = acc.astype(exact) + x.astype(exact) @ w.astype(exact)
+    gradient = dw.astype(exact) + x.T.astype(exact) @ bar.astype(exact)
+    dense, other = acc.copy(), aligned(acc.shape, dtype)
+    other[:] = dense
+    call["event_rows"](acc, acc.shape[1], w, w.shape[1], padded(n_target), index, value, first, rows)
+    close(acc, wanted, n_source)
+    aligned_x = np.ascontiguousarray(x)
+    call["product"](other, other.shape[1], aligned_x, n_source, w, w.shape[1], n_source, padded(n_target), rows)
+    assert np.array_equal(acc, other)  # the same order, the same rounding
+    before = dw.copy()
+    call["gradient_rows"](dw, dw.shape[1], 0, padded(n_target), bar, bar.shape[1], first, index, value, rows)
+    close(dw, gradient, rows)
+    assert not dw[:, n_target:].any()
+    tile = aligned(before.shape, dtype)
+    tile[:] = before
+    call["gradient_product"](tile, tile.shape[1], 0, padded(n_target), bar, bar.shape[1], aligned_x, n_source, n_source, rows)
+    assert np.array_equal(dw, tile)
+    if value is None:
+        bits = np.zeros((rows, -(-n_source // 64)), np.uint64)
+        for k in range(rows):
+            call["pack_bits"](np.ascontiguousarray(padded_bytes(active[k])), n_source, bits[k])
+        tile[:] = before
+        call["gradient_bits"](tile, tile.shape[1], 0, padded(n_target), bar, bar.shape[1], bits, bits.shape[1], rows)
+        assert np.array_equal(dw, tile)
+
+
+def padded_bytes(flags):
+    x = np.zeros(padded(len(flags)), np.uint8)
+    x[: len(flags)] = flags
+    return x
+
+
+def test_columns_are_gradients_of_their_own(kernels):
+    """Ranges of columns, in any partition, give the bits of the whole, and touch nothing else."""
+    call, dtype = kernels
+    rng = np.random.default_rng(2)
+    count, n_source, n_target = 700, 150, 272
+    active, first, index = event_lists(rng, count, n_source, 0.1)
+    bar, x = filled(rng, count, n_target, dtype), active.astype(dtype)
+    bits = np.stack([np.frombuffer(np.packbits(padded_bytes(row), bitorder="little").tobytes().ljust(24, b"\0"), np.uint64) for row in active])
+
+    def gradients(limits):
+        results = [aligned((n_source, n_target), dtype) for _ in range(3)]
+        for begin, end in zip(limits, limits[1:]):
+            call["gradient_rows"](results[0], n_target, begin, end, bar, bar.shape[1], first, index, None, count)
+            call["gradient_bits"](results[1], n_target, begin, end, bar, bar.shape[1], bits, 3, count)
+            call["gradient_product"](results[2], n_target, begin, end, bar, bar.shape[1], x, n_source, n_source, count)
+        return results
+
+    whole, parts, inner = gradients([0, n_target]), gradients([0, 16, 144, 272]), gradients([32, 128])
+    close(whole[0], x.T.astype(float) @ bar[:, :n_target], count)
+    for k in range(3):
+        assert np.array_equal(whole[0], whole[k]) and np.array_equal(whole[k], parts[k])
+        assert np.array_equal(whole[k][:, 32:128], inner[k][:, 32:128]) and not inner[k][:, :32].any() and not inner[k][:, 128:].any()
+
+
+def test_rows_do_not_know_of_each_other(kernels):
+    """A row has the same bits whichever rows are computed with it."""
+    call, dtype = kernels
+    rng = np.random.default_rng(3)
+    n_source, n_target = 300, 112
+    w, x = filled(rng, n_source, n_target, dtype), filled(rng, 15, n_source, dtype)
+    together = aligned((15, n_target), dtype)
+    call["product"](together, n_target, x, x.shape[1], w, w.shape[1], n_source, n_target, 15)
+    close(together, x[:, :n_source].astype(float) @ w[:, :n_target], n_source)
+    for rows in (1, 2, 4, 7, 8):
+        part = aligned((rows, n_target), dtype)
+        call["product"](part, n_target, x, x.shape[1], w, w.shape[1], n_source, n_target, rows)
+        assert np.array_equal(part, together[:rows])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_propagates(kernels, bad):
+    call, dtype = kernels
+    rng = np.random.default_rng(4)
+    n_source, n_target, rows = 9, 32, 3
+    w, x, bar = filled(rng, n_source, n_target, dtype), filled(rng, rows, n_source, dtype), filled(rng, rows, n_target, dtype)
+    w[2, 5] = x[1, 3] = bar[0, 7] = bad
+    acc, dw, back = aligned((rows, n_target), dtype), aligned((n_source, n_target), dtype), aligned((rows, 16), dtype)
+    call["product"](acc, n_target, x, x.shape[1], w, w.shape[1], n_source, n_target, rows)
+    call["gradient_product"](dw, n_target, 0, n_target, bar, bar.shape[1], x, x.shape[1], n_source, rows)
+    wanted = np.ones((rows, n_source), np.uint8)
+    call["some_products"](back, 16, bar, bar.shape[1], w, w.shape[1], n_target, wanted, n_source, n_source, rows)
+    with np.errstate(invalid="ignore"):
+        for found, exact in (
+            (acc, x[:, :n_source].astype(float) @ w[:, :n_target]),
+            (dw, x[:, :n_source].T.astype(float) @ bar[:, :n_target]),
+            (back[:, :n_source], bar[:, :n_target].astype(float) @ w[:, :n_target].T),
+        ):
+            assert (np.isfinite(found) == np.isfinite(exact)).all() and not np.isfinite(found).all()
+    first, index, value = np.array([0, 1, 2, 3], np.int64), np.array([2, 0, 1], np.int32), np.array([1, bad, 2], dtype)
+    acc = aligned((rows, n_target), dtype)
+    call["event_rows"](acc, n_target, w, w.shape[1], n_target, index, value, first, rows)
+    assert not np.isfinite(acc[0, 5]) and np.isfinite(acc[0]).sum() == n_target - 1 and not np.isfinite(acc[1]).any() and np.isfinite(acc[2]).all()
+
+
+@pytest.mark.parametrize("n_source, n_target", [(1, 16), (16, 16), (20, 48), (700, 256), (33, 5), (256, 700)])
+def test_transpose(kernels, n_source, n_target):
+    call, dtype = kernels
+    w = filled(np.random.default_rng(5), n_source, n_target, dtype)
+    out = aligned((n_target, padded(n_source) + 16), dtype)
+    out[:] = 7
+    call["transpose"](out, out.shape[1], w, w.shape[1], n_source, n_target)
+    assert np.array_equal(out[:, :n_source], w[:, :n_target].T)
+    assert not out[:, n_source : padded(n_source)].any() and (out[:, padded(n_source) :] == 7).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 31, 64, 65, 700, 1000])
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 1.0])
+def test_finding_events(kernels, n, density):
+    call, dtype = kernels
+    rng = np.random.default_rng(n)
+    x = rng.random(n + 1)[1:].astype(dtype) * (rng.random(n) < density)
+    x[: n // 3] = x[: n // 3] != 0
+    if n > 40:
+        x[40] = np.nan
+    index, value, graded = np.full(n + 1, -1, np.int32), np.full(n + 1, -1, dtype), np.zeros(1, np.int32)
+    unaligned = np.concatenate([np.zeros(1, dtype), x])[1:]
+    found = call["scan"](unaligned, n, index, value, graded)
+    wanted = np.nonzero(x)[0]
+    assert found == len(wanted) and np.array_equal(index[:found], wanted) and np.array_equal(value[:found], x[wanted], equal_nan=True)
+    assert bool(graded[0]) == bool((x[wanted] != 1).any()) and index[n] == -1 and value[n] == -1
+    graded[0] = 1
+    call["scan"](np.zeros(n, dtype), n, index, value, graded)
+    assert graded[0] == 1
+
+    active = np.zeros(padded(n) + 1, np.uint8)[1:]
+    active[:n] = (x != 0) * rng.choice([1, 3, 128], n)
+    active[n:] = 9  # behind the end: no events
+    index[:] = -1
+    assert call["scan_bytes"](active, n, index) == len(wanted) and np.array_equal(index[: len(wanted)], wanted) and index[n] == -1
+    words = -(-n // 64)
+    bits, listed, back = np.zeros(words + 1, np.uint64), np.full(64 * words + 1, -1, np.int32), np.full(padded(n) + 1, 7, np.uint8)
+    call["pack_bits"](active, n, bits)
+    assert np.array_equal(np.unpackbits(bits.view(np.uint8), bitorder="little")[: padded(n)], padded_bytes(x != 0)) and bits[words] == 0
+    assert call["list_bits"](bits, words, listed) == len(wanted) and np.array_equal(listed[: len(wanted)], wanted) and listed[-1] == -1
+    call["unpack_bits"](bits, n, back)
+    assert np.array_equal(back[:-1], padded_bytes(x != 0)) and back[-1] == 7
+
+
+def test_bits_of_many_sources(kernels):
+    """More sources than the list of events of a part holds."""
+    call, dtype = kernels
+    rng = np.random.default_rng(6)
+    count, n_source = 3, 9000
+    active = rng.random((count, n_source)) < 0.7
+    bits = np.zeros((count, 141), np.uint64)
+    for k in range(count):
+        call["pack_bits"](padded_bytes(active[k]), n_source, bits[k])
+    bar, dw = filled(rng, count, 16, dtype), aligned((n_source, 16), dtype)
+    call["gradient_bits"](dw, 16, 0, 16, bar, bar.shape[1], bits, 141, count)
+    close(dw, active.T.astype(float) @ bar[:, :16], count)
+
+
+@pytest.mark.parametrize("rows, n_source, n_target", [(1, 5, 16), (8, 60, 100), (13, 200, 33)])
+@pytest.mark.parametrize("graded", [False, True])
+def test_lists_of_synapses(kernels, rows, n_source, n_target, graded):
+    call, dtype = kernels
+    rng = np.random.default_rng(rows)
+    active, first, index = event_lists(rng, rows, n_source, 0.2)
+    value = rng.standard_normal(len(index)).astype(dtype) if graded else None
+    x = active.astype(float)
+    x[active] = 1 if value is None else value
+    row = np.concatenate([[0], np.cumsum(rng.integers(0, 20, n_source))]).astype(np.int64)
+    target, source = rng.integers(0, n_target, row[-1]).astype(np.int32), np.repeat(np.arange(n_source), np.diff(row))  # some twice
+    w = rng.standard_normal(row[-1]).astype(dtype)
+    matrix = np.zeros((n_source, n_target))
+    np.add.at(matrix, (source, target), w)
+    acc, bar = filled(rng, rows, n_target, dtype), filled(rng, rows, n_target, dtype)
+    exact = acc[:, :n_target] + x @ matrix
+    call["sparse_rows"](acc, acc.shape[1], w, row, target, index, value, first, rows)
+    close(acc[:, :n_target], exact, 20 * n_source)
+    y = filled(rng, rows, n_source, dtype)
+    exact = y[:, :n_source] + bar[:, :n_target] @ matrix.T
+    call["sparse_back"](y, y.shape[1], bar, bar.shape[1], w, row, target, n_source, rows)
+    close(y[:, :n_source], exact, 100)
+    dw = rng.standard_normal(row[-1]).astype(dtype)
+    exact = dw + (x[:, source] * bar[:, target]).sum(0)
+    parts = dw.copy()
+    call["sparse_gradient"](dw, 0, n_source, bar, bar.shape[1], row, target, first, index, value, rows)
+    close(dw, exact, 4 * rows)
+    for begin, end in ((0, n_source // 3), (n_source // 3, n_source)):
+        call["sparse_gradient"](parts, begin, end, bar, bar.shape[1], row, target, first, index, value, rows)
+    assert np.array_equal(parts, dw)
+
+
+@pytest.mark.parametrize("n_target", [16, 32, 48, 100, 256, 272])
+def test_products_where_they_are_wanted(kernels, n_target):
+    call, dtype = kernels
+    rng = np.random.default_rng(n_target)
+    rows, n_source = 5, 37
+    bar, w = filled(rng, rows, n_target, dtype), filled(rng, n_source, n_target, dtype)
+    exact = bar[:, :n_target].astype(float) @ w[:, :n_target].T
+    everything = aligned((rows, 48), dtype)
+    call["some_products"](everything, 48, bar, bar.shape[1], w, w.shape[1], padded(n_target), np.ones((rows, 48), np.uint8), 48, n_source, rows)
+    close(everything[:, :n_source], exact, n_target)
+    wanted = np.zeros((rows, 48), np.uint8)
+    wanted[:, :n_source] = rng.random((rows, n_source)) < 0.3
+    y = aligned((rows, 48), dtype)
+    y[:] = 2
+    call["some_products"](y, 48, bar, bar.shape[1], w, w.shape[1], padded(n_target), wanted, 48, n_source, rows)
+    assert np.array_equal(y, np.where(wanted, everything + dtype.type(2), dtype.type(2)))
