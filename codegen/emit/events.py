@@ -6,7 +6,7 @@ block over all events of a step (gradients). Sums run in the order of the events
 
 from __future__ import annotations
 
-BLOCKS = (8, 4, 2, 1)  # vectors of a block of targets
+BLOCKS = (16, 8, 4, 2, 1)  # vectors of a block of targets; the widest only where there are 32 registers
 
 
 def _parts(text: str, width: int) -> str:
@@ -53,7 +53,8 @@ static void bl_scatter_{width}_$S($T *dw, ptrdiff_t dw_stride, const $T *bar, co
 
 def _by_width(text: str) -> str:
     """A statement for the widest block that `vectors` hold, and the width."""
-    return " else ".join((f"if (vectors >= {width}) " if width > 1 else "") + f"{{ {text.format(width=width)} width = {width}; }}" for width in BLOCKS)
+    conditions = {width: f"if (vectors >= {width}) " for width in BLOCKS} | {BLOCKS[0]: f"if (BL_TALL == 8 && vectors >= {BLOCKS[0]}) ", 1: ""}
+    return " else ".join(f"{condition}{{ {text.format(width=width)} width = {width}; }}" for width, condition in conditions.items())
 
 
 EVENT_ROWS = (

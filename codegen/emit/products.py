@@ -28,10 +28,10 @@ from ..ir import Source
 from . import events, tiles
 
 FUNCTIONS = {
-    "event_rows": (events.EVENT_ROWS,),
+    "event_rows": (tiles.SCALARS, events.EVENT_ROWS,),
     "product": (tiles.SCALARS, tiles.TILES, tiles.PRODUCT),
     "transpose": (tiles.SCALARS, tiles.TURNS, tiles.TRANSPOSE),
-    "gradient_rows": (events.SCATTER, events.GRADIENT_ROWS),
+    "gradient_rows": (tiles.SCALARS, events.SCATTER, events.GRADIENT_ROWS),
     "gradient_bits": (tiles.SCALARS, events.WORDS, events.SCATTER, events.GRADIENT_BITS),
     "gradient_product": (tiles.SCALARS, tiles.TILES, tiles.GRADIENT_PRODUCT),
     "scan": (events.SCAN,),

@@ -8,8 +8,8 @@ In these texts `$T` is the type of an element, `$V` a vector of `$L` of them, an
 
 from __future__ import annotations
 
-HEIGHTS = (8, 4, 2, 1)
-WIDTHS = (3, 2, 1)
+WIDTHS = {8: (3, 2, 1), 4: (3, 2, 1), 2: (12, 3, 2, 1), 1: (12, 3, 2, 1)}
+"""Of a tile of so many rows, in vectors. One or two rows alone wait for the matrix, which they read fastest in long pieces."""
 
 SCALARS = """
 #ifndef BL_MULTIPLY_ADD
@@ -26,6 +26,11 @@ BL_INLINE float bl_multiply_add_f(float a, float b, float c) { return a * b + c;
 #else
 #define BL_TALL 4
 #endif
+#if defined(__GNUC__) || defined(__clang__)
+#define BL_PREFETCH_2(address) __builtin_prefetch(address, 0, 2) /* into the second level */
+#else
+#define BL_PREFETCH_2(address) ((void)0)
+#endif
 #define BL_PART(length, most) ((length) < (most) ? (length) : (most))
 #endif
 """
@@ -39,22 +44,32 @@ def _tile(height: int, width: int) -> str:
     lines += [f"    const $T *x{row} = x + {row} * row;" for row in range(height)]
     lines += [f"    $V a{row}_{part} = bl_load_$S(acc + {row} * acc_stride + {part} * $L);" for row, part in cells]
     lines += ["    ptrdiff_t k, at = 0;", "    for (k = 0; k < depth; k++, w += w_stride, at += next) {"]
-    lines += ["        $V b;", *(f"        $V w{part} = bl_load_$S(w + {part} * $L);" for part in range(width))]
-    for row in range(height):
-        lines += [f"        b = bl_splat_$S(x{row}[at]);"]
-        lines += [f"        a{row}_{part} = bl_fma_$S(b, w{part}, a{row}_{part});" for part in range(width)]
+    lines += [f"        $V w{part} = bl_load_$S(w + {part} * $L);" for part in range(width) if height > 2]
+    if height == 8:  # the tile to the right comes next
+        lines += [f"        BL_PREFETCH_2(w + {width + part} * $L);" for part in range(width)]
+    lines += [f"        $V b{row} = bl_splat_$S(x{row}[at]);" for row in range(height) if height <= 2]
+    if height <= 2:
+        for part in range(width):
+            lines += ["        {", f"            $V v = bl_load_$S(w + {part} * $L);"]
+            lines += [f"            a{row}_{part} = bl_fma_$S(b{row}, v, a{row}_{part});" for row in range(height)]
+            lines += ["        }"]
+    else:
+        lines += ["        $V b;"]
+        for row in range(height):
+            lines += [f"        b = bl_splat_$S(x{row}[at]);"]
+            lines += [f"        a{row}_{part} = bl_fma_$S(b, w{part}, a{row}_{part});" for part in range(width)]
     lines += ["    }", *(f"    bl_store_$S(acc + {row} * acc_stride + {part} * $L, a{row}_{part});" for row, part in cells), "}"]
     return "\n".join(lines)
 
 
 def _column(height: int) -> str:
     """The rows of one column of tiles, for each width."""
+    conditions = [("else " if n else "") + f"if (width == {width}) " for n, width in enumerate(WIDTHS[height])]
     calls = [
-        f"{'else ' if width != WIDTHS[0] else ''}if (width == {width}) bl_tile_{height}_{width}_$S(acc, acc_stride, x, row, next, w, w_stride, depth);"
-        for width in WIDTHS
+        f"        {condition}bl_tile_{height}_{width}_$S(acc, acc_stride, x, row, next, w, w_stride, depth);"
+        for condition, width in zip(conditions, WIDTHS[height], strict=True)
     ]
-    loop = f"for (; rows >= {height}; rows -= {height}, acc += {height} * acc_stride, x += {height} * row) {{"
-    return "\n".join(["    " + loop, *("        " + call for call in calls), "    }", ""])
+    return "\n".join([f"    for (; rows >= {height}; rows -= {height}, acc += {height} * acc_stride, x += {height} * row) {{", *calls, "    }", ""])
 
 
 TILES = (
@@ -62,7 +77,7 @@ TILES = (
 #ifndef BL_TILES_$S
 #define BL_TILES_$S
 """
-    + "\n".join(_tile(height, width) for height in HEIGHTS for width in WIDTHS)
+    + "\n".join(_tile(height, width) for height in WIDTHS for width in WIDTHS[height])
     + """
 static void bl_column_$S(int width, $T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t row, ptrdiff_t next, const $T *w, ptrdiff_t w_stride,
     ptrdiff_t depth, ptrdiff_t rows) {
@@ -70,7 +85,7 @@ static void bl_column_$S(int width, $T *acc, ptrdiff_t acc_stride, const $T *x, 
 """
     + _column(8)
     + "#endif\n"
-    + "".join(_column(height) for height in HEIGHTS[1:])
+    + "".join(map(_column, (4, 2, 1)))
     + """}
 /* vectors of the next tile, so that the last one is not a single vector */
 BL_INLINE int bl_width_$S(ptrdiff_t vectors) { return vectors > 4 || vectors == 3 ? 3 : vectors > 1 ? 2 : 1; }
@@ -86,7 +101,8 @@ void bl_product_$S($T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t x_strid
     for (j = 0; j < n_source; j += BL_DEPTH_$S) {
         ptrdiff_t depth = BL_PART(n_source - j, BL_DEPTH_$S);
         for (c = 0; c < n_target;) {
-            int width = bl_width_$S((n_target - c) / $L);
+            ptrdiff_t vectors = (n_target - c) / $L;
+            int width = rows < BL_TALL / 2 && vectors >= 12 ? 12 : bl_width_$S(vectors);
             bl_column_$S(width, acc + c, acc_stride, x + j, x_stride, 1, w + j * w_stride + c, w_stride, depth, rows);
             c += width * $L;
         }
@@ -97,12 +113,14 @@ void bl_product_$S($T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t x_strid
 GRADIENT_PRODUCT = """
 void bl_gradient_product_$S($T *dw, ptrdiff_t dw_stride, ptrdiff_t begin, ptrdiff_t end, const $T *bar, ptrdiff_t bar_stride, const $T *x, ptrdiff_t x_stride,
     ptrdiff_t n_source, ptrdiff_t count) {
-    ptrdiff_t k, c, most = 512 / (ptrdiff_t)sizeof($T);
-    for (k = 0; k < count; k += most) {
-        ptrdiff_t depth = BL_PART(count - k, most);
-        for (c = begin; c < end;) {
-            int width = bl_width_$S((end - c) / $L);
-            bl_column_$S(width, dw + c, dw_stride, x + k * x_stride, 1, x_stride, bar + k * bar_stride + c, bar_stride, depth, n_source);
+    ptrdiff_t k, j, c, panel;
+    const ptrdiff_t terms = 512 / (ptrdiff_t)sizeof($T), wide = 2304 / (ptrdiff_t)sizeof($T); /* bar of this size stays in L2, x of eight sources in L1 */
+    for (k = 0; k < count; k += terms) for (panel = begin; panel < end; panel += wide) {
+        ptrdiff_t depth = BL_PART(count - k, terms), last = BL_PART(end, panel + wide);
+        for (j = 0; j < n_source; j += 8) for (c = panel; c < last;) {
+            int width = bl_width_$S((last - c) / $L);
+            bl_column_$S(width, dw + j * dw_stride + c, dw_stride, x + k * x_stride + j, 1, x_stride, bar + k * bar_stride + c, bar_stride, depth,
+                BL_PART(n_source - j, 8));
             c += width * $L;
         }
     }
