@@ -163,7 +163,8 @@ class NumpyEngine:
             self.history = {name: np.zeros((self.keep, *self.values[name].shape), self.values[name].dtype) for name in self._events}
         else:
             self._remember(self._forward)
-        self.tape: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in self.program.tape}
+        self._stored = [] if self._forward else [array.name for array in self.program.arrays if array.role is Role.TAPE]
+        self.tape: dict[str, list[np.ndarray]] = {name: [] for name in (*self._stored, *(f"{name}:{array}" for name, array in self.program.tape))}
 
     def _remember(self, forward: NumpyEngine) -> None:
         """Events as the forward run had them, and room for a cotangent of each in each step."""
@@ -243,15 +244,15 @@ class NumpyEngine:
         """Run every kernel once."""
         self._set_clock()
         if self._forward is not None:
-            for (name, array), kept in self._forward.tape.items():
-                self.values[f"{name}:{array}"] = kept[self.step]
+            for name, kept in self._forward.tape.items():
+                self.values[name] = kept[self.step]
             for name in self.history:
                 self.values[name] = self.history[name][self.step]
         step = self.step
         for kernel, ticks, act in self._actions:
             if ticks > 1 and step % ticks:
                 continue
-            if self.tape:
+            if self.program.tape:
                 self._keep_tape(kernel)
             if self.spent is None:
                 act()
@@ -261,6 +262,8 @@ class NumpyEngine:
             if self.spent is not None:  # a function may have ended the measurement
                 self.spent[kernel.name] += time.perf_counter() - began
         if self._forward is None:
+            for name in self._stored:
+                self.tape[name].append(self.values[name].copy())
             for name, ticks in self._every.items():
                 if step % ticks == 0:
                     self.history[name][step // ticks % self.keep] = self.values[name]
@@ -278,9 +281,9 @@ class NumpyEngine:
             values[numbers][...] = number
 
     def _keep_tape(self, kernel: Kernel) -> None:
-        for pair, kept in self.tape.items():
-            if pair[0] == kernel.name:
-                kept.append(self.values[pair[1]].copy())
+        for name, array in self.program.tape:
+            if name == kernel.name:
+                self.tape[f"{name}:{array}"].append(self.values[array].copy())
 
     def _action(self, kernel: Kernel) -> Callable[[], None]:
         """What a kernel does in a step."""

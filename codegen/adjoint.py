@@ -5,7 +5,7 @@ Every kernel is transposed by its kind, and the steps run from the last to the f
 - Each float array `x` that depends on what is trained gets a cotangent `x~`, the derivative of the loss by the value that `x` has at that moment. A
   kernel that overwrites `x` finds in `x~` the cotangent of the new value and leaves that of the old one; a kernel that only reads `x` adds to `x~`.
 - A Map becomes a Map that recomputes its body from what it read, which is on the tape (array `kernel:x`, role TAPE) if anything writes it during the
-  run, and otherwise in the array itself. The past of EVENT arrays is kept anyway, so it is read from them.
+  run, and otherwise in the array itself; the running time is known to engines. The past of EVENT arrays is kept anyway, so it is read from them.
 - The cotangent of an EVENT array is one for each step, zero at first, and gathers what that step's event did, later arrivals through delays included.
 - A Deliver becomes a Map over its synapses, called `deliver~`, which loads (and adds to) events as they were when they were sent.
 - A Record becomes a Table that adds to the cotangent, and a Table a Record of it.
@@ -112,9 +112,8 @@ def _can_be_active(array: Array) -> bool:
 
 
 def _varying(program: Program) -> frozenset[str]:
-    """The arrays whose values change during a run."""
-    clock = {a.name for a in program.arrays if a.role is Role.CLOCK and a.name.rsplit(".")[-1] != "dt"}
-    return frozenset(clock | {store.array for kernel in program.kernels for store in _stores(kernel)})
+    """The arrays whose values change during a run in ways that a step's number does not tell: the running time is known backwards, too."""
+    return frozenset(store.array for kernel in program.kernels for store in _stores(kernel))
 
 
 def _active(program: Program, gradient: Gradients, wrt: Iterable[str]) -> frozenset[str]:
@@ -141,6 +140,12 @@ def _types(kernel: Map) -> dict[str, DType]:
 
 
 # ------------------------------------------------------------------------------------------------------------------------- kernels without conditions
+def unconditional(program: Program) -> Program:
+    """`Program -> Program`: every Map of a step runs for all elements of its group, in every step. Deliveries remain."""
+    kernels = tuple(dense(kernel) if isinstance(kernel, Map) and kernel.part is None else kernel for kernel in program.kernels)
+    return replace(program, kernels=kernels)
+
+
 def dense(kernel: Map | Deliver) -> Map:
     """`Kernel -> Map`: the same results with every element computing, whether or not its event is set."""
     match kernel:

@@ -273,14 +273,14 @@ def _partner(kernels: Sequence[Kernel], kernel: Kernel) -> int | None:
     touched, written = reads(kernel), writes(kernel)
     for place in range(len(kernels) - 1, -1, -1):
         other = kernels[place]
-        if isinstance(other, Map) and _same_elements(other, kernel) and not (other.only or other.after or draws_by_blocks(other)):
+        if isinstance(other, Map) and same_elements(other, kernel) and not (other.only or other.after or draws_by_blocks(other)):
             return place if elementwise(other, kernel) else None
         if touched & writes(other) or written & (reads(other) | writes(other)):
             return None
     return None
 
 
-def _same_elements(first: Map, second: Map) -> bool:
+def same_elements(first: Map, second: Map) -> bool:
     """Whether two Maps run for the same elements at the same times; of different parts of a group each has its own, which costs no more than its part."""
     return (first.space, first.clock, first.part) == (second.space, second.clock, second.part)
 
@@ -288,7 +288,7 @@ def _same_elements(first: Map, second: Map) -> bool:
 def merge(first: Map, second: Map) -> Map:
     """`Map, Map -> Map`: both bodies in one, the second reading the first one's results as names."""
     current = {store.array: store for store in first.stores}
-    loads = {(load.array, load.index): load for load in first.loads}
+    loads = {(load.array, load.index, load.delayed): load for load in first.loads}
     taken = {load.name for load in first.loads} | {name for line in first.body for name in defined(line)}
     renamed: dict[Expr, Expr] = {}
     new_loads = list(first.loads)
@@ -302,8 +302,8 @@ def merge(first: Map, second: Map) -> Map:
     for load in second.loads:
         if load.array in current:
             renamed[Name(load.name)] = Name(current[load.array].name)
-        elif (load.array, load.index) in loads:
-            renamed[Name(load.name)] = Name(loads[load.array, load.index].name)
+        elif (load.array, load.index, load.delayed) in loads:
+            renamed[Name(load.name)] = Name(loads[load.array, load.index, load.delayed].name)
         else:
             name = unused(load.name)
             renamed[Name(load.name)] = Name(name)
@@ -314,11 +314,11 @@ def merge(first: Map, second: Map) -> Map:
             renamed[Name(name)] = Name(unused(name))
         moved = rewrite_line(line, lambda e: substitute(e, renamed))
         body.append(_renamed(moved, {k.name: v.name for k, v in renamed.items() if isinstance(k, Name) and isinstance(v, Name)}))
-    stores = dict(current)
+    stores = {(store.array, store.index, store.delayed): store for store in first.stores}
     for store in second.stores:
         target = renamed.get(Name(store.name), Name(store.name))
         assert isinstance(target, Name)
-        stores[store.array] = replace(store, name=target.name)
+        stores[store.array, store.index, store.delayed] = replace(store, name=target.name)
     name = f"{first.name}+{second.name.split('.')[-1]}"
     merged = replace(first, name=name, loads=tuple(new_loads), body=tuple(body), stores=tuple(stores.values()))
     result = optimize(merged)

@@ -516,7 +516,7 @@ class Program:
     Time is counted in ticks, the greatest common step of all clocks: `clocks` tells how many ticks a step of each takes, and a kernel runs when a step
     of its clock begins.
     `reverse`: steps run from the last to the first. `tape` lists the (kernel, array) pairs whose values the forward Program keeps: the value the array
-    has just before that kernel runs.
+    has just before that kernel runs. Of arrays of the role TAPE that its kernels write, it keeps the value at the end of each step.
     """
 
     arrays: tuple[Array, ...]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from .adjoint import adjoint, unconditional
 from .arrivals import share_accumulators
 from .desugar import desugar, subexpressions
 from .eventdriven import catch_up, in_every_step, refuse_between_events
@@ -12,9 +13,12 @@ from .expr import Expr
 from .fuse import DEFAULT_SCHEDULE, Part, assemble, fuse
 from .integrate import DEFAULT_METHODS
 from .ir import Kernel, Model, Program, Step
+from .join import join
+from .keep import keep
 from .lower import Detach, Methods, lower, with_events
 from .optimize import hoist
 from .rare import draw_by_blocks
+from .surrogate import Gradients
 from .tabulate import tabulate
 
 
@@ -94,3 +98,16 @@ def compile_program(
     """
     program = share_accumulators(assemble(parts, extra, schedule, clocks))
     return hoist(fuse(program)) if gradients else tabulate(hoist(fuse(draw_by_blocks(program))))
+
+
+def joined_program(program: Program) -> Program:
+    """`Program -> Program`: for training, with as few Maps as the order of the schedule allows, each over a whole group and in every step."""
+    return join(unconditional(program))
+
+
+def training_programs(program: Program, gradient: Gradients, wrt: tuple[str, ...], again: Collection[str] = ()) -> tuple[Program, Program]:
+    """`Program -> Program, Program`: forward, and backward with few bits between them (`adjoint` tells what `wrt` is, `keep` what `again` is).
+
+    An engine keeps, of every step, the events, the arrays of role TAPE, and what `Program.tape` lists.
+    """
+    return keep(*adjoint(unconditional(program), gradient, wrt), again)

@@ -23,8 +23,11 @@ class Gradients:
     inputs: dict[str, np.ndarray]
 
 
-def adjoint_gradients(module, inputs, cotangents, force=None, seed=0) -> Gradients:
-    """Run `module` (records over time only) forwards and backwards on numpy. `inputs` and `cotangents` are tensors of shape (T, N) or (T, B, N)."""
+def adjoint_gradients(module, inputs, cotangents, force=None, seed=0, passes=adjoint) -> Gradients:
+    """Run `module` (records over time only) forwards and backwards on numpy. `inputs` and `cotangents` are tensors of shape (T, N) or (T, B, N).
+
+    `passes` makes the two Programs.
+    """
     keys = dict(module._feeding.inputs)
     tables = {keys[key][0]: x.detach().numpy() for key, x in inputs.items()}
     for group, (spikes, mask) in (force or {}).items():
@@ -35,7 +38,7 @@ def adjoint_gradients(module, inputs, cotangents, force=None, seed=0) -> Gradien
     fed = {table.name: table.array for table in prepared.program.kernels if table.name in tables and not table.name.endswith((":forced", ":mask"))}
     learned = tuple(held.learn.array for held in module.learned.values())
     program, noises = feed_draws(prepared.program)
-    forward, backward = adjoint(program, compiler_gradient(module._gradient), (*learned, *fed.values()))
+    forward, backward = passes(program, compiler_gradient(module._gradient), (*learned, *fed.values()))
     verify_program(forward)
     verify_program(backward)
 
@@ -60,7 +63,7 @@ def adjoint_gradients(module, inputs, cotangents, force=None, seed=0) -> Gradien
         engine.values,
         arrays.sizes,
         arrays.connections,
-        tables={key: _rows(value.numpy()) for key, value in cotangents.items()},
+        tables=arrays.tables | {key: _rows(value.numpy()) for key, value in cotangents.items()},
         recorders={name: _collector(rows) for name, rows in found.items()},
     )
     reverse = NumpyEngine(backward, values, batch=batch, keep=steps, forward=engine)
