@@ -173,9 +173,23 @@ def test_what_a_checkpoint_holds(tmp_path):
 
 
 def test_patience_ends_a_run_that_gets_no_better():
-    _, history = train(60, patience=2, score=None, watch={})
-    best = int(np.argmin(history.values["validation loss"]))
+    model, history = train(60, patience=2, score=None, watch={})
+    losses = history.values["validation loss"]
+    best = int(np.argmin(losses))
     assert history.best == best and len(history) == best + 3 < 60
+    with torch.no_grad():
+        kept = np.mean([float(loss(model(x), y)) for x, y in task()[1]])
+    assert kept == pytest.approx(losses[best], rel=1e-6) and losses[best] < 0.999 * losses[-1]  # the weights are those of the best epoch, not of the last
+
+
+def test_a_bar_shows_where_it_is(capfd):
+    layer = torch.nn.Linear(2, 1)
+    options = {"loss": functional.mse_loss, "optimizer": torch.optim.SGD(layer.parameters(), 0.1), "epochs": 3}
+    bnn.fit(layer, [(torch.eye(2), torch.ones(2, 1))], **options)
+    shown = capfd.readouterr().err
+    assert "3/3" in shown and "epoch" in shown and "loss=" in shown
+    bnn.fit(layer, [(torch.eye(2), torch.ones(2, 1))], progress=False, **options)
+    assert not capfd.readouterr().err
 
 
 def test_the_gradient_is_clipped():
