@@ -35,10 +35,12 @@ def loop_flags() -> list[str]:
 
 
 def extensions() -> list[Extension]:
-    """`brianlike._runtime` and `brianlike._connections`, or nothing where Cython cannot translate them."""
+    """`brianlike._runtime`, `brianlike._connections` and `brianlike._training`, or nothing where Cython cannot translate them."""
     runtime = Extension("brianlike._runtime", ["brianlike/_runtime.pyx"], extra_compile_args=compile_flags())
     headers = ["brianlike/_connections.h", "brianlike/_connections_kernels.h"]
     connections = Extension("brianlike._connections", ["brianlike/_connections.pyx"], extra_compile_args=loop_flags(), depends=headers)
+    headers = ["brianlike/_training.h", "brianlike/_runtime.h"]
+    training = Extension("brianlike._training", ["brianlike/_training.pyx"], extra_compile_args=loop_flags(), depends=headers)
     try:
         from Cython.Build import cythonize
         from Cython.Compiler.Errors import CompileError
@@ -46,7 +48,7 @@ def extensions() -> list[Extension]:
         warnings.warn("Cython is missing: installing without the compiled parts", stacklevel=2)
         return []
     try:
-        modules = cythonize([runtime, connections], language_level=3)
+        modules = cythonize([runtime, connections, training], language_level=3)
     except CompileError as error:
         warnings.warn(f"Cython failed ({error}): installing without the compiled parts", stacklevel=2)
         return []

@@ -34,7 +34,7 @@ def adjoint(program: Program, gradient: Gradients, wrt: tuple[str, ...]) -> tupl
     gradient of an array that a Table feeds is the record of that Table's name.
     """
     _check(program, wrt)
-    scene = _Scene(program, gradient, _active(program, gradient, wrt), _varying(program), frozenset(wrt))
+    scene = _Scene(program, gradient, active_arrays(program, gradient, wrt), _varying(program), frozenset(wrt))
     kernels = [new for kernel in reversed(program.kernels) for new in _transpose(scene, kernel)]
     setup = [new for kernel in reversed(program.setup) for new in _transpose_map(scene, kernel)]
     kept = dict.fromkeys(load.array for kernel in (*kernels, *setup) if isinstance(kernel, Map) for load in kernel.loads)
@@ -116,7 +116,7 @@ def _varying(program: Program) -> frozenset[str]:
     return frozenset(store.array for kernel in program.kernels for store in _stores(kernel))
 
 
-def _active(program: Program, gradient: Gradients, wrt: Iterable[str]) -> frozenset[str]:
+def active_arrays(program: Program, gradient: Gradients, wrt: Iterable[str]) -> frozenset[str]:
     """The arrays that depend on those in `wrt` in a way that has a derivative."""
     allowed = {a.name for a in program.arrays if _can_be_active(a)}
     maps = [dense(kernel) for kernel in (*program.setup, *program.kernels) if isinstance(kernel, Map | Deliver)]

@@ -122,14 +122,20 @@ class Delivery:
         n_source, n_target = self.places.n[kernel.side], self.places.n[store.index]
         if n_source * n_target > DENSE_LIMIT:
             return None
-        amount = self._function(*(self._at_synapse(load, values) for load in kernel.loads))[0].expand(len(self.places))
+        amount = self.amounts(values)[0]
         slopes = None if self._shift is None else amount.detach() * self._shift
-        return [(delay, self._matrix(self._part(amount, chosen), store), self._slope_matrix(slopes, chosen, store)) for delay, chosen in self.delays]
+        return [(delay, self.matrix(self._part(amount, chosen), store), self._slope_matrix(slopes, chosen, store)) for delay, chosen in self.delays]
+
+    def amounts(self, values: Values) -> tuple[torch.Tensor, ...]:
+        """What each store adds for one event, for every synapse, where that is constant."""
+        results = self._function(*(self._at_synapse(load, values) for load in self.kernel.loads))
+        return tuple(result.expand(len(self.places)) for result in results)
 
     def _slope_matrix(self, slopes: torch.Tensor | None, chosen: torch.Tensor | None, store: Store) -> torch.Tensor | None:
-        return None if slopes is None else self._matrix(self._part(slopes, chosen), store)
+        return None if slopes is None else self.matrix(self._part(slopes, chosen), store)
 
-    def _matrix(self, amount: torch.Tensor, store: Store) -> torch.Tensor:
+    def matrix(self, amount: torch.Tensor, store: Store) -> torch.Tensor:
+        """The sum of the synapses' amounts, by source and target."""
         side, n = self.kernel.side, self.places.n
         if self.places.full and store.index is not side:
             matrix = amount.reshape(n[Index.PRE], n[Index.POST])

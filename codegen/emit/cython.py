@@ -119,10 +119,12 @@ def independent(kernel: Map | Deliver) -> bool:
 
 
 # --------------------------------------------------------------------------------------------------------------------------------------------- render
-def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str = "float64", steady: Collection[str] = ()) -> Source:
+def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str = "float64", steady: Collection[str] = (), batch: bool = False) -> Source:
     """`kernel -> Source`: a function named by the hash of its own text; `parameters` are the arrays behind its pointers.
 
-    `steady` names arrays that nothing changes in a run: a Deliver finds the synaptic ones among them in the order of its rows (see `by_row`).
+    `steady` names arrays that nothing changes in a run: a Deliver finds the synaptic ones among them in the order of its rows (see `by_row`). With `batch`,
+    a Map runs for several members of a batch: `int kernel_<hash>(void **p, KernelContext *c, const ptrdiff_t *strides, ptrdiff_t members)`, in which
+    `strides` are the elements of each array from one member to the next, 0 for arrays that all of them share.
     """
     for part in _ends(kernel):
         if part.delayed:
@@ -131,10 +133,10 @@ def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str 
         if load.index is Index.WHOLE and any(store.array == load.array for store in kernel.stores):
             raise UnsupportedError(f"kernel {kernel.name} reaches other elements of {load.array}, which it changes at the same time")
     positional, names = canonical(kernel)
-    ctypes = {f"a{n}": _storage(arrays[name], REALS[float_dtype]) for n, name in enumerate(names)}
+    ctypes = {f"a{n}": storage(arrays[name], REALS[float_dtype]) for n, name in enumerate(names)}
     rows = frozenset(f"a{n}" for n, name in enumerate(names) if name in by_row(kernel, steady))
     steps = frozenset(f"a{n}" for n, name in enumerate(names) if arrays[name].role is Role.CLOCK and name.endswith(".dt"))
-    text = "\n".join(_function(positional, ctypes, REALS[float_dtype], steps, rows))
+    text = "\n".join(_function(positional, ctypes, REALS[float_dtype], steps, rows, batch))
     name = "kernel_" + hashlib.sha256(f"{VERSION}\n{text}".encode()).hexdigest()[:16]
     lengths = [LENGTH + names[int(array[1:])] for array in _whole(positional)]
     return Source("cython", name, text.replace("KERNEL", name), (*names, *lengths))
@@ -155,7 +157,7 @@ def _whole(kernel: Map | Deliver) -> tuple[str, ...]:
     return tuple(dict.fromkeys(load.array for load in kernel.loads if load.index is Index.WHOLE))
 
 
-def _storage(array: Array, real: str) -> str:
+def storage(array: Array, real: str) -> str:
     """The C type of an array's elements: events are bytes, times of a clock are double in float32, too."""
     if array.role is Role.EVENT or array.dtype is DType.BOOL:
         return "uint8_t"
@@ -175,19 +177,25 @@ def _signature(kernel: Map | Deliver, ctypes: Mapping[str, str], rows: Collectio
     return " ".join([kind, *tokens, *("qh" for _ in _whole(kernel))])
 
 
-def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps: frozenset[str], rows: frozenset[str]) -> Iterator[str]:
+def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps: frozenset[str], rows: frozenset[str], batch: bool) -> Iterator[str]:
     """The lines of the kernel: the loop over pointers that do not overlap, and the function that unpacks the table for it."""
     pointers = {**ctypes, **{f"n{name[1:]}": "int64_t" for name in _whole(kernel)}}
     parameters = ", ".join(f"{POINTERS[ctype]} {name}" for name, ctype in pointers.items())
-    yield f"cdef void KERNEL_loop({parameters + ', ' if parameters else ''}KernelContext *c) noexcept nogil:"
+    yield f"cdef {'inline ' if batch else ''}void KERNEL_loop({parameters + ', ' if parameters else ''}KernelContext *c) noexcept nogil:"
     if isinstance(kernel, Map) and draws_by_blocks(kernel):
         yield "    " + _by_blocks(kernel, ctypes)
     else:
         yield from ("    " + text for text in _over_elements(kernel, ctypes, real, steps, rows))
     yield ""
-    yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
     arguments = [f"<{POINTERS[ctype]}>p[{n}]" for n, ctype in enumerate(pointers.values())]
-    yield f"    KERNEL_loop({', '.join([*arguments, 'c'])})"
+    if batch:
+        yield "cdef int KERNEL(void **p, KernelContext *c, const ptrdiff_t *strides, ptrdiff_t members) noexcept nogil:"
+        yield "    cdef ptrdiff_t member"
+        yield "    for member in range(members):"
+        yield f"        KERNEL_loop({', '.join([*(f'{text} + member*strides[{n}]' for n, text in enumerate(arguments)), 'c'])})"
+    else:
+        yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
+        yield f"    KERNEL_loop({', '.join([*arguments, 'c'])})"
     yield "    return 0"
     yield ""
     yield f'kernels["KERNEL"] = (<uintptr_t><void *>KERNEL, "{_signature(kernel, ctypes, rows)}")'

@@ -1,0 +1,353 @@
+/* The driver of training runs: all steps of one tile of a batch, forwards or backwards in time. `nn/plan.py` writes the operations. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "_runtime.h"
+
+enum { /* kinds of operations; nn/operations.py has the same */
+    BL_MAP, BL_COPY_IN, BL_COPY_OUT, BL_ADD_IN, BL_ZERO, BL_BYTES_IN, BL_BYTES_OUT, BL_PACK, BL_UNPACK, BL_LIST, BL_SCAN, BL_DELIVER, BL_RETURN, BL_TURN,
+    BL_CLOCK, BL_SUM, BL_MAXIMUM, BL_ADD_MAXIMUM, BL_GATHER, BL_SCATTER, BL_RING_IN, BL_RING_OUT, BL_TILE_OUT, BL_LAST_IN, BL_LAST_OUT
+};
+
+typedef struct { /* what each field means stands with the operation below; unless it says so, numbers of bytes */
+    int64_t kind, function, size, padded, place, stride, address, per_step, per_member, delay, first, index, value, words, matrix, matrix_stride, n_source;
+    int64_t rows, targets, entries, n_entries, wide, flags, extra;
+} bl_operation;
+
+typedef struct { /* a pointer of a Map: kind 0: in the tile's memory, 1: anywhere, 2: moving with the step and the first member of the tile */
+    int64_t kind, address, per_step, per_member, stride;
+} bl_entry;
+
+typedef struct {
+    const bl_operation *begin, *step, *end;
+    int64_t n_begin, n_step, n_end;
+    const bl_entry *entries;
+    int64_t n_entries;
+    int64_t steps, members, tile, first_number; /* of the run; members of a tile; the number of the first step */
+    double dt;
+    int64_t reverse, memory; /* bytes of a tile's memory */
+} bl_run;
+
+typedef struct { /* what a thread has for itself */
+    char *memory;
+    void **pointers;
+    ptrdiff_t *strides;
+} bl_desk;
+
+typedef int (*bl_map_function)(void **, KernelContext *, const ptrdiff_t *, ptrdiff_t);
+typedef void (*bl_event_rows)(void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, const int32_t *, const void *, const int64_t *, ptrdiff_t);
+typedef void (*bl_sparse_rows)(void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, const int32_t *, const void *, const int64_t *, ptrdiff_t);
+typedef void (*bl_product)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+typedef void (*bl_sparse_back)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, ptrdiff_t, ptrdiff_t);
+typedef ptrdiff_t (*bl_scan)(const void *, ptrdiff_t, int32_t *, void *, int32_t *);
+typedef void (*bl_some_products)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, const uint8_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+
+#define BL_AT(T, address) ((T *)(uintptr_t)(address))
+
+static inline void bl_pack(const uint8_t *bytes, ptrdiff_t n, uint64_t *bits, ptrdiff_t words) {
+    ptrdiff_t word, k;
+    for (word = 0; word < words; word++) {
+        uint64_t found = 0;
+        ptrdiff_t left = n - 64 * word;
+        if (left >= 64) {
+            for (k = 0; k < 8; k++) { /* the lowest bits of eight bytes, by one multiplication */
+                uint64_t eight;
+                memcpy(&eight, bytes + 64 * word + 8 * k, 8);
+                found |= ((eight & 0x0101010101010101u) * 0x0102040810204080u >> 56) << 8 * k;
+            }
+        } else {
+            for (k = 0; k < left; k++) found |= (uint64_t)(bytes[64 * word + k] & 1) << k;
+        }
+        bits[word] = found;
+    }
+}
+
+static inline void bl_unpack(const uint64_t *bits, ptrdiff_t n, uint8_t *bytes) {
+    ptrdiff_t k;
+    for (k = 0; k + 8 <= n; k += 8) {
+        uint64_t eight = (bits[k / 64] >> (k % 64)) & 0xffu;
+        eight = ((((eight * 0x0101010101010101u) & 0x8040201008040201u) + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 7;
+        memcpy(bytes + k, &eight, 8);
+    }
+    for (; k < n; k++) bytes[k] = (uint8_t)((bits[k / 64] >> (k % 64)) & 1);
+}
+
+static inline ptrdiff_t bl_list(const uint64_t *bits, ptrdiff_t words, int32_t *index) {
+    ptrdiff_t word, n = 0;
+    for (word = 0; word < words; word++) {
+        uint64_t left = bits[word];
+        while (left) {
+            index[n++] = (int32_t)(64 * word + lowest_bit(left));
+            left &= left - 1;
+        }
+    }
+    return n;
+}
+
+/* rows of single numbers */
+#define BL_NUMBERS(T, S) \
+static void bl_add_in_##S(const bl_operation *o, char *to, const char *from, ptrdiff_t members, double scale) { \
+    ptrdiff_t m, n; const T factor = (T)scale; \
+    for (m = 0; m < members; m++) { \
+        T *x = (T *)(to + m * o->stride); const T *y = (const T *)(from + m * o->per_member); \
+        if (factor == 1) for (n = 0; n < o->size; n++) x[n] += y[n]; \
+        else for (n = 0; n < o->size; n++) x[n] += factor * y[n]; \
+    } \
+} \
+static void bl_bytes_in_##S(const bl_operation *o, char *to, const char *from, ptrdiff_t members) { \
+    ptrdiff_t m, n; \
+    for (m = 0; m < members; m++) { \
+        uint8_t *x = (uint8_t *)(to + m * o->stride); const T *y = (const T *)(from + m * o->per_member); \
+        for (n = 0; n < o->size; n++) x[n] = y[n] != 0; \
+    } \
+} \
+static void bl_bytes_out_##S(const bl_operation *o, const char *from, char *to, ptrdiff_t members) { \
+    ptrdiff_t m, n; \
+    for (m = 0; m < members; m++) { \
+        const uint8_t *x = (const uint8_t *)(from + m * o->stride); T *y = (T *)(to + m * o->per_member); \
+        for (n = 0; n < o->size; n++) y[n] = (T)x[n]; \
+    } \
+} \
+static void bl_sum_##S(const bl_operation *o, const char *from, char *to, ptrdiff_t members) { \
+    ptrdiff_t m, n; \
+    for (m = 0; m < members; m++) { \
+        T *y = (T *)(to + m * o->per_member); \
+        if (o->flags) { const uint8_t *x = (const uint8_t *)(from + m * o->stride); for (n = 0; n < o->size; n++) y[n] += (T)x[n]; } \
+        else { const T *x = (const T *)(from + m * o->stride); for (n = 0; n < o->size; n++) y[n] += x[n]; } \
+    } \
+} \
+/* the largest value so far, how many steps share it, the step that reached it first, and a bit for each step that reached it */ \
+static void bl_maximum_##S(const bl_operation *o, const char *from, int64_t t, int64_t member, int64_t all, ptrdiff_t members) { \
+    ptrdiff_t m, n; \
+    for (m = 0; m < members; m++) { \
+        const ptrdiff_t row = (member + m) * o->size; \
+        T *high = BL_AT(T, o->address) + row; T *ties = BL_AT(T, o->value) + row; int32_t *when = BL_AT(int32_t, o->index) + row; \
+        uint64_t *bits = o->first ? BL_AT(uint64_t, o->first) + (t * all + member + m) * o->words : NULL, found = 0; \
+        for (n = 0; n < o->size; n++) { \
+            T x = o->flags ? (T)((const uint8_t *)(from + m * o->stride))[n] : ((const T *)(from + m * o->stride))[n]; \
+            int above = t == 0 || x > high[n], equal = !above && x == high[n]; \
+            if (above) { high[n] = x; ties[n] = 1; when[n] = (int32_t)t; } \
+            ties[n] += (T)equal; \
+            found |= (uint64_t)(above | equal) << n % 64; \
+            if (bits && (n % 64 == 63 || n == o->size - 1)) { bits[n / 64] = found; found = 0; } \
+        } \
+    } \
+} \
+static void bl_add_maximum_##S(const bl_operation *o, char *to, int64_t t, int64_t member, int64_t all, ptrdiff_t members) { \
+    ptrdiff_t m, n; \
+    for (m = 0; m < members; m++) { \
+        const ptrdiff_t row = (member + m) * o->size; \
+        const T *gradient = (const T *)(BL_AT(char, o->address) + (member + m) * o->per_member), *ties = BL_AT(T, o->value) + row; \
+        const int32_t *when = BL_AT(int32_t, o->index) + row; \
+        const uint64_t *bits = BL_AT(uint64_t, o->first) + (t * all + member + m) * o->words; \
+        T *x = (T *)(to + m * o->stride); \
+        for (n = 0; n < o->size; n++) if (t >= when[n] && (bits[n / 64] >> n % 64 & 1)) x[n] += gradient[n] / ties[n]; \
+    } \
+} \
+/* the events that arrive at each synapse, and back */ \
+static void bl_gather_##S(const bl_operation *o, char *to, int64_t t, int64_t member, int64_t all, ptrdiff_t members) { \
+    const int32_t *source = BL_AT(int32_t, o->index), *delay = BL_AT(int32_t, o->first); ptrdiff_t m, s; \
+    for (m = 0; m < members; m++) { \
+        T *x = (T *)(to + m * o->stride); \
+        for (s = 0; s < o->size; s++) { \
+            const int64_t row = (t - delay[s] + o->delay) * all + member + m; \
+            x[s] = o->flags ? BL_AT(T, o->address)[row * o->n_source + source[s]] \
+                : (T)(BL_AT(uint64_t, o->address)[row * o->words + source[s] / 64] >> source[s] % 64 & 1); \
+        } \
+    } \
+} \
+static void bl_scatter_##S(const bl_operation *o, char *memory, int64_t t, ptrdiff_t members, ptrdiff_t tile) { \
+    const int32_t *source = BL_AT(int32_t, o->index), *delay = BL_AT(int32_t, o->first); const int64_t slots = o->delay + 1; ptrdiff_t m, s; \
+    for (m = 0; m < members; m++) { \
+        const T *x = (const T *)(memory + o->place + m * o->stride); \
+        for (s = 0; s < o->size; s++) { \
+            const int64_t slot = (t - delay[s] + slots) % slots; \
+            char *to = delay[s] ? memory + o->address + slot * tile * o->extra : memory + o->value; \
+            ((T *)(to + m * o->extra))[source[s]] += x[s]; \
+        } \
+    } \
+}
+BL_NUMBERS(float, f) BL_NUMBERS(double, d)
+#define BL_EITHER(name, ...) (o->wide ? bl_##name##_d(__VA_ARGS__) : bl_##name##_f(__VA_ARGS__))
+
+static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
+    char *place = desk->memory + o->place;
+    char *outside = BL_AT(char, o->address) + t * o->per_step + member * o->per_member;
+    ptrdiff_t m;
+    switch (o->kind) {
+    case BL_MAP: {
+        KernelContext context;
+        ptrdiff_t n;
+        memset(&context, 0, sizeof context);
+        context.end = o->padded; context.size = o->size;
+        context.i = BL_AT(int32_t, o->index); context.j = BL_AT(int32_t, o->value);
+        for (n = o->entries; n < o->entries + o->n_entries; n++) {
+            const bl_entry *e = run->entries + n;
+            if (e->kind == 2) desk->pointers[n] = BL_AT(char, e->address) + t * e->per_step + member * e->per_member;
+        }
+        ((bl_map_function)(uintptr_t)o->function)(desk->pointers + o->entries, &context, desk->strides + o->entries, members);
+        break;
+    }
+    case BL_COPY_IN:
+        for (m = 0; m < members; m++) memcpy(place + m * o->stride, outside + m * o->per_member, o->size);
+        break;
+    case BL_COPY_OUT:
+        if (o->stride == o->size && o->per_member == o->size) memcpy(outside, place, members * o->size);
+        else for (m = 0; m < members; m++) memcpy(outside + m * o->per_member, place + m * o->stride, o->size);
+        break;
+    case BL_LAST_OUT: /* only in the last step */
+        if (t == run->steps - 1)
+            for (m = 0; m < members; m++) memcpy(outside + m * o->per_member, place + m * o->stride, o->size);
+        break;
+    case BL_LAST_IN:
+        if (t == run->steps - 1) BL_EITHER(add_in, o, place, outside, members, 1.0);
+        break;
+    case BL_ADD_IN: {
+        double scale;
+        memcpy(&scale, &o->extra, 8);
+        BL_EITHER(add_in, o, place, outside, members, scale);
+        break;
+    }
+    case BL_ZERO:
+        memset(place, 0, o->size);
+        break;
+    case BL_BYTES_IN:
+        BL_EITHER(bytes_in, o, place, outside, members);
+        break;
+    case BL_BYTES_OUT:
+        BL_EITHER(bytes_out, o, place, outside, members);
+        break;
+    case BL_PACK: /* into row t + delay of the bits */
+        for (m = 0; m < members; m++)
+            bl_pack((uint8_t *)place + m * o->stride, o->size, BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words, o->words);
+        break;
+    case BL_UNPACK:
+        for (m = 0; m < members; m++)
+            bl_unpack(BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words, o->size, (uint8_t *)place + m * o->stride);
+        break;
+    case BL_LIST: { /* lists of the bits of row t + delay: offsets at `place`, numbers behind them at `extra` */
+        int64_t *first = (int64_t *)place;
+        int32_t *index = (int32_t *)(desk->memory + o->extra);
+        first[0] = 0;
+        for (m = 0; m < members; m++)
+            first[m + 1] = first[m] + bl_list(BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words, o->words, index + first[m]);
+        break;
+    }
+    case BL_SCAN: { /* row t + delay (of `rows`) of the lists of what is not 0 in an input; each tile has its own part of them */
+        const int64_t tile = member / run->tile, row = (tile * o->rows + t + o->delay) * (run->tile + 1);
+        int64_t *first = BL_AT(int64_t, o->first) + row, n = t + o->delay == 0 ? member * o->rows * o->n_source : first[-1];
+        int32_t *graded = BL_AT(int32_t, o->extra) + tile;
+        first[0] = n;
+        for (m = 0; m < members; m++) {
+            char *values = o->value ? BL_AT(char, o->value) + n * (o->wide ? 8 : 4) : NULL;
+            n += ((bl_scan)(uintptr_t)o->function)(outside + m * o->per_member, o->n_source, BL_AT(int32_t, o->index) + n, values, graded);
+            first[m + 1] = n;
+        }
+        for (; m < run->tile; m++) first[m + 1] = n;
+        break;
+    }
+    case BL_DELIVER: { /* flags: 1 sparse, 2 lists of the inputs instead of those in the tile's memory */
+        const int64_t *first;
+        const int32_t *index;
+        const void *values = NULL;
+        if (o->flags & 2) {
+            const int64_t tile = member / run->tile;
+            first = BL_AT(int64_t, o->first) + (tile * o->words + t + o->delay) * (run->tile + 1);
+            index = BL_AT(int32_t, o->index);
+            if (o->value && BL_AT(int32_t, o->extra)[tile]) values = BL_AT(void, o->value);
+        } else {
+            first = (const int64_t *)(desk->memory + o->first);
+            index = (const int32_t *)(desk->memory + o->index);
+        }
+        if (first[0] == first[members]) break;
+        if (o->flags & 1)
+            ((bl_sparse_rows)(uintptr_t)o->function)(place, o->stride, BL_AT(void, o->matrix), BL_AT(int64_t, o->rows), BL_AT(int32_t, o->targets), index, values,
+                first, members);
+        else
+            ((bl_event_rows)(uintptr_t)o->function)(place, o->stride, BL_AT(void, o->matrix), o->matrix_stride, o->padded, index, values, first, members);
+        break;
+    }
+    case BL_RETURN: { /* the cotangent of events by that of what they deliver (at `extra`); flags: 1 sparse, 2 into the ring of `delay` slots */
+        char *to = place;
+        if (o->flags & 2) to += ((t - o->delay + o->rows) % o->rows) * run->tile * o->stride * (o->wide ? 8 : 4);
+        if (o->flags & 1)
+            ((bl_sparse_back)(uintptr_t)o->function)(to, o->stride, desk->memory + o->extra, o->words, BL_AT(void, o->matrix), BL_AT(int64_t, o->index),
+                BL_AT(int32_t, o->targets), o->n_source, members);
+        else
+            ((bl_product)(uintptr_t)o->function)(to, o->stride, desk->memory + o->extra, o->words, BL_AT(void, o->matrix), o->matrix_stride, o->size, o->padded,
+                members);
+        break;
+    }
+    case BL_TURN: { /* this step's slot of a ring (at `extra`, of `delay` + 1) becomes the cotangent of the events, and is free again */
+        const int64_t slots = o->delay + 1;
+        char *slot = desk->memory + o->extra + (t % slots) * o->size;
+        memcpy(place, slot, o->size);
+        memset(slot, 0, o->size);
+        break;
+    }
+    case BL_RING_IN: /* of the step `delay` before the end, or (RING_OUT) before the beginning */
+    case BL_RING_OUT: {
+        const int64_t slots = o->n_source, step = (o->kind == BL_RING_IN ? run->steps : 0) - o->delay;
+        char *slot = place + ((step + slots) % slots) * run->tile * o->stride;
+        outside = BL_AT(char, o->address) + member * o->per_member;
+        for (m = 0; m < members; m++) {
+            if (o->kind == BL_RING_IN) memcpy(slot + m * o->stride, outside + m * o->per_member, o->size);
+            else memcpy(outside + m * o->per_member, slot + m * o->stride, o->size);
+        }
+        break;
+    }
+    case BL_CLOCK: {
+        const int64_t number = run->first_number + t;
+        memcpy(desk->memory + o->extra, &number, 8);
+        *(double *)place = (double)number * run->dt;
+        break;
+    }
+    case BL_SUM:
+        BL_EITHER(sum, o, place, outside, members);
+        break;
+    case BL_MAXIMUM:
+        BL_EITHER(maximum, o, place, t, member, run->members, members);
+        break;
+    case BL_ADD_MAXIMUM:
+        BL_EITHER(add_maximum, o, place, t, member, run->members, members);
+        break;
+    case BL_GATHER:
+        BL_EITHER(gather, o, place, t, member, run->members, members);
+        break;
+    case BL_SCATTER:
+        BL_EITHER(scatter, o, desk->memory, t, members, run->tile);
+        break;
+    case BL_TILE_OUT: /* one row for each tile */
+        memcpy(BL_AT(char, o->address) + member / run->tile * o->size, place, o->size);
+        break;
+    }
+}
+
+static void bl_tile(const bl_run *run, const bl_desk *desk, int64_t tile, const volatile int32_t *stop) {
+    const int64_t member = tile * run->tile;
+    const ptrdiff_t members = (ptrdiff_t)(run->members - member < run->tile ? run->members - member : run->tile);
+    int64_t n, k;
+    memset(desk->memory, 0, run->memory);
+    for (n = 0; n < run->n_begin; n++) bl_act(run->begin + n, run, desk, 0, member, members);
+    for (k = 0; k < run->steps && !*stop; k++) {
+        const int64_t t = run->reverse ? run->steps - 1 - k : k;
+        for (n = 0; n < run->n_step; n++) bl_act(run->step + n, run, desk, t, member, members);
+    }
+    for (n = 0; n < run->n_end; n++) bl_act(run->end + n, run, desk, 0, member, members);
+}
+
+static int64_t bl_run_tiles(const bl_run *run, char *memory, void **pointers, ptrdiff_t *strides, int64_t *next, const int32_t *stop) {
+    const int64_t tiles = (run->members + run->tile - 1) / run->tile;
+    bl_desk desk = {memory, pointers, strides};
+    int64_t n, done = 0;
+    for (n = 0; n < run->n_entries; n++) {
+        pointers[n] = run->entries[n].kind ? BL_AT(char, run->entries[n].address) : memory + run->entries[n].address;
+        strides[n] = run->entries[n].stride;
+    }
+    for (;;) {
+        const int64_t tile = add_release(next, 1) - 1;
+        if (tile >= tiles || *stop) return done;
+        bl_tile(run, &desk, tile, (const volatile int32_t *)stop);
+        done++;
+    }
+}

@@ -1,0 +1,89 @@
+# cython: language_level=3, cdivision=True
+"""The driver of training runs: all steps of a Program for one tile of a batch after the other, without the interpreter and without its lock.
+
+`nn/plan.py` writes operations and entries (the pointers of Maps) as rows of whole numbers; `_training.h` says what their fields mean, and carries them out.
+"""
+
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
+
+import numpy as np
+
+cdef extern from "_training.h" nogil:
+    ctypedef struct bl_operation:
+        int64_t kind
+    ctypedef struct bl_entry:
+        int64_t kind
+    ctypedef struct bl_run:
+        const bl_operation *begin
+        const bl_operation *step
+        const bl_operation *end
+        int64_t n_begin, n_step, n_end
+        const bl_entry *entries
+        int64_t n_entries, steps, members, tile, first_number
+        double dt
+        int64_t reverse, memory
+    int64_t bl_run_tiles(const bl_run *, char *, void **, ptrdiff_t *, int64_t *, const int32_t *)
+
+ctypedef void (*GradientRows)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
+ctypedef void (*GradientBits)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const uint64_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
+ctypedef void (*SparseGradient)(void *, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
+
+OPERATION_FIELDS = sizeof(bl_operation) // 8
+ENTRY_FIELDS = sizeof(bl_entry) // 8
+
+
+def run_tiles(
+    int64_t[:, ::1] begin, int64_t[:, ::1] step, int64_t[:, ::1] end, int64_t[:, ::1] entries, int64_t steps, int64_t members, int64_t tile,
+    int64_t first_number, double dt, bint reverse, int64_t bytes, char[::1] memory, int64_t[::1] pointers, int64_t[::1] strides, int64_t[::1] next_tile,
+    int32_t[::1] stop,
+):
+    """Carry out a run for tiles that no other thread has taken, until there are none left; the number of tiles that this thread did."""
+    cdef bl_run run
+    cdef int64_t done
+    cdef bl_operation *none = NULL
+    run.begin = <bl_operation *>&begin[0, 0] if begin.shape[0] else none
+    run.step = <bl_operation *>&step[0, 0] if step.shape[0] else none
+    run.end = <bl_operation *>&end[0, 0] if end.shape[0] else none
+    run.n_begin, run.n_step, run.n_end, run.n_entries = begin.shape[0], step.shape[0], end.shape[0], entries.shape[0]
+    run.entries = <bl_entry *>&entries[0, 0] if entries.shape[0] else NULL
+    run.steps, run.members, run.tile, run.first_number, run.dt, run.reverse, run.memory = steps, members, tile, first_number, dt, reverse, bytes
+    cdef char *place = &memory[0]
+    cdef void **table = <void **>&pointers[0]
+    cdef ptrdiff_t *gaps = <ptrdiff_t *>&strides[0]
+    cdef int64_t *following = &next_tile[0]
+    cdef int32_t *flag = &stop[0]
+    with nogil:
+        done = bl_run_tiles(&run, place, table, gaps, following, flag)
+    return done
+
+
+def dense_gradient(
+    int64_t function, int64_t gradient, ptrdiff_t stride, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t width, int64_t cotangent, ptrdiff_t cotangent_stride,
+    ptrdiff_t item, ptrdiff_t steps, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value,
+    int64_t bits, ptrdiff_t words, int32_t[::1] stop,
+):
+    """Columns `begin` to `end` of the gradient of a weight matrix, `width` at a time, by the cotangents of all steps and members: rows of the events of step
+    `t + shift`, from lists of `rows` steps or from bits."""
+    cdef ptrdiff_t column, last, t, member, count
+    cdef int64_t place
+    cdef int32_t *flag = &stop[0]
+    with nogil:
+        column = begin
+        while column < end and not flag[0]:
+            last = column + width if column + width < end else end
+            for t in range(steps):
+                if bits:
+                    (<GradientBits><uintptr_t>function)(<void *><uintptr_t>gradient, stride, column, last,
+                        <const void *><uintptr_t>(cotangent + t*members*cotangent_stride*item), cotangent_stride,
+                        <const uint64_t *><uintptr_t>bits + (t + shift)*members*words, words, members)
+                    continue
+                member = 0
+                while member < members:
+                    count = tile if member + tile < members else members - member
+                    place = ((member // tile)*rows + t + shift)*(tile + 1)
+                    (<GradientRows><uintptr_t>function)(<void *><uintptr_t>gradient, stride, column, last,
+                        <const void *><uintptr_t>(cotangent + (t*members + member)*cotangent_stride*item), cotangent_stride,
+                        <const int64_t *><uintptr_t>first + place, <const int32_t *><uintptr_t>index, <const void *><uintptr_t>value, count)
+                    member += tile
+            column = last

@@ -1,0 +1,343 @@
+"""The backward run as operations: the steps from the last to the first, tile by tile, and then the gradients of weights, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from codegen.ir import Map, Program, Record, Role, Table
+from codegen.outside import Arrivals
+
+from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
+from .linear import Part
+from .operations import Kind, Place, operation, padded, scale_bits
+from .recording import Mean
+from .stage import Compiled, Extent, Stage, address, aligned, is_event
+
+BAR = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightGradient:
+    """The gradient of the weights of one part, which is made after the steps: from its cotangents in every step, and its events.
+
+    Attributes
+    ----------
+    cotangents : rows of whole vectors, one for each step and member.
+    gradient : what is added to: a matrix of whole vectors, or the amounts of synapses.
+    events : what the forward run kept of them, by name: bits, or first, index, value and graded.
+    """
+
+    part: Part
+    cotangents: np.ndarray
+    gradient: np.ndarray
+    events: Mapping[str, np.ndarray]
+    shift: int
+
+
+class Backward:
+    """Writes the operations of a backward run.
+
+    Parameters
+    ----------
+    network, stage, kernels, functions : as for Forward; the stage has the arrays of the backward Program.
+    program : the backward Program.
+    tensors : the values that the forward run was given.
+    tape : what it kept.
+    gradients : of what it handed out, by name; those that are missing are 0.
+    wanted : the names of the tensors whose gradients are asked for.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        program: Program,
+        stage: Stage,
+        kernels: Mapping[str, Compiled],
+        functions: Mapping[str, int],
+        tensors: Tensors,
+        tape: Tensors,
+        gradients: Tensors,
+        wanted: frozenset[str],
+    ) -> None:
+        self.network, self.program, self.stage, self.kernels, self.functions = network, program, stage, kernels, functions
+        self.tensors, self.tape, self.gradients, self.wanted = tensors, tape, gradients, wanted
+        self.extent: Extent = stage.extent
+        self.real = torch.float64 if self.extent.wide else torch.float32
+        self.inputs = network.inputs()
+        self.out: dict[str, torch.Tensor] = {}
+        self.sums: dict[str, list[np.ndarray]] = {}
+        self.weights: list[WeightGradient] = []
+        self.rings: dict[str, int] = {}
+        self.kept_rows: dict[str, tuple[int, np.ndarray]] = {}
+
+    # -------------------------------------------------------------------------------------------------------------------------------------------- run
+    def write(self) -> None:
+        """All operations."""
+        for name in (a.name for a in self.program.arrays if a.role is Role.COTANGENT):
+            self._cotangent(name)
+        for kernel in self.program.kernels:
+            if isinstance(kernel, Map):
+                for name in dict.fromkeys(load.array for load in kernel.loads):
+                    self._place(name)
+        for kernel in self.program.kernels:
+            match kernel:
+                case Map():
+                    self.stage.map(self.kernels[kernel.name])
+                    self._forget({store.array for store in kernel.stores})
+                case Table():
+                    self._add_record(kernel)
+                    self._forget({kernel.array})
+                case Record():
+                    self._hand_out(kernel)
+        self._final()
+
+    # ----------------------------------------------------------------------------------------------------------------------------------------- arrays
+    def _cotangent(self, name: str) -> None:
+        """Where a cotangent is: one for each member, but for constants one for each tile; of events one for each step that can still be reached."""
+        original = name.removesuffix(BAR)
+        array = self.stage.arrays.get(original)
+        if array is None or original in self.network.fixed or name not in {a.name for a in self.program.arrays}:
+            self.stage.common(name)
+            return
+        place = self.stage.own(name)
+        bytes_of_tile = self.extent.tile * place.row
+        if is_event(array) or original in self.inputs and original in self.network.sources:
+            past = self.network.past(original)
+            if not past:
+                self.stage.step(Kind.ZERO, place=place.address, size=bytes_of_tile)
+                return
+            ring = self.rings[original] = self.stage.memory.take((past + 1) * bytes_of_tile)
+            self._enter_ring(original, place, ring, past)
+            self.stage.step(Kind.TURN, place=place.address, size=bytes_of_tile, delay=past, extra=ring)
+        elif original in self.gradients and original in self.network.moving:
+            value = flat(self.gradients[original].to(self.real), self.extent.members)
+            self._before(Kind.COPY_IN, place, value)
+
+    def _before(self, kind: Kind, place: Place, value: torch.Tensor) -> None:
+        self.stage.kept.append(value)
+        row = value.stride(0) * value.element_size()
+        self.stage.before(kind, place=place.address, stride=place.row, size=place.size * place.item, address=value.data_ptr(), per_member=row)
+
+    def _enter_ring(self, events: str, place: Place, ring: int, past: int) -> None:
+        """What is known of the cotangents of the last steps' events, from what came after the run."""
+        given = self.gradients.get(events + PAST)
+        if given is None:
+            return
+        rows = flat(given.to(self.real), self.extent.members, past)
+        self.stage.kept.append(rows)
+        for row in range(past):
+            value = rows[row]
+            self.stage.before(
+                Kind.RING_IN, place=ring, stride=place.row, size=place.size * place.item, address=value.data_ptr(),
+                per_member=value.stride(0) * value.element_size(), delay=past - row, n_source=past + 1,
+            )
+
+    def _place(self, name: str) -> None:
+        """Where a Map of the backward Program finds what it reads."""
+        stage = self.stage
+        if name in stage.places:
+            return
+        array = stage.arrays[name]
+        if array.role is Role.TAPE:
+            self._on_tape(name)
+        elif array.role is Role.CLOCK and not name.endswith(".dt"):
+            stage.clock(name.partition(".")[0])
+        elif name in self.network.fixed:
+            stage.constant(name, self.tensors[name])
+        elif name in self.inputs:
+            self._read_input(name)
+        elif is_event(array):
+            place, raster = stage.own(name), self.tape[name]
+            stage.step(
+                Kind.UNPACK, place=place.address, stride=place.row, size=place.size, address=raster.data_ptr(), words=raster.shape[-1],
+                delay=self.network.past(name),
+            )
+        else:
+            raise TypeError(f"the backward Program reads {name}, which is nowhere")
+
+    def _on_tape(self, name: str) -> None:
+        kernel, _, array = name.partition(":")
+        kept = self.tape.get(name)
+        if kept is None:  # a clock's: known from the number of the step
+            clock = next(a for a in self.stage.arrays if name.endswith(":" + a) and self.stage.arrays[a].role is Role.CLOCK)
+            self._place(clock)
+            self.stage.places[name] = self.stage.places[clock]
+            return
+        row = padded(self.stage.size(name)) * self.stage.dtype(name).itemsize
+        self.stage.elsewhere(name, kept.numpy(), self.extent.members * row, row)
+
+    def _read_input(self, name: str) -> None:
+        rows = flat(self.tensors[self.inputs[name]], self.extent.members, self.extent.steps)
+        self.stage.kept.append(rows)
+        place, item = self.stage.own(name), rows.element_size()
+        self.stage.step(
+            Kind.COPY_IN, place=place.address, stride=place.row, size=place.size * place.item, address=rows.data_ptr(), per_step=rows.stride(0) * item,
+            per_member=rows.stride(1) * item,
+        )
+
+    def _forget(self, arrays: set[str]) -> None:
+        """Cotangents that were kept before are no longer those of these arrays."""
+        for name in arrays:
+            self.kept_rows.pop(name, None)
+
+    # ---------------------------------------------------------------------------------------------------------------------------------------- kernels
+    def _add_record(self, table: Table) -> None:
+        """What the loss says of a record."""
+        given = self.gradients.get(table.name)
+        if given is None or table.array not in self.stage.places:
+            return
+        extent, place = self.extent, self.stage.places[table.array]
+        reduction = self.network.reductions[table.name]
+        kind = reduction_kind(reduction)
+        value = flat(given.to(self.real), extent.members, None if kind is not None else extent.steps)
+        self.stage.kept.append(value)
+        item = value.element_size()
+        fields = dict(place=place.address, stride=place.row, size=place.size, address=value.data_ptr(), per_member=value.stride(-2) * item)
+        if kind is Kind.MAXIMUM:
+            ties, when, bits = (self.tape[f"{table.name}|{part}"] for part in ("ties", "when", "bits"))
+            self.stage.step(
+                Kind.ADD_MAXIMUM, value=ties.data_ptr(), index=when.data_ptr(), first=bits.data_ptr(), words=-(-place.size // 64), **fields
+            )
+        elif kind is Kind.LAST_OUT:
+            self.stage.step(Kind.LAST_IN, **fields)
+        else:
+            scale = 1.0 / extent.steps if isinstance(reduction, Mean) else 1.0
+            per_step = value.stride(0) * item if kind is None else 0
+            self.stage.step(Kind.ADD_IN, per_step=per_step, extra=scale_bits(scale), **fields)
+
+    def _hand_out(self, record: Record) -> None:
+        """The cotangent of what came from outside: inputs, or what pathways delivered."""
+        arrivals = self.network.arrivals.get(record.name)
+        place = self.stage.places[record.array]
+        if arrivals is None:
+            if record.name in self.wanted:
+                out = torch.empty(self.extent.steps, self.extent.members, place.size, dtype=self.real)
+                row = place.size * place.item
+                self.stage.step(
+                    Kind.COPY_OUT, place=place.address, stride=place.row, size=row, address=out.data_ptr(), per_step=self.extent.members * row, per_member=row
+                )
+                self.out[record.name] = out
+        elif arrivals.store is None:
+            self._scatter(arrivals, place)
+        else:
+            for part in self.network.parts[record.name]:
+                self._transpose(part, record.array, place)
+
+    def _scatter(self, arrivals: Arrivals, place: Place) -> None:
+        events = arrivals.pathway.events
+        if events + BAR not in self.stage.places:
+            return
+        target, past = self.stage.places[events + BAR], self.network.past(events)
+        fields = gathering(self.network, self.stage, arrivals)
+        self.stage.step(
+            Kind.SCATTER, place=place.address, stride=place.row, size=place.size, delay=past, address=self.rings.get(events, 0), value=target.address,
+            extra=target.row, **fields,
+        )
+
+    def _transpose(self, part: Part, bar: str, place: Place) -> None:
+        """The cotangents of the events and of the weights of one part."""
+        events = part.arrivals.pathway.events
+        if part.name in self.wanted:
+            self._keep_for_weights(part, bar, place)
+        if events + BAR not in self.stage.places:
+            return
+        target, past = self.stage.places[events + BAR], self.network.past(events)
+        ring = part.delay > 0
+        fields = dict(place=self.rings[events] if ring else target.address, stride=target.stride, delay=part.delay, rows=past + 1, extra=place.address)
+        fields |= dict(words=place.stride, n_source=part.n_source)
+        if part.dense:
+            back = self._transposed(part)
+            fields |= dict(function=self.functions["product"], matrix=address(back), matrix_stride=back.shape[1], size=part.n_target)
+            fields["padded"] = padded(part.n_source)
+        else:
+            assert part.row is not None and part.target is not None
+            amounts = rows_of_vectors(self.stage, self.tensors[part.name], False)
+            fields |= dict(function=self.functions["sparse_back"], matrix=address(amounts), index=address(part.row), targets=address(part.target))
+        self.stage.step(Kind.RETURN, flags=(0 if part.dense else 1) | (2 if ring else 0), **fields)
+
+    def _transposed(self, part: Part) -> np.ndarray:
+        weights = self.tensors[part.name].detach().numpy()
+        back = aligned(part.n_target * padded(part.n_source), self.extent.real).reshape(part.n_target, -1)
+        back[:, : part.n_source] = weights.T
+        back[:, part.n_source :] = 0
+        self.stage.kept.append(back)
+        return back
+
+    def _keep_for_weights(self, part: Part, bar: str, place: Place) -> None:
+        extent = self.extent
+        if bar not in self.kept_rows:
+            row = padded(place.size) * place.item
+            rows = aligned(extent.steps * extent.members * row, np.dtype(np.uint8))
+            self.stage.step(
+                Kind.COPY_OUT, place=place.address, stride=row, size=row, address=address(rows), per_step=extent.members * row, per_member=row
+            )
+            self.kept_rows[bar] = (0, rows.view(extent.real))
+        cotangents = self.kept_rows[bar][1]
+        count = part.n_source * padded(part.n_target) if part.dense else len(part.target)  # type: ignore[arg-type]
+        gradient = aligned(count, extent.real)
+        gradient[:] = 0
+        events = part.arrivals.pathway.events
+        names = ("first", "index", "value", "graded") if events in self.inputs else ("",)
+        kept = {name: self.tape[f"{events}|{name}" if name else events].numpy() for name in names}
+        self.weights.append(WeightGradient(part, cotangents, gradient, kept, self.network.past(events) - part.delay))
+        shaped = torch.from_numpy(gradient)
+        self.out[part.name] = shaped.view(part.n_source, -1)[:, : part.n_target] if part.dense else shaped
+
+    # ------------------------------------------------------------------------------------------------------------------------------------------ after
+    def _final(self) -> None:
+        extent = self.extent
+        for name in sorted(self.wanted):
+            place = self.stage.places.get(name + BAR)
+            if name in self.network.moving and place is not None and name + BAR not in self.out:
+                out = torch.empty(extent.members, place.size, dtype=self.real)
+                row = place.size * place.item
+                self.stage.after(Kind.COPY_OUT, place=place.address, stride=place.row, size=row, address=out.data_ptr(), per_member=row)
+                self.out[name] = out
+            elif name.endswith(PAST):
+                self._leave_ring(name.removesuffix(PAST))
+        for array in self.program.arrays:
+            original = array.name.partition(BAR)[0]
+            if array.role is Role.COTANGENT and original in self.network.fixed and original in self.wanted:
+                self._sum_tiles(original, self.stage.places[array.name])
+
+    def _leave_ring(self, events: str) -> None:
+        if events not in self.rings:
+            return
+        place, past = self.stage.places[events + BAR], self.network.past(events)
+        out = torch.empty(past, self.extent.members, place.size, dtype=self.real)
+        row = place.size * place.item
+        for number in range(past):
+            self.stage.after(
+                Kind.RING_OUT, place=self.rings[events], stride=place.row, size=row, address=out[number].data_ptr(), per_member=row, delay=past - number,
+                n_source=past + 1,
+            )
+        self.out[events + PAST] = out
+
+    def _sum_tiles(self, name: str, place: Place) -> None:
+        """What the tiles found for a constant, a row each; `finish` sums them."""
+        rows = aligned(self.extent.tiles * padded(place.size), self.extent.real).reshape(self.extent.tiles, -1)
+        self.stage.after(Kind.TILE_OUT, place=place.address, size=padded(place.size) * place.item, address=address(rows))
+        self.sums.setdefault(name, []).append(rows[:, : place.size])
+
+    def finish(self) -> dict[str, torch.Tensor]:
+        """The gradients that are wanted, after the run and the gradients of weights."""
+        for name, found in self.sums.items():
+            size = self.stage.size(name)
+            total = torch.zeros(size, dtype=self.real)
+            for rows in found:
+                summed = torch.from_numpy(rows).sum(0)
+                total += summed if len(summed) == size else summed.sum()
+            self.out[name] = total
+        return self.out
+
+
+def sequence(operations: Sequence[list[int]]) -> list[Kind]:
+    """The kinds of some operations, for tests."""
+    return [Kind(row[0]) for row in operations]
+
+
+__all__ = ["Backward", "WeightGradient", "operation", "sequence"]

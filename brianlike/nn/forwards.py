@@ -1,0 +1,422 @@
+"""The forward run as operations: what every step of a tile does, what it hands out, and what it keeps for the backward run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from codegen.expr import Index
+from codegen.ir import Map, Program, Record, Role, Table
+from codegen.outside import Arrivals
+
+from .linear import Part
+from .operations import Kind, padded
+from .recording import Count, Last, Max, Mean, Reduction
+from .stage import Compiled, Extent, Stage, address, aligned, is_event
+
+Tensors = Mapping[str, torch.Tensor]
+PAST = "|past"
+"""After the name of an array of events: those of the steps before a run, or after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What does not change from run to run.
+
+    Parameters
+    ----------
+    program : with its pathways as tables.
+    arrivals : these tables, by name.
+    parts : of the linear ones, by their names.
+    delays : of the others, after how many steps the event of each synapse arrives.
+    memory : how many steps back the events of an array are needed.
+    fixed, moving : the arrays that nothing changes, and those that make the state.
+    reductions : of each record.
+    """
+
+    program: Program
+    arrivals: Mapping[str, Arrivals]
+    parts: Mapping[str, Sequence[Part]]
+    delays: Mapping[str, np.ndarray]
+    memory: Mapping[str, int]
+    fixed: frozenset[str]
+    moving: tuple[str, ...]
+    reductions: Mapping[str, Reduction | None]
+
+    @property
+    def sources(self) -> dict[str, None]:
+        """The arrays of events that pathways deliver."""
+        return dict.fromkeys(one.pathway.events for one in self.arrivals.values())
+
+    def inputs(self) -> dict[str, str]:
+        """The arrays that tables feed from outside, with the names of the tables."""
+        return {kernel.array: kernel.name for kernel in self.program.kernels if isinstance(kernel, Table) and kernel.name not in self.arrivals}
+
+    def past(self, events: str) -> int:
+        """How many steps back the events of an array are needed."""
+        return self.memory.get(events, 0)
+
+
+@dataclass(slots=True)
+class Results:
+    """The tensors that a run hands out, by name, and those that it keeps for the backward run."""
+
+    out: dict[str, torch.Tensor] = field(default_factory=dict)
+    tape: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def flat(value: torch.Tensor, members: int, rows: int | None = None) -> torch.Tensor:
+    """A tensor with one axis for the batch (and one for time, before it), whose last axis is contiguous."""
+    lead = () if rows is None else (rows,)
+    given = value.reshape(*lead, -1, value.shape[-1]) if value.dim() != len(lead) + 2 else value
+    given = given.expand(*lead, members, value.shape[-1])
+    return given if given.stride(-1) == 1 else given.contiguous()
+
+
+class Forward:
+    """Writes the operations of a forward run.
+
+    Parameters
+    ----------
+    network : what is run.
+    program : the Program of this run: that of the network, or with a tape.
+    stage : where its arrays and operations go.
+    kernels : the compiled Maps, by name.
+    tensors : the values of arrays, tables, parts and past events.
+    functions : the addresses of the products, by name.
+    keep : the arrays of events that the backward run reads; None if there will be none.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        program: Program,
+        stage: Stage,
+        kernels: Mapping[str, Compiled],
+        tensors: Tensors,
+        functions: Mapping[str, int],
+        keep: frozenset[str] | None,
+    ) -> None:
+        self.network, self.program, self.stage, self.kernels, self.tensors, self.functions, self.keep = (
+            network, program, stage, kernels, tensors, functions, keep,
+        )
+        self.extent: Extent = stage.extent
+        self.results = Results()
+        self.real = torch.float64 if self.extent.wide else torch.float32
+        self.inputs = network.inputs()
+        self.lists: dict[tuple[str, int], tuple[int, int]] = {}
+        self.rasters: dict[str, np.ndarray] = {}
+        self.scanned: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    # -------------------------------------------------------------------------------------------------------------------------------------------- run
+    def write(self) -> Results:
+        """All operations."""
+        self._initial()
+        for events in self.network.sources:
+            if events not in self.inputs:
+                self._raster(events)
+        for events in (self.keep or frozenset()) - self.network.sources.keys():
+            if events not in self.inputs:
+                self._raster(events)
+        for events in self._listed():
+            self._prepare_lists(events)
+        tapes: dict[str, list[str]] = {}
+        for kernel, array in self.program.tape if self.keep is not None else ():
+            tapes.setdefault(kernel, []).append(array)
+        for one in self.program.kernels:
+            for array in tapes.get(one.name, ()):
+                self._keep(one.name, array)
+            match one:
+                case Map():
+                    self._map(one)
+                case Table():
+                    self._table(one)
+                case Record():
+                    self._record(one)
+        self._final()
+        return self.results
+
+    def _place(self, name: str) -> None:
+        """Make sure that an array is somewhere."""
+        stage = self.stage
+        if name in stage.places:
+            return
+        array = stage.arrays[name]
+        if array.role is Role.CLOCK and not name.endswith(".dt"):
+            stage.clock(name.partition(".")[0])
+        elif name in self.network.fixed:
+            stage.constant(name, self.tensors[name])
+        else:
+            stage.own(name)
+
+    def _initial(self) -> None:
+        for name in self.network.moving:
+            place = self.stage.own(name)
+            value = flat(self.tensors[name], self.extent.members)
+            if is_event(self.stage.arrays[name]):
+                value = (value != 0).to(torch.uint8)
+            self._enter(place.address, place.row, place.item * place.size, value)
+
+    def _enter(self, place: int, stride: int, size: int, value: torch.Tensor) -> None:
+        self.stage.kept.append(value)
+        self.stage.before(Kind.COPY_IN, place=place, stride=stride, size=size, address=value.data_ptr(), per_member=value.stride(0) * value.element_size())
+
+    def _final(self) -> None:
+        members = self.extent.members
+        for name in self.network.moving:
+            place, array = self.stage.places[name], self.stage.arrays[name]
+            if is_event(array):
+                out = torch.empty(members, place.size, dtype=self.real)
+                row = out.stride(0) * out.element_size()
+                self.stage.after(Kind.BYTES_OUT, place=place.address, stride=place.row, size=place.size, address=out.data_ptr(), per_member=row)
+            else:
+                out = torch.empty(members, place.size, dtype=self.tensors[name].dtype)
+                row = place.size * place.item
+                self.stage.after(Kind.COPY_OUT, place=place.address, stride=place.row, size=row, address=out.data_ptr(), per_member=row)
+            self.results.out[name] = out
+
+    # ---------------------------------------------------------------------------------------------------------------------------------------- kernels
+    def _map(self, kernel: Map) -> None:
+        for load in kernel.loads:
+            self._place(load.array)
+        for store in kernel.stores:
+            self._place(store.array)
+        self.stage.map(self.kernels[kernel.name])
+        for store in kernel.stores:
+            if store.array in self.rasters:
+                self._pack(store.array)
+
+    def _pack(self, events: str) -> None:
+        place, raster = self.stage.places[events], self.rasters[events]
+        self.stage.step(
+            Kind.PACK, place=place.address, stride=place.row, size=place.size, address=address(raster), delay=self.network.past(events), words=raster.shape[-1]
+        )
+
+    def _raster(self, events: str) -> None:
+        """The bits of events in every step, those of the steps before the run first."""
+        size, past = self.stage.size(events), self.network.past(events)
+        raster = aligned((self.extent.steps + past) * self.extent.members * -(-size // 64), np.dtype(np.uint64))
+        self.rasters[events] = raster = raster.reshape(self.extent.steps + past, self.extent.members, -1)
+        if past:
+            before = flat(self.tensors[events + PAST], self.extent.members, past) != 0
+            packed = np.packbits(before.numpy(), axis=-1, bitorder="little")
+            raster[:past] = 0
+            raster[:past].view(np.uint8)[..., : packed.shape[-1]] = packed
+        self.results.tape[events] = torch.from_numpy(raster.view(np.int64))
+
+    def _keep(self, kernel: str, name: str) -> None:
+        """Copy an array to the tape."""
+        if self.stage.arrays[name].role is Role.CLOCK:
+            return
+        self._place(name)
+        place, members = self.stage.places[name], self.extent.members
+        row = padded(place.size) * place.item
+        tape = aligned(self.extent.steps * members * row, np.dtype(np.uint8))
+        self.stage.step(
+            Kind.COPY_OUT, place=place.address, stride=row, size=row, address=address(tape), per_step=members * row, per_member=row
+        )
+        self.results.tape[f"{kernel}:{name}"] = torch.from_numpy(tape)
+
+    # ----------------------------------------------------------------------------------------------------------------------------------------- tables
+    def _table(self, table: Table) -> None:
+        arrivals = self.network.arrivals.get(table.name)
+        if arrivals is None:
+            self._feed(table)
+        elif arrivals.store is None:
+            self._gather(arrivals)
+        else:
+            self._place(table.array)
+            for part in self.network.parts[table.name]:
+                self._deliver(part)
+
+    def _rows(self, name: str) -> torch.Tensor:
+        value = flat(self.tensors[name], self.extent.members, self.extent.steps)
+        self.stage.kept.append(value)
+        return value
+
+    def _feed(self, table: Table) -> None:
+        """An input: its row for the step, as numbers where something reads them, as lists of events where pathways deliver them."""
+        rows = self._rows(table.name)
+        item = rows.element_size()
+        if table.array in self.scanned:
+            self._scan(table.array, rows)
+        if self._is_read(table.array):
+            self._place(table.array)
+            place = self.stage.places[table.array]
+            self.stage.step(
+                Kind.COPY_IN, place=place.address, stride=place.row, size=place.size * place.item, address=rows.data_ptr(), per_step=rows.stride(0) * item,
+                per_member=rows.stride(1) * item,
+            )
+
+    def _is_read(self, name: str) -> bool:
+        """Whether a Map or a record reads an array."""
+        for kernel in self.program.kernels:
+            if isinstance(kernel, Map) and any(load.array == name for load in kernel.loads):
+                return True
+            if isinstance(kernel, Record) and kernel.array == name:
+                return True
+        return False
+
+    def _listed(self) -> list[str]:
+        """The inputs whose events linear pathways deliver."""
+        linear = {one.pathway.events for one in self.network.arrivals.values() if one.store is not None}
+        return [events for events in self.network.sources if events in linear and events in self.inputs]
+
+    def _prepare_lists(self, events: str) -> None:
+        """Room for the lists of an input's events, and those of the steps before the run."""
+        extent, n, past = self.extent, self.stage.size(events), self.network.past(events)
+        count = extent.steps + past
+        first = np.zeros((extent.tiles, count, extent.tile + 1), np.int64)
+        index = np.empty(extent.members * count * n, np.int32)
+        values, graded = np.empty(extent.members * count * n, extent.real), np.zeros(extent.tiles, np.int32)
+        self.scanned[events] = first, index, values, graded
+        for name, array in zip(("first", "index", "value", "graded"), self.scanned[events]):
+            self.results.tape[f"{events}|{name}"] = torch.from_numpy(array)
+        if past:
+            before = flat(self.tensors[events + PAST], extent.members, past).to(self.real)
+            self.stage.kept.append(before)
+            item = before.element_size()
+            for row in range(past):
+                self.stage.before(Kind.SCAN, address=before[row].data_ptr(), per_member=before.stride(1) * item, delay=row, **self._lists_of(events))
+
+    def _lists_of(self, events: str) -> dict[str, int]:
+        first, index, values, graded = self.scanned[events]
+        places = dict(first=address(first), index=address(index), value=address(values), extra=address(graded), rows=first.shape[1])
+        return dict(function=self.functions["scan"], n_source=self.stage.size(events), **places)
+
+    def _scan(self, events: str, rows: torch.Tensor) -> None:
+        item, past = rows.element_size(), self.network.past(events)
+        strides = dict(per_step=rows.stride(0) * item, per_member=rows.stride(1) * item)
+        self.stage.step(Kind.SCAN, address=rows.data_ptr(), delay=past, **strides, **self._lists_of(events))
+
+    def _deliver(self, part: Part) -> None:
+        """Add what arrives through the synapses of one delay."""
+        stage, events = self.stage, part.arrivals.pathway.events
+        acc, past = stage.places[part.arrivals.array], self.network.past(events)
+        weights = self.weights(part)
+        fields = dict(place=acc.address, stride=acc.stride, matrix=address(weights), delay=past - part.delay)
+        if part.dense:
+            fields |= dict(function=self.functions["event_rows"], matrix_stride=weights.shape[1], padded=padded(part.n_target))
+        else:
+            assert part.row is not None and part.target is not None
+            fields |= dict(function=self.functions["sparse_rows"], rows=address(part.row), targets=address(part.target))
+        flags = 0 if part.dense else 1
+        if events in self.inputs:
+            first, index, values, graded = self.scanned[events]
+            stage.step(
+                Kind.DELIVER, flags=flags | 2, first=address(first), index=address(index), value=address(values), extra=address(graded), words=first.shape[1],
+                **fields,
+            )
+        else:
+            offsets, numbers = self._list(events, past - part.delay)
+            stage.step(Kind.DELIVER, flags=flags, first=offsets, index=numbers, **fields)
+
+    def _list(self, events: str, shift: int) -> tuple[int, int]:
+        """Lists of the events of one step, made once for all pathways."""
+        raster, n = self.rasters[events], self.stage.size(events)
+        if (events, shift) not in self.lists:
+            memory = self.stage.memory
+            offsets, numbers = memory.take((self.extent.tile + 1) * 8), memory.take(self.extent.tile * n * 4)
+            self.stage.step(Kind.LIST, place=offsets, extra=numbers, address=address(raster), delay=shift, words=raster.shape[-1])
+            self.lists[events, shift] = offsets, numbers
+        return self.lists[events, shift]
+
+    def weights(self, part: Part) -> np.ndarray:
+        """The amounts of a part in memory: rows of whole vectors."""
+        return rows_of_vectors(self.stage, self.tensors[part.name], part.dense)
+
+    def _gather(self, arrivals: Arrivals) -> None:
+        """The event that arrives at each synapse."""
+        events, stage = arrivals.pathway.events, self.stage
+        place, past = stage.own(arrivals.array), self.network.past(events)
+        fields = gathering(self.network, stage, arrivals)
+        if events in self.inputs:
+            rows = self._rows(self.inputs[events])
+            if past:
+                rows = torch.cat([flat(self.tensors[events + PAST], self.extent.members, past).to(rows.dtype), rows])
+            rows = rows.contiguous()
+            stage.kept.append(rows)
+            fields |= dict(flags=1, address=rows.data_ptr(), n_source=rows.shape[-1])
+        else:
+            raster = self.rasters[events]
+            fields |= dict(address=address(raster), words=raster.shape[-1])
+        stage.step(Kind.GATHER, place=place.address, stride=place.row, size=place.size, delay=past, **fields)
+
+    # ---------------------------------------------------------------------------------------------------------------------------------------- records
+    def _record(self, record: Record) -> None:
+        if record.array in self.network.fixed:
+            return
+        self._place(record.array)
+        extent, place = self.extent, self.stage.places[record.array]
+        n, members, item = place.size, extent.members, extent.real.itemsize
+        fields = dict(place=place.address, stride=place.row, size=n)
+        events = is_event(self.stage.arrays[record.array])
+        match reduction_kind(self.network.reductions[record.name]):
+            case None:
+                dtype = self.real if events or self.stage.dtype(record.array) == extent.real else self.tensors[record.array].dtype
+                out = torch.empty(extent.steps, members, n, dtype=dtype)
+                row = n * out.element_size()
+                if not events:
+                    fields["size"] = row
+                self.stage.step(
+                    Kind.BYTES_OUT if events else Kind.COPY_OUT, address=out.data_ptr(), per_step=members * row, per_member=row, **fields
+                )
+            case Kind.SUM:
+                out = torch.zeros(members, n, dtype=self.real)
+                self.stage.step(Kind.SUM, address=out.data_ptr(), per_member=n * item, flags=events, **fields)
+            case Kind.LAST_OUT:
+                out = torch.empty(members, n, dtype=self.real)
+                if events:
+                    self.stage.after(Kind.BYTES_OUT, address=out.data_ptr(), per_member=n * item, **fields)
+                else:
+                    fields["size"] = n * item
+                    self.stage.step(Kind.LAST_OUT, address=out.data_ptr(), per_member=n * item, **fields)
+            case _:
+                out = self._maximum(record.name, fields, n, events)
+        self.results.out[record.name] = out
+
+    def _maximum(self, name: str, fields: Mapping[str, int], n: int, events: bool) -> torch.Tensor:
+        extent = self.extent
+        out, ties = torch.empty(extent.members, n, dtype=self.real), torch.empty(extent.members, n, dtype=self.real)
+        when = torch.empty(extent.members, n, dtype=torch.int32)
+        words = -(-n // 64)
+        bits = torch.empty(extent.steps * extent.members * words if self.keep is not None else 0, dtype=torch.int64)
+        self.stage.kept += [ties, when, bits]
+        self.stage.step(
+            Kind.MAXIMUM, address=out.data_ptr(), value=ties.data_ptr(), index=when.data_ptr(), first=bits.data_ptr() if len(bits) else 0, words=words,
+            flags=events, **fields,
+        )
+        self.results.tape |= {f"{name}|ties": ties, f"{name}|when": when, f"{name}|bits": bits}
+        return out
+
+
+def reduction_kind(reduction: Reduction | None) -> Kind | None:
+    """The operation that makes a record; None for one that has a time axis, also where torch reduces it afterwards."""
+    return {Count: Kind.SUM, Mean: Kind.SUM, Max: Kind.MAXIMUM, Last: Kind.LAST_OUT}.get(type(reduction))  # type: ignore[arg-type]
+
+
+def gathering(network: Network, stage: Stage, arrivals: Arrivals) -> dict[str, int]:
+    """The source and the delay of each synapse, as an operation finds them."""
+    side = arrivals.pathway.side
+    assert side in (Index.PRE, Index.POST)
+    sources = np.ascontiguousarray(stage.connections[arrivals.pathway.space].ends(side)[0], np.int32)
+    delays = np.ascontiguousarray(network.delays[arrivals.name], np.int32)
+    stage.kept += [sources, delays]
+    return dict(index=address(sources), first=address(delays))
+
+
+def rows_of_vectors(stage: Stage, value: torch.Tensor, dense: bool) -> np.ndarray:
+    """A matrix, or a list of amounts, in memory: its own where it begins with a line of cache and has rows of whole vectors, else a copy."""
+    array = value.detach().numpy()
+    if not dense:
+        array = np.ascontiguousarray(array)
+    elif array.shape[1] % 16 or not array.flags.c_contiguous or array.ctypes.data % 64:
+        copy = aligned(array.shape[0] * padded(array.shape[1]), stage.extent.real).reshape(array.shape[0], -1)
+        copy[:, : array.shape[1]] = array
+        copy[:, array.shape[1] :] = 0
+        array = copy
+    stage.kept.append(array)
+    return array
