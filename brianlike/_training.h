@@ -86,12 +86,11 @@ static inline ptrdiff_t bl_list(const uint64_t *bits, ptrdiff_t words, int32_t *
 
 /* rows of single numbers */
 #define BL_NUMBERS(T, S) \
-static void bl_add_in_##S(const bl_operation *o, char *to, const char *from, ptrdiff_t members, double scale) { \
-    ptrdiff_t m, n; const T factor = (T)scale; \
+static void bl_add_in_##S(const bl_operation *o, char *to, const char *from, ptrdiff_t members) { \
+    ptrdiff_t m, n; \
     for (m = 0; m < members; m++) { \
         T *x = (T *)(to + m * o->stride); const T *y = (const T *)(from + m * o->per_member); \
-        if (factor == 1) for (n = 0; n < o->size; n++) x[n] += y[n]; \
-        else for (n = 0; n < o->size; n++) x[n] += factor * y[n]; \
+        for (n = 0; n < o->size; n++) x[n] += y[n]; \
     } \
 } \
 static void bl_bytes_in_##S(const bl_operation *o, char *to, const char *from, ptrdiff_t members) { \
@@ -200,14 +199,11 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
             for (m = 0; m < members; m++) memcpy(outside + m * o->per_member, place + m * o->stride, o->size);
         break;
     case BL_LAST_IN:
-        if (t == run->steps - 1) BL_EITHER(add_in, o, place, outside, members, 1.0);
+        if (t == run->steps - 1) BL_EITHER(add_in, o, place, outside, members);
         break;
-    case BL_ADD_IN: {
-        double scale;
-        memcpy(&scale, &o->extra, 8);
-        BL_EITHER(add_in, o, place, outside, members, scale);
+    case BL_ADD_IN:
+        BL_EITHER(add_in, o, place, outside, members);
         break;
-    }
     case BL_ZERO:
         memset(place, 0, o->size);
         break;

@@ -23,6 +23,7 @@ cdef extern from "_training.h" nogil:
         int64_t n_entries, steps, members, tile, first_number
         double dt
         int64_t reverse, memory
+    ptrdiff_t bl_list(const uint64_t *, ptrdiff_t, int32_t *)
     int64_t bl_run_tiles(const bl_run *, char *, void **, ptrdiff_t *, int64_t *, const int32_t *)
 
 ctypedef void (*GradientRows)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
@@ -87,3 +88,37 @@ def dense_gradient(
                         <const int64_t *><uintptr_t>first + place, <const int32_t *><uintptr_t>index, <const void *><uintptr_t>value, count)
                     member += tile
             column = last
+
+
+def sparse_gradient(
+    int64_t function, int64_t gradient, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item, ptrdiff_t steps,
+    ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value, int64_t bits, ptrdiff_t words,
+    int64_t row, int64_t target, int64_t[::1] offsets, int32_t[::1] numbers, int32_t[::1] stop,
+):
+    """The gradient of the amounts of synapses whose sources are `begin` to `end`, as `dense_gradient`; `offsets` and `numbers` have room for the events of one
+    tile."""
+    cdef ptrdiff_t t, member, count, k
+    cdef const int64_t *starts
+    cdef const int32_t *listed
+    cdef int64_t *made = &offsets[0]
+    cdef int32_t *found = &numbers[0]
+    cdef int32_t *flag = &stop[0]
+    with nogil:
+        for t in range(steps):
+            if flag[0]:
+                break
+            member = 0
+            while member < members:
+                count = tile if member + tile < members else members - member
+                if bits:
+                    made[0] = 0
+                    for k in range(count):
+                        made[k + 1] = made[k] + bl_list(<const uint64_t *><uintptr_t>bits + ((t + shift)*members + member + k)*words, words, found + made[k])
+                    starts, listed = made, found
+                else:
+                    starts = <const int64_t *><uintptr_t>first + ((member // tile)*rows + t + shift)*(tile + 1)
+                    listed = <const int32_t *><uintptr_t>index
+                (<SparseGradient><uintptr_t>function)(<void *><uintptr_t>gradient, begin, end,
+                    <const void *><uintptr_t>(cotangent + (t*members + member)*cotangent_stride*item), cotangent_stride,
+                    <const int64_t *><uintptr_t>row, <const int32_t *><uintptr_t>target, starts, listed, <const void *><uintptr_t>value, count)
+                member += tile

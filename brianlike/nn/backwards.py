@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,7 @@ from codegen.outside import Arrivals
 
 from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
 from .linear import Part
-from .operations import Kind, Place, operation, padded, scale_bits
-from .recording import Mean
+from .operations import Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_event
 
 BAR = "~"
@@ -100,7 +99,7 @@ class Backward:
         """Where a cotangent is: one for each member, but for constants one for each tile; of events one for each step that can still be reached."""
         original = name.removesuffix(BAR)
         array = self.stage.arrays.get(original)
-        if array is None or original in self.network.fixed or name not in {a.name for a in self.program.arrays}:
+        if array is None or original in self.network.fixed:
             self.stage.common(name)
             return
         place = self.stage.own(name)
@@ -160,7 +159,6 @@ class Backward:
             raise TypeError(f"the backward Program reads {name}, which is nowhere")
 
     def _on_tape(self, name: str) -> None:
-        kernel, _, array = name.partition(":")
         kept = self.tape.get(name)
         if kept is None:  # a clock's: known from the number of the step
             clock = next(a for a in self.stage.arrays if name.endswith(":" + a) and self.stage.arrays[a].role is Role.CLOCK)
@@ -191,8 +189,7 @@ class Backward:
         if given is None or table.array not in self.stage.places:
             return
         extent, place = self.extent, self.stage.places[table.array]
-        reduction = self.network.reductions[table.name]
-        kind = reduction_kind(reduction)
+        kind = reduction_kind(self.network.reductions[table.name])
         value = flat(given.to(self.real), extent.members, None if kind is not None else extent.steps)
         self.stage.kept.append(value)
         item = value.element_size()
@@ -205,9 +202,7 @@ class Backward:
         elif kind is Kind.LAST_OUT:
             self.stage.step(Kind.LAST_IN, **fields)
         else:
-            scale = 1.0 / extent.steps if isinstance(reduction, Mean) else 1.0
-            per_step = value.stride(0) * item if kind is None else 0
-            self.stage.step(Kind.ADD_IN, per_step=per_step, extra=scale_bits(scale), **fields)
+            self.stage.step(Kind.ADD_IN, per_step=value.stride(0) * item if kind is None else 0, **fields)
 
     def _hand_out(self, record: Record) -> None:
         """The cotangent of what came from outside: inputs, or what pathways delivered."""
@@ -334,10 +329,3 @@ class Backward:
             self.out[name] = total
         return self.out
 
-
-def sequence(operations: Sequence[list[int]]) -> list[Kind]:
-    """The kinds of some operations, for tests."""
-    return [Kind(row[0]) for row in operations]
-
-
-__all__ = ["Backward", "WeightGradient", "operation", "sequence"]

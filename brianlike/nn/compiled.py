@@ -14,13 +14,12 @@ import torch
 
 from codegen.adjoint import adjoint
 from codegen.emit import cython, products
-from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
-from codegen.ir import Array, Extern, Map, Program, Record, Role, Table
+from codegen.ir import Array, Extern, Map, Program, Role, Table
 from codegen.outside import Arrivals, feed_pathways, trained_arrays
 from codegen.surrogate import Gradients
 
-from .._training import dense_gradient, run_tiles
+from .._training import dense_gradient, run_tiles, sparse_gradient
 from ..build import build_cython
 from ..simulate import Connection
 from .backwards import Backward, WeightGradient
@@ -295,7 +294,9 @@ def _weight_gradient(one: WeightGradient, begin: int, end: int, extent: Extent, 
             0 if bits is None else address(bits), 0 if bits is None else bits.shape[-1], stop,
         )
         return
-    raise UnsupportedError("sparse gradients")
-
-
-__all__ = ["CompiledEngine", "Record", "Refused", "Variant"]
+    assert part.row is not None and part.target is not None
+    offsets, numbers = np.zeros(extent.tile + 1, np.int64), np.zeros(extent.tile * part.n_source, np.int32)
+    sparse_gradient(
+        functions["sparse_gradient"], address(one.gradient), begin, end, address(one.cotangents), *common, lists[3], lists[0], lists[1], lists[2],
+        0 if bits is None else address(bits), 0 if bits is None else bits.shape[-1], address(part.row), address(part.target), offsets, numbers, stop,
+    )

@@ -25,6 +25,7 @@ from ..poisson_input import PoissonInput
 from ..prepare import Prepared, prepare
 from ..subgroups import Subgroup
 from .acceptance import check_record, common_clock, refuse_objects, refuse_program
+from .choice import Choice
 from .constants import cast, copy_keeping
 from .delivery import Values
 from .engine import TorchEngine
@@ -35,7 +36,7 @@ from .optimising import clamp_, parameter_groups
 from .parameters import Held, Learn
 from .recording import RecordSpec, is_event, parts
 from .states import State, check_finite, enter, leave, padded
-from .unroll import Feedback, Moment, Unrolling, Watch, checked_lengths, unroll, unroll_ragged
+from .unroll import Feedback, Moment, Unrolling, Watch, checked_lengths
 
 spytorch_schedule = ["thresholds", "groups", "resets", "synapses"]
 """The order within a step that SpyTorch's loop has: spike from the old potential, update, reset, then deliver (with recurrent delays of one dt)."""
@@ -67,6 +68,9 @@ class NetworkModule(nn.Module):
     device : torch.device
     namespace : dict, optional
         Values of constants in the texts; by default the names visible where the module is made.
+    engine : {'auto', 'torch', 'cython'}
+        What carries out runs: torch, step by step, on any device; or compiled kernels, whole batches at a time, on several threads of this computer's
+        processor, which hand runs that they cannot do to torch. 'auto' takes compiled kernels for runs that are worth it. What was chosen, and why, is in the log.
 
     Raises
     ------
@@ -107,6 +111,7 @@ class NetworkModule(nn.Module):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
         namespace: Mapping[str, object] | None = None,
+        engine: str = "auto",
     ) -> None:
         super().__init__()
         self._objects = [item for item in network.objects if not isinstance(item, Monitor | Subgroup)]
@@ -127,6 +132,7 @@ class NetworkModule(nn.Module):
         self._constants = self._collect()
         self._cast: dict[tuple[torch.dtype, torch.device], Values] = {}
         self._engines: dict[tuple[str, ...], TorchEngine] = {(): self._engine(self.prepared)}
+        self._choice = Choice(engine, self._compiled, f"the module of {', '.join(item.name for item in self._objects)}")
         start = self._initial_values()
         self._moving = [name for name in self._engines[()].moving if name in start]
         self._spiking = [item for item in self._objects if isinstance(item, Group) and self.prepared.compiled[item.name].core.events]
@@ -164,6 +170,12 @@ class NetworkModule(nn.Module):
     def _engine(self, prepared: Prepared) -> TorchEngine:
         inputs = prepared.inputs()
         return TorchEngine(prepared.program, compiler_gradient(self._gradient), inputs.connections, inputs.sizes, inputs.values, inputs.streams, self._delays)
+
+    def _compiled(self, engine: TorchEngine) -> Any:
+        from .compiled import CompiledEngine
+
+        reductions = {key: parts(spec)[2] for key, spec in self._specs.items()}
+        return CompiledEngine(engine, compiler_gradient(self._gradient), self.prepared.inputs().connections, reductions, float(self._clock.dt_))
 
     def _make_parameters(self, learn: Sequence[Learn], dtype: torch.dtype, device: torch.device | None) -> None:
         self.learned = nn.ModuleDict()
@@ -334,14 +346,12 @@ class NetworkModule(nn.Module):
             empty[key] = torch.zeros((*batch, size), dtype=self._like.dtype, device=self._like.device)
             if is_event(owner, variable):
                 events.add(key)
-        options: dict[str, Any] = dict(checkpoint=self.checkpoint, feedback=feedback, watch=self.watch, samples=samples)
+        options: dict[str, Any] = dict(checkpoint=self.checkpoint, feedback=feedback, watch=self.watch, samples=samples, batch=batch)
         how = Unrolling(reductions=reductions, empty=empty, events=frozenset(events), **options)
         number = torch.zeros((), dtype=torch.int64, device=self._like.device) if number is None else number.to(self._like.device)
         moment = Moment(values, past, number)
-        if lengths is None:
-            moment, records = unroll(engine, moment, tables, steps, how)
-        else:
-            moment, records = unroll_ragged(engine, moment, tables, steps, checked_lengths(lengths, batch, steps, self._like.device), how)
+        each = None if lengths is None else checked_lengths(lengths, batch, steps, self._like.device)
+        moment, records = self._choice.unroll(engine, moment, tables, steps, each, how)
         if self.check_finite and not (torch.compiler.is_compiling() or self._like.is_meta):
             check_finite(self.prepared.program, moment.values, moment.step)
         record = self._record_type(*(self._output(value, reductions[key] is None) for key, value in records.items()))
@@ -474,7 +484,7 @@ class NetworkModule(nn.Module):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NetworkModule:
         """Parameters of its own for the same network: the user's objects and what is compiled from them are not copied."""
-        return copy_keeping(self, memo, [self.prepared, self._feeding, self._names, self._clock, *self._objects, *self._engines.values()])
+        return copy_keeping(self, memo, [self.prepared, self._feeding, self._names, self._clock, *self._objects, *self._engines.values(), self._choice])
 
     def extra_repr(self) -> str:
         return ", ".join(f"{item.name}: {item.N if isinstance(item, PoissonInput) else len(item)}" for item in self._objects)  # type: ignore[arg-type]

@@ -62,11 +62,6 @@ def operation(kind: Kind, **fields: int) -> list[int]:
     return row
 
 
-def scale_bits(value: float) -> int:
-    """The bits of a double as a whole number, which is how an operation holds one."""
-    return int(np.float64(value).view(np.int64))
-
-
 @dataclass(slots=True)
 class Operations:
     """What a run does for each tile before its first step, in every step, and after its last one."""

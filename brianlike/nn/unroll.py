@@ -45,6 +45,7 @@ class Unrolling:
     feedback : what replaces the row of a table, made from it and the values before the step.
     watch : called after every step with its number and the values.
     samples : seed and samples of what is random; None if nothing is.
+    batch : the shape of the batch.
     """
 
     reductions: Mapping[str, Reduction | None]
@@ -54,6 +55,7 @@ class Unrolling:
     feedback: Feedback = field(default_factory=dict)
     watch: Watch | None = None
     samples: Samples | None = None
+    batch: torch.Size = torch.Size()  # noqa: B008  immutable
 
 
 def unroll(engine: TorchEngine, moment: Moment, tables: Values, steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:

@@ -1,0 +1,103 @@
+"""Which engine carries out a run, and a line in the log that says so once."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..build import CompilerUnavailable
+from ..logger import get_logger
+from .engine import TorchEngine
+from .unroll import Moment, Unrolling, unroll, unroll_ragged
+
+_LOG = get_logger("brianlike.nn.engine")
+ENGINES = ("auto", "torch", "cython")
+WORTHWHILE = 200_000  # neurons times steps times members, from which on `auto` compiles: about what torch does in the time that a compiler takes
+
+
+class Choice:
+    """Chooses the engine of each run of a module.
+
+    Parameters
+    ----------
+    engine : 'torch', 'cython' or 'auto'.
+    compile : makes the compiled engine of a torch engine; raises `Refused` if it cannot.
+    name : what the log calls the module.
+    """
+
+    def __init__(self, engine: str, compile: Callable[[TorchEngine], Any], name: str) -> None:
+        if engine not in ENGINES:
+            raise ValueError(f"engine= takes {', '.join(map(repr, ENGINES))}, not {engine!r}")
+        self.engine, self._compile, self._name = engine, compile, name
+        self._compiled: weakref.WeakKeyDictionary[TorchEngine, Any] = weakref.WeakKeyDictionary()
+        self._said: set[str] = set()
+
+    def unroll(
+        self, engine: TorchEngine, moment: Moment, tables: dict[str, torch.Tensor], steps: int, lengths: torch.Tensor | None, how: Unrolling
+    ) -> tuple[Moment, dict[str, torch.Tensor]]:
+        """Carry out a run; `lengths` are the numbers of steps of the samples, where they differ."""
+        compiled = None if self.engine == "torch" or torch.compiler.is_compiling() else self._of(engine, moment, tables, steps, lengths, how)
+        if compiled is not None:
+            from .unroll_compiled import unroll_compiled
+
+            return unroll_compiled(compiled, moment, tables, steps, how)
+        if lengths is None:
+            return unroll(engine, moment, tables, steps, how)
+        return unroll_ragged(engine, moment, tables, steps, lengths, how)
+
+    def _of(
+        self, engine: TorchEngine, moment: Moment, tables: dict[str, torch.Tensor], steps: int, lengths: torch.Tensor | None, how: Unrolling
+    ) -> Any:
+        """The compiled engine, if this run is for it."""
+        reason = _reason_against(moment, tables, steps, lengths, how)
+        if reason is None and self.engine == "auto" and sum(engine.sizes.values()) * steps * how.batch.numel() < WORTHWHILE and engine not in self._compiled:
+            return None
+        if reason is None:
+            reason, found = self._made(engine)
+            if found is not None:
+                self._say(f"{self._name} runs on compiled kernels, {torch.get_num_threads()} threads (engine='cython').", reason=False)
+                return found
+        self._say(f"{self._name} runs on torch, because {reason}.", reason=self.engine == "cython")
+        return None
+
+    def _made(self, engine: TorchEngine) -> tuple[str | None, Any]:
+        if engine not in self._compiled:
+            from .compiled import Refused
+
+            try:
+                self._compiled[engine] = None, self._compile(engine)
+            except (Refused, CompilerUnavailable) as error:
+                self._compiled[engine] = str(error), None
+        found: tuple[str | None, Any] = self._compiled[engine]
+        return found
+
+    def _say(self, text: str, reason: bool) -> None:
+        if text in self._said:
+            return
+        self._said.add(text)
+        (_LOG.warn if reason else _LOG.info)(text)
+
+
+def _reason_against(
+    moment: Moment, tables: dict[str, torch.Tensor], steps: int, lengths: torch.Tensor | None, how: Unrolling
+) -> str | None:
+    """Why a run is not for the compiled engine; None if it is."""
+    like = next(iter(how.empty.values()), None)
+    if like is not None and (like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64)):
+        return f"the module is on {like.device} in {like.dtype}"
+    if lengths is not None:
+        return "samples have lengths of their own"
+    if how.feedback:
+        return "a layer of torch runs in every step"
+    if how.watch is not None:
+        return "something watches every step"
+    if moment.step.dim():
+        return "samples are at different steps"
+    if steps < 1 or not how.batch.numel():
+        return "there is nothing to run"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on"
+    return None

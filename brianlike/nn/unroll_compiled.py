@@ -1,0 +1,76 @@
+"""A run carried out by the compiled engine: what `unroll` does, with the same results."""
+
+from __future__ import annotations
+
+import torch
+
+from codegen.ir import Record
+
+from . import operator
+from .compiled import CompiledEngine
+from .delivery import Values
+from .forwards import PAST, reduction_kind
+from .noise import rows_of
+from .recording import Max, Reduction
+from .states import padded
+from .unroll import Moment, Unrolling
+
+
+def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:
+    """`unroll` by the compiled engine."""
+    torch_engine, network = engine.engine, engine.network
+    values = dict(moment.values)
+    for setup in torch_engine._setup:
+        setup.run(values, {})
+    batch = how.batch
+    members = batch.numel()
+    given: dict[str, torch.Tensor] = {name: values[name] for name in engine.constants}
+    for name in network.moving:
+        given[name] = values[name].expand(*batch, values[name].shape[-1]).reshape(members, -1)
+    for name in network.inputs().values():
+        table = tables[name] if name in tables else _noise(engine, moment, name, steps, values, how)
+        size = table.shape[-1]
+        given[name] = table.expand(steps, *batch, size).reshape(steps, members, size)
+    given |= engine.amounts(values)
+    for events, past in network.memory.items():
+        sent = padded(moment.past.get(events, []), past, values[events])
+        rows = torch.stack([row.expand(*batch, row.shape[-1]).reshape(members, -1) for row in sent])
+        given[events + PAST] = rows.to(values[events].dtype) if rows.dtype is torch.bool else rows
+    names = engine.names
+    tensors = [given[name] for name in names]
+    wanted = [name for name in names if given[name].requires_grad] if torch.is_grad_enabled() else []
+    found = operator.run(tensors, operator.register(engine), steps, members, int(moment.step), "\n".join(wanted))
+    variant = engine.variant(any(t.dtype is torch.float64 for t in tensors), frozenset(wanted))
+    out = dict(zip(variant.out, found))
+    for name in network.moving:
+        values[name] = out[name].reshape(*batch, -1)
+    records = {}
+    for key, reduction in network.reductions.items():
+        value = out.get(key)
+        array = next(k.array for k in network.program.kernels if isinstance(k, Record) and k.name == key)
+        if value is None:
+            value = values[array].expand(steps, *batch, values[array].shape[-1])
+        elif reduction_kind(reduction) is not None and reduction is not None:
+            records[key] = reduction.finish((value,) if isinstance(reduction, Max) else value, steps).reshape(*batch, -1)
+            continue
+        else:
+            value = value.reshape(steps, *batch, -1)
+        records[key] = value if reduction is None else _reduced(reduction, value, steps)
+    past_events = {events: list(out[events + PAST].reshape(past, *batch, -1).unbind(0)) for events, past in network.memory.items()}
+    return Moment(values, past_events, moment.step + steps), records
+
+
+def _noise(engine: CompiledEngine, moment: Moment, name: str, steps: int, values: Values, how: Unrolling) -> torch.Tensor:
+    """The table of a random number, for all steps."""
+    noises = [noise for noise in engine.engine.noises if noise.name == name]
+    rows = rows_of(noises, engine.engine.streams, engine.engine.sizes, how.samples, moment.step, steps, values)[name]
+    found = [rows[n] for n in range(steps)]
+    return torch.stack([row for row in found if isinstance(row, torch.Tensor)])
+
+
+def _reduced(reduction: Reduction, rows: torch.Tensor, steps: int) -> torch.Tensor:
+    """A reduction that has no operation of its own, made from all steps."""
+    total = None
+    for row in rows.unbind(0):
+        total = reduction.add(total, row)
+    return reduction.finish(total, steps)
