@@ -1,8 +1,8 @@
 """Pathways as tables: what arrives in a step is computed outside the Program, which only adds it up. So a pathway can be a product of matrices, or an addition
 of rows for the neurons that fired, and its transpose is that of the table.
 
-A pathway is linear if the amounts that it adds are known before the run: then the table holds, for each target, the sum of what arrives there. Any other becomes
-a Map over its synapses, and the table holds the event that arrives at each of them.
+A pathway is linear if the amounts that it adds are known before the run: then the table holds, for each target, the sum of what arrives there. Any other
+becomes a Map over its synapses, and the table holds the event that arrives at each of them.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Choice:
         """Carry out a run; `lengths` are the numbers of steps of the samples, where they differ."""
         compiled = None if self.engine == "torch" or torch.compiler.is_compiling() else self._of(engine, moment, tables, steps, lengths, how)
         if compiled is not None:
-            from .unroll_compiled import unroll_compiled
+            from .compiled import unroll_compiled
 
             return unroll_compiled(compiled, moment, tables, steps, how)
         if lengths is None:
@@ -65,14 +65,19 @@ class Choice:
 
     def _made(self, engine: TorchEngine) -> tuple[str | None, Any]:
         if engine not in self._compiled:
-            from .compiled import Refused
-
-            try:
-                self._compiled[engine] = None, self._compile(engine)
-            except (Refused, CompilerUnavailable) as error:
-                self._compiled[engine] = str(error), None
+            self._compiled[engine] = self._make(engine)
         found: tuple[str | None, Any] = self._compiled[engine]
         return found
+
+    def _make(self, engine: TorchEngine) -> tuple[str | None, Any]:
+        try:
+            from .compiled import Refused
+        except ImportError as error:
+            return f"brianlike was installed without its compiled parts ({error})", None
+        try:
+            return None, self._compile(engine)
+        except (Refused, CompilerUnavailable) as error:
+            return str(error), None
 
     def _say(self, text: str, reason: bool) -> None:
         if text in self._said:

@@ -69,8 +69,8 @@ class NetworkModule(nn.Module):
     namespace : dict, optional
         Values of constants in the texts; by default the names visible where the module is made.
     engine : {'auto', 'torch', 'cython'}
-        What carries out runs: torch, step by step, on any device; or compiled kernels, whole batches at a time, on several threads of this computer's
-        processor, which hand runs that they cannot do to torch. 'auto' takes compiled kernels for runs that are worth it. What was chosen, and why, is in the log.
+        What carries out runs: torch, step by step, on any device; or compiled kernels, whole batches at a time on several threads, which hand runs that
+        they cannot do to torch. 'auto' takes compiled kernels for runs that are worth it. What was chosen, and why, is in the log.
 
     Raises
     ------

@@ -6,14 +6,14 @@ import torch
 
 from codegen.ir import Record
 
+from ..delivery import Values
+from ..noise import rows_of
+from ..recording import Max, Reduction
+from ..states import padded
+from ..unroll import Moment, Unrolling
 from . import operator
-from .compiled import CompiledEngine
-from .delivery import Values
+from .engine import CompiledEngine
 from .forwards import PAST, reduction_kind
-from .noise import rows_of
-from .recording import Max, Reduction
-from .states import padded
-from .unroll import Moment, Unrolling
 
 
 def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:

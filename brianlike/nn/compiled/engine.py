@@ -19,16 +19,16 @@ from codegen.ir import Array, Extern, Map, Program, Role, Table
 from codegen.outside import Arrivals, feed_pathways, trained_arrays
 from codegen.surrogate import Gradients
 
-from .._training import dense_gradient, run_tiles, sparse_gradient
-from ..build import build_cython
-from ..simulate import Connection
+from ..._training import dense_gradient, run_tiles, sparse_gradient
+from ...build import build_cython
+from ...simulate import Connection
+from ..delivery import Values
+from ..engine import TorchEngine
+from ..recording import Reduction
 from .backwards import Backward, WeightGradient
-from .delivery import Values
-from .engine import TorchEngine
 from .forwards import PAST, Forward, Network, Results, Tensors
 from .linear import parts_of
 from .parallel import thread_count, together
-from .recording import Reduction
 from .stage import Compiled, Extent, Stage, address
 
 COLUMNS = 64  # of a gradient that a thread works on at a time

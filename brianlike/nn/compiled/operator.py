@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from .compiled import CompiledEngine
+    from .engine import CompiledEngine
 
 _engines: weakref.WeakValueDictionary[int, CompiledEngine] = weakref.WeakValueDictionary()
 

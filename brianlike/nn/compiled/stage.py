@@ -12,12 +12,14 @@ from codegen.emit.cython import LENGTH, storage
 from codegen.expr import DType, Index
 from codegen.ir import Array, Map, Role, Source
 
-from ..build import NativeKernel
-from ..simulate import Connection
+from ...build import NativeKernel
+from ...simulate import Connection
 from .operations import LINE, Kind, Memory, Operations, Place, operation, padded
 
 SIDES = (Index.PRE, Index.POST)
-ITEMS = {"double": np.dtype(np.float64), "float": np.dtype(np.float32), "int32_t": np.dtype(np.int32), "int64_t": np.dtype(np.int64), "uint8_t": np.dtype(np.uint8)}
+ITEMS: dict[str, np.dtype] = {
+    name: np.dtype(kind) for name, kind in dict(double="f8", float="f4", int32_t="i4", int64_t="i8", uint8_t="u1").items()
+}
 
 
 @dataclass(frozen=True, slots=True)

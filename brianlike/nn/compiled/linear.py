@@ -10,7 +10,7 @@ import torch
 
 from codegen.outside import Arrivals
 
-from .delivery import Delivery, Values
+from ..delivery import Delivery, Values
 
 FILLED = 0.25  # of the pairs are connected, from which on a matrix is dense
 

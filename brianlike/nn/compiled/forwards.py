@@ -12,9 +12,9 @@ from codegen.expr import Index
 from codegen.ir import Map, Program, Record, Role, Table
 from codegen.outside import Arrivals
 
+from ..recording import Count, Last, Max, Mean, Reduction
 from .linear import Part
 from .operations import Kind, padded
-from .recording import Count, Last, Max, Mean, Reduction
 from .stage import Compiled, Extent, Stage, address, aligned, is_event
 
 Tensors = Mapping[str, torch.Tensor]
