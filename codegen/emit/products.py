@@ -30,7 +30,7 @@ from . import events, tiles
 FUNCTIONS = {
     "event_rows": (tiles.SCALARS, events.EVENT_ROWS,),
     "product": (tiles.SCALARS, tiles.TILES, tiles.PRODUCT),
-    "transpose": (tiles.SCALARS, tiles.TURNS, tiles.TRANSPOSE),
+    "transpose": (tiles.SCALARS, tiles.ORDERS, tiles.TRANSPOSE),
     "gradient_rows": (tiles.SCALARS, events.SCATTER, events.GRADIENT_ROWS),
     "gradient_bits": (tiles.SCALARS, events.WORDS, events.SCATTER, events.GRADIENT_BITS),
     "gradient_product": (tiles.SCALARS, tiles.TILES, tiles.GRADIENT_PRODUCT),
@@ -42,7 +42,7 @@ FUNCTIONS = {
     "sparse_rows": (tiles.SCALARS, events.SPARSE_ROWS),
     "sparse_back": (tiles.SCALARS, events.SPARSE_BACK),
     "sparse_gradient": (tiles.SCALARS, events.SPARSE_GRADIENT),
-    "some_products": (tiles.SOME_PRODUCTS,),
+    "some_products": (tiles.SCALARS, events.WORDS, tiles.ORDERS, tiles.SOME_PRODUCTS,),
 }
 """The pieces of each function: its own, and those that it shares with others."""
 

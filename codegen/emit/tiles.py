@@ -154,54 +154,88 @@ void bl_transpose_$S($T *out, ptrdiff_t out_stride, const $T *w, ptrdiff_t w_str
 }
 """
 
-TURNS = """
-#ifndef BL_TURN_LOW_d
-#if BL_LANES == 8
-#define BL_TURN_LOW_d 0, 8, 1, 9, 2, 10, 3, 11
-#define BL_TURN_HIGH_d 4, 12, 5, 13, 6, 14, 7, 15
-#define BL_TURN_LOW_f 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define BL_TURN_HIGH_f 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif BL_LANES == 4
-#define BL_TURN_LOW_d 0, 4, 1, 5
-#define BL_TURN_HIGH_d 2, 6, 3, 7
-#define BL_TURN_LOW_f 0, 8, 1, 9, 2, 10, 3, 11
-#define BL_TURN_HIGH_f 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define BL_TURN_LOW_d 0, 2
-#define BL_TURN_HIGH_d 1, 3
-#define BL_TURN_LOW_f 0, 4, 1, 5
-#define BL_TURN_HIGH_f 2, 6, 3, 7
-#endif
-#endif
-"""
+def _orders(lanes: int) -> list[str]:
+    """Macros with the orders of elements that transposing and summing take, for vectors of so many doubles."""
+    lines = []
+    for letter, length in (("d", lanes), ("f", 2 * lanes)):
+        pairs = [(k, k + length) for k in range(length)]
+        for name, part in (("LOW", pairs[: length // 2]), ("HIGH", pairs[length // 2 :])):
+            lines.append(f"#define BL_TURN_{name}_{letter} " + ", ".join(f"{a}, {b}" for a, b in part))
+        halves = [length >> k for k in range(1, length.bit_length())]
+        swaps = [f"x = x + BL_ORDER(x, {letter}, " + ", ".join(str(k ^ half) for k in range(length)) + ");" for half in halves]
+        lines.append(f"#define BL_FOLD_{letter}(x) " + " ".join(swaps))
+    return lines
 
-SOME_PRODUCTS = """
-/* four sums of every fourth vector, then their sum, then the sum of its lanes by halves: the same order for every number of vectors of the same width */
-#define BL_SUM_$S(a) ((a##0 + a##1) + (a##2 + a##3))
-static $T bl_lanes_$S($V x) {
-    $T part[$L]; int k, half;
-    memcpy(part, &x, sizeof part);
-    for (half = $L / 2; half; half /= 2) for (k = 0; k < half; k++) part[k] += part[k + half];
-    return part[0];
-}
-static $T bl_dot_$S(const $T *x, const $T *y, ptrdiff_t n) {
-    $V a0 = bl_splat_$S(0), a1 = a0, a2 = a0, a3 = a0;
-    ptrdiff_t c = 0;
-    for (; c + 4 * $L <= n; c += 4 * $L) {
-        a0 = bl_fma_$S(bl_load_$S(x + c), bl_load_$S(y + c), a0);
-        a1 = bl_fma_$S(bl_load_$S(x + c + $L), bl_load_$S(y + c + $L), a1);
-        a2 = bl_fma_$S(bl_load_$S(x + c + 2 * $L), bl_load_$S(y + c + 2 * $L), a2);
-        a3 = bl_fma_$S(bl_load_$S(x + c + 3 * $L), bl_load_$S(y + c + 3 * $L), a3);
-    }
-    if (c < n) a0 = bl_fma_$S(bl_load_$S(x + c), bl_load_$S(y + c), a0);
-    if (c + $L < n) a1 = bl_fma_$S(bl_load_$S(x + c + $L), bl_load_$S(y + c + $L), a1);
-    if (c + 2 * $L < n) a2 = bl_fma_$S(bl_load_$S(x + c + 2 * $L), bl_load_$S(y + c + 2 * $L), a2);
-    return bl_lanes_$S(BL_SUM_$S(a));
-}
+
+ORDERS = "\n".join(
+    [
+        "#ifndef BL_ORDER",
+        "#if defined(__clang__)",
+        "#define BL_ORDER(x, S, ...) __builtin_shufflevector(x, x, __VA_ARGS__)",
+        "#else",
+        "#define BL_INTEGERS_d bl_vq",
+        "#define BL_INTEGERS_f bl_vi",
+        "#define BL_ORDER(x, S, ...) __builtin_shuffle(x, (BL_INTEGERS_##S){__VA_ARGS__})",
+        "#endif",
+        *("\n".join([f"#{'elif' if lanes < 8 else 'if'} BL_LANES == {lanes}", *_orders(lanes)]) for lanes in (8, 4, 2)),
+        "#endif",
+        "#endif",
+        "",
+    ]
+)
+
+
+def _dots(count: int) -> str:
+    """`y[r] += x . bar[r]` for some rows r; four sums of every fourth vector, whatever the number of rows."""
+    lines = [f"static void bl_dots_{count}_$S($T *y, ptrdiff_t y_stride, const $T *x, const $T *bar, ptrdiff_t bar_stride, ptrdiff_t n, const int *r) {{"]
+    lines += [f"    const $T *p{k} = bar + r[{k}] * bar_stride;" for k in range(count)]
+    lines += ["    ptrdiff_t c = 0;", "    $V x0;"]
+    lines += [f"    $V {', '.join(f'a{k}_{part} = bl_splat_$S(0)' for part in range(4))};" for k in range(count)]
+
+    def terms(part: int) -> list[str]:
+        place = f"c + {part} * $L"
+        products = [f"a{k}_{part} = bl_fma_$S(x0, bl_load_$S(p{k} + {place}), a{k}_{part});" for k in range(count)]
+        return [f"x0 = bl_load_$S(x + {place});", *products]
+
+    lines += ["    for (; c + 4 * $L <= n; c += 4 * $L) {", *("        " + line for part in range(4) for line in terms(part)), "    }"]
+    for part in range(3):
+        lines += [f"    if (c + {part} * $L < n) {{", *("        " + line for line in terms(part)), "    }"]
+    lines += [f"    y[r[{k}] * y_stride] += bl_lanes_$S((a{k}_0 + a{k}_1) + (a{k}_2 + a{k}_3));" for k in range(count)]
+    return "\n".join([*lines, "}", ""])
+
+
+SOME_PRODUCTS = (
+    """
+/* the sum of the lanes: of the first half and the second, and so on */
+BL_INLINE $T bl_lanes_$S($V x) { BL_FOLD_$S(x) return x[0]; }
+"""
+    + "".join(map(_dots, (4, 2, 1)))
+    + """
+/* a row of w meets all the rows of bar that want it while it is near */
 void bl_some_products_$S($T *y, ptrdiff_t y_stride, const $T *bar, ptrdiff_t bar_stride, const $T *w, ptrdiff_t w_stride, ptrdiff_t n_target,
     const uint8_t *wanted, ptrdiff_t wanted_stride, ptrdiff_t n_source, ptrdiff_t rows) {
-    ptrdiff_t r, j;
-    for (r = 0; r < rows; r++, y += y_stride, bar += bar_stride, wanted += wanted_stride)
-        for (j = 0; j < n_source; j++) if (wanted[j]) y[j] += bl_dot_$S(w + j * w_stride, bar, n_target);
+    ptrdiff_t j, k, done;
+    for (; rows > 0; rows -= 8, y += 8 * y_stride, bar += 8 * bar_stride, wanted += 8 * wanted_stride) {
+        const int part = (int)BL_PART(rows, 8);
+        for (j = 0; j < n_source; j += 64) {
+            uint64_t some[8], any = 0;
+            for (k = 0; k < part; k++) {
+                const uint8_t *p = wanted + k * wanted_stride + j;
+                some[k] = n_source - j < 64 ? bl_some_bytes(p, n_source - j) : bl_all_bytes(p);
+                any |= some[k];
+            }
+            for (; any; any &= any - 1) {
+                const int bit = __builtin_ctzll(any);
+                int list[8], n = 0;
+                for (k = 0; k < part; k++) { list[n] = (int)k; n += some[k] >> bit & 1; }
+                for (done = 0; BL_TALL == 8 && n - done >= 4; done += 4)
+                    bl_dots_4_$S(y + j + bit, y_stride, w + (j + bit) * w_stride, bar, bar_stride, n_target, list + done);
+                for (; n - done >= 2; done += 2)
+                    bl_dots_2_$S(y + j + bit, y_stride, w + (j + bit) * w_stride, bar, bar_stride, n_target, list + done);
+                if (n > done) bl_dots_1_$S(y + j + bit, y_stride, w + (j + bit) * w_stride, bar, bar_stride, n_target, list + done);
+            }
+        }
+    }
 }
 """
+)
