@@ -14,7 +14,7 @@ from codegen.outside import Arrivals
 from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
 from .linear import Part
 from .operations import Kind, Place, padded
-from .stage import Compiled, Extent, Stage, address, aligned, is_event
+from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event
 
 BAR = "~"
 
@@ -43,7 +43,7 @@ class Backward:
     Parameters
     ----------
     network, stage, kernels, functions : as for Forward; the stage has the arrays of the backward Program.
-    program : the backward Program.
+    forward, program : the forward and the backward Program.
     tensors : the values that the forward run was given.
     tape : what it kept.
     gradients : of what it handed out, by name; those that are missing are 0.
@@ -53,6 +53,7 @@ class Backward:
     def __init__(
         self,
         network: Network,
+        forward: Program,
         program: Program,
         stage: Stage,
         kernels: Mapping[str, Compiled],
@@ -67,6 +68,7 @@ class Backward:
         self.extent: Extent = stage.extent
         self.real = torch.float64 if self.extent.wide else torch.float32
         self.inputs = network.inputs()
+        self.pairs = frozenset(f"{kernel}:{array}" for kernel, array in forward.tape)
         self.out: dict[str, torch.Tensor] = {}
         self.sums: dict[str, list[np.ndarray]] = {}
         self.weights: list[WeightGradient] = []
@@ -141,7 +143,9 @@ class Backward:
         if name in stage.places:
             return
         array = stage.arrays[name]
-        if array.role is Role.TAPE:
+        if is_bits(array) and name not in self.pairs:
+            self._unpack(name, -(-stage.size(name) // 64), 0)
+        elif array.role is Role.TAPE:
             self._on_tape(name)
         elif array.role is Role.CLOCK and not name.endswith(".dt"):
             stage.clock(name.partition(".")[0])
@@ -150,13 +154,14 @@ class Backward:
         elif name in self.inputs:
             self._read_input(name)
         elif is_event(array):
-            place, raster = stage.own(name), self.tape[name]
-            stage.step(
-                Kind.UNPACK, place=place.address, stride=place.row, size=place.size, address=raster.data_ptr(), words=raster.shape[-1],
-                delay=self.network.past(name),
-            )
+            self._unpack(name, self.tape[name].shape[-1], self.network.past(name))
         else:
             raise TypeError(f"the backward Program reads {name}, which is nowhere")
+
+    def _unpack(self, name: str, words: int, past: int) -> None:
+        place = self.stage.own(name)
+        address_of = self.tape[name].data_ptr()
+        self.stage.step(Kind.UNPACK, place=place.address, stride=place.row, size=place.size, address=address_of, words=words, delay=past)
 
     def _on_tape(self, name: str) -> None:
         kept = self.tape.get(name)

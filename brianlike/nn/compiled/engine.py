@@ -12,11 +12,11 @@ from functools import cache
 import numpy as np
 import torch
 
-from codegen.adjoint import adjoint
 from codegen.emit import cython, products
 from codegen.expr import DType, Index
 from codegen.ir import Array, Extern, Map, Program, Role, Table
 from codegen.outside import Arrivals, feed_pathways, trained_arrays
+from codegen.pipeline import joined_program, training_programs
 from codegen.surrogate import Gradients
 
 from ..._training import dense_gradient, run_tiles, sparse_gradient
@@ -84,7 +84,7 @@ class CompiledEngine:
             raise Refused("delays are learned")
         if any(noise.parameters is None for noise in engine.noises):
             raise Refused("random numbers have parameters that change during a run")
-        program, arrivals = feed_pathways(replace(engine.program, setup=()))
+        program, arrivals = feed_pathways(joined_program(replace(engine.program, setup=())))
         for kernel in program.kernels:
             if isinstance(kernel, Extern):
                 raise Refused(f"it calls the function {kernel.name}")
@@ -115,9 +115,11 @@ class CompiledEngine:
     def _compile(self, wide: bool, wanted: frozenset[str]) -> Variant:
         forward, backward = self.network.program, None
         if wanted:
-            forward, backward = adjoint(self.network.program, self.gradient, self._trained(wanted))
+            tables = frozenset(self.network.inputs().values())
+            forward, backward = training_programs(self.network.program, self.gradient, self._trained(wanted), tables)
             backward = self._summed_at_the_end(backward)
-        arrays = {**self.arrays, **{a.name: a for a in (backward.arrays if backward is not None else ()) if a.name not in self.arrays}}
+        more = (*forward.arrays, *(backward.arrays if backward is not None else ()))
+        arrays = {**{a.name: a for a in more}, **self.arrays}
         maps = [k for k in (*forward.kernels, *(backward.kernels if backward is not None else ())) if isinstance(k, Map)]
         float_dtype = "float64" if wide else "float32"
         sources = {kernel.name: cython.render(kernel, arrays, float_dtype, batch=True) for kernel in maps}
@@ -206,7 +208,7 @@ class CompiledEngine:
         assert variant.backward is not None
         stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
         functions = product_functions(extent.real.name)
-        backward = Backward(self.network, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted)
+        backward = Backward(self.network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted)
         backward.write()
         _carry_out(stage, reverse=True)
         _weight_gradients(backward.weights, extent, functions)

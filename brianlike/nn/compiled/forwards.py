@@ -15,7 +15,7 @@ from codegen.outside import Arrivals
 from ..recording import Count, Last, Max, Mean, Reduction
 from .linear import Part
 from .operations import Kind, padded
-from .stage import Compiled, Extent, Stage, address, aligned, is_event
+from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event
 
 Tensors = Mapping[str, torch.Tensor]
 PAST = "|past"
@@ -149,8 +149,17 @@ class Forward:
             stage.clock(name.partition(".")[0])
         elif name in self.network.fixed:
             stage.constant(name, self.tensors[name])
+        elif array.role is Role.TAPE and not is_bits(array):
+            self._on_tape(name)
         else:
             stage.own(name)
+
+    def _on_tape(self, name: str) -> None:
+        """An array that is kept of every step: Maps write it where it stays."""
+        row = padded(self.stage.size(name)) * self.stage.dtype(name).itemsize
+        tape = aligned(self.extent.steps * self.extent.members * row, np.dtype(np.uint8))
+        self.stage.elsewhere(name, tape, self.extent.members * row, row)
+        self.results.tape[name] = torch.from_numpy(tape)
 
     def _initial(self) -> None:
         for name in self.network.moving:
@@ -188,6 +197,16 @@ class Forward:
         for store in kernel.stores:
             if store.array in self.rasters:
                 self._pack(store.array)
+            elif is_bits(self.stage.arrays[store.array]):
+                self._keep_bits(store.array)
+
+    def _keep_bits(self, name: str) -> None:
+        """A boolean that is kept of every step."""
+        place, words = self.stage.places[name], -(-self.stage.size(name) // 64)
+        bits = aligned(self.extent.steps * self.extent.members * words, np.dtype(np.uint64))
+        self.stage.kept.append(bits)
+        self.stage.step(Kind.PACK, place=place.address, stride=place.row, size=place.size, address=address(bits), words=words)
+        self.results.tape[name] = torch.from_numpy(bits.view(np.int64))
 
     def _pack(self, events: str) -> None:
         place, raster = self.stage.places[events], self.rasters[events]

@@ -170,18 +170,11 @@ class Stage:
         self.step(Kind.CLOCK, place=t.address, extra=number.address)
 
 
-def is_shared(array: Array) -> bool:
-    """Whether all elements have one value."""
-    return array.space is None
-
-
 def is_event(array: Array) -> bool:
     """Whether an array holds events: bytes in memory."""
     return array.role is Role.EVENT
 
 
-def torch_dtype(array: Array, real: torch.dtype) -> torch.dtype:
-    """The type of an array's tensor."""
-    if array.role is Role.EVENT:
-        return real
-    return {DType.FLOAT: real, DType.INT32: torch.int32, DType.INT64: torch.int64, DType.BOOL: torch.bool}[array.dtype]
+def is_bits(array: Array) -> bool:
+    """Whether an array is kept as bits for the backward run."""
+    return array.role is Role.TAPE and array.dtype is DType.BOOL and array.space is not None
