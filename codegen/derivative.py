@@ -122,6 +122,7 @@ class _Reverse:
         self.record: list[Line] = []
         self.known: dict[str, Name] = {}
         self.alias: dict[str, Expr] = {}
+        self.nodes: dict[str, Expr] = {}
         self.cotangents: dict[str, list[Expr]] = {}
         self.count = 0
 
@@ -159,6 +160,7 @@ class _Reverse:
             self.tame.add(name)
         if self._is_active(node):
             self.active.add(name)
+        self.nodes[name] = node
         line = Let(name, node, self.types[name])
         self.lines.append(line)
         self.record.append(line)
@@ -351,10 +353,22 @@ class _Reverse:
                 self.give(then, self.chosen(condition, g, ZERO))
                 self.give(otherwise, self.chosen(condition, ZERO, g))
                 if not line.detach:
-                    step = self.atom(Binary("-", then, otherwise))
+                    step = self.step(then, otherwise)
                     value = Binary("*", step, g)
                     tame = self.is_tame(step)
                     self.give(event, self.atom(value) if tame else self.chosen(self.atom(Call("_finite", (step,))), self.atom(value), ZERO))
+
+    def step(self, then: Expr, otherwise: Expr) -> Expr:
+        """How far `then` is from `otherwise`: of `x + y` and `x` it is y, so that nobody needs x (where x is finite)."""
+        node = self.nodes.get(then.name) if isinstance(then, Name) and self.is_tame(then) else None
+        match node:
+            case Binary("+", left, right) if left == otherwise:
+                return self.cast(right, DType.FLOAT)
+            case Binary("+", left, right) if right == otherwise:
+                return self.cast(left, DType.FLOAT)
+            case Binary("-", left, right) if left == otherwise:
+                return self.atom(Negate(self.cast(right, DType.FLOAT)))
+        return self.atom(Binary("-", then, otherwise))
 
     def backward_node(self, name: str, node: Expr, g: Expr) -> None:
         match node:
