@@ -99,7 +99,7 @@ class Backward:
     # ----------------------------------------------------------------------------------------------------------------------------------------- arrays
     def _cotangent(self, name: str) -> None:
         """Where a cotangent is: one for each member, but for constants one for each tile; of events one for each step that can still be reached."""
-        original = name.removesuffix(BAR)
+        original = name.partition(BAR)[0]
         array = self.stage.arrays.get(original)
         if array is None or original in self.network.fixed:
             self.stage.common(name)
