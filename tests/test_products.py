@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brianlike.build import CompilerUnavailable, build_cython, find_compiler
-from codegen.emit.products import FUNCTIONS, sources
+from codegen.emit.products import FUNCTIONS, density_limits, sources
 
 DTYPES = ("float32", "float64")
 COUNTING = {"scan", "scan_bytes", "list_bits"}
@@ -283,3 +283,10 @@ def test_products_where_they_are_wanted(kernels, n_target):
     y[:] = 2
     call["some_products"](y, 48, bar, bar.shape[1], w, w.shape[1], padded(n_target), wanted, 48, n_source, rows)
     assert np.array_equal(y, np.where(wanted, everything + dtype.type(2), dtype.type(2)))
+
+
+def test_densities_grow_with_rows_and_fall_with_distance():
+    narrow, wide, far = (density_limits(256, n, cache, "float32") for n, cache in ((16, 2**20), (256, 2**20), (256, 2**14)))
+    assert narrow.bits < narrow.lists and narrow.bits < wide.bits < wide.lists and narrow.wanted < wide.wanted
+    assert far.rows < wide.rows and far.lists < wide.lists and far.bits < wide.bits and far.wanted < wide.wanted
+    assert density_limits(256, 128, 2**20, "float64") == density_limits(256, 256, 2**20, "float32")  # bytes count

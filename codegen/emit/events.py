@@ -116,13 +116,28 @@ void bl_gradient_rows_$S($T *dw, ptrdiff_t dw_stride, ptrdiff_t begin, ptrdiff_t
 WORDS = """
 #ifndef BL_WORDS
 #define BL_WORDS
-/* the positions of the bits of a word, eight at a time without a branch: the room for 64 of them must be there. Their number. */
+#ifdef BL_AVX512
+__attribute__((noinline)) static ptrdiff_t bl_list_full_word(uint64_t word, int32_t base, int32_t *index) {
+    static const bl_vi places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    ptrdiff_t k, done = 0;
+    for (k = 0; k < 64; k += 16, word >>= 16) {
+        bl_store_i(index + done, __builtin_ia32_compresssi512_mask(places + (base + (int32_t)k), places, (bl_vn)word));
+        done += __builtin_popcount(word & 0xffff);
+    }
+    return done;
+}
+#endif
+/* the positions of the bits of a word, four at a time, and their number: the room for 64 must be there. Nothing is skipped: nobody can guess which words are
+   empty */
 BL_INLINE ptrdiff_t bl_list_word(uint64_t word, int32_t base, int32_t *index) {
     const uint64_t top = (uint64_t)1 << 63;
     ptrdiff_t count = __builtin_popcountll(word), k, done = 0;
+#ifdef BL_AVX512
+    if (__builtin_expect(count > 16, 0)) return bl_list_full_word(word, base, index);
+#endif
     do {
-        for (k = 0; k < 8; k++) { index[done + k] = base + (int32_t)__builtin_ctzll(word | top); word &= word - 1; }
-        done += 8;
+        for (k = 0; k < 4; k++) { index[done + k] = base + (int32_t)__builtin_ctzll(word | top); word &= word - 1; }
+        done += 4;
     } while (__builtin_expect(done < count, 0));
     return count;
 }
@@ -150,8 +165,10 @@ BL_INLINE uint64_t bl_some_bytes(const uint8_t *x, ptrdiff_t n) {
     return word; }
 #ifdef BL_AVX512
 typedef char bl_char64 __attribute__((vector_size(64)));
+BL_INLINE void bl_all_bits(uint8_t *x, uint64_t word) { bl_char64 v = __builtin_ia32_cvtmask2b512(word) & 1; memcpy(x, &v, 64); }
 BL_INLINE uint64_t bl_all_bytes(const uint8_t *x) { bl_char64 v; memcpy(&v, x, 64); return __builtin_ia32_ptestmb512(v, v, ~0ull); }
 #else
+BL_INLINE void bl_all_bits(uint8_t *x, uint64_t word) { int k; for (k = 0; k < 64; k += 8) bl_bit_bytes(x + k, word >> k); }
 BL_INLINE uint64_t bl_all_bytes(const uint8_t *x) { return bl_some_bytes(x, 64); }
 #endif
 #endif
@@ -169,7 +186,7 @@ void bl_gradient_bits_$S($T *dw, ptrdiff_t dw_stride, ptrdiff_t begin, ptrdiff_t
             ptrdiff_t last = BL_PART(words, part + most);
             first[steps++] = found;
             for (word = part; word < last; word++)
-                if (bits[k * words + word]) found += bl_list_word(bits[k * words + word], (int32_t)(64 * word), index + found);
+                found += bl_list_word(bits[k * words + word], (int32_t)(64 * word), index + found);
             if (found > ROOM - 64 * most || steps == STEPS || k == count - 1) {
                 first[steps] = found;
                 bl_lists_$S(dw, dw_stride, begin, end, bar + (k + 1 - steps) * bar_stride, bar_stride, first, index, NULL, steps);
@@ -221,7 +238,7 @@ SCAN_VECTORS = {
 SCAN_BYTES = """
 ptrdiff_t bl_scan_bytes_$S(const uint8_t *x, ptrdiff_t n, int32_t *index) {
     ptrdiff_t i, k, found = 0;
-    for (i = 0; i + 64 <= n; i += 64) { uint64_t word = bl_all_bytes(x + i); if (word) found += bl_list_word(word, (int32_t)i, index + found); }
+    for (i = 0; i + 64 <= n; i += 64) { uint64_t word = bl_all_bytes(x + i); found += bl_list_word(word, (int32_t)i, index + found); }
     for (; i < n; i++) { index[found] = (int32_t)i; found += x[i] != 0; }
     return found;
 }
@@ -237,15 +254,16 @@ void bl_pack_bits_$S(const uint8_t *x, ptrdiff_t n, uint64_t *bits) {
 
 UNPACK_BITS = """
 void bl_unpack_bits_$S(const uint64_t *bits, ptrdiff_t n, uint8_t *x) {
-    ptrdiff_t i;
-    for (i = 0; i < (n + 15) / 16 * 16; i += 8) bl_bit_bytes(x + i, bits[i / 64] >> i % 64);
+    ptrdiff_t i, end = (n + 15) / 16 * 16;
+    for (i = 0; i + 64 <= end; i += 64) bl_all_bits(x + i, bits[i / 64]);
+    for (; i < end; i += 8) bl_bit_bytes(x + i, bits[i / 64] >> i % 64);
 }
 """
 
 LIST_BITS = """
 ptrdiff_t bl_list_bits_$S(const uint64_t *bits, ptrdiff_t words, int32_t *index) {
     ptrdiff_t word, found = 0;
-    for (word = 0; word < words; word++) if (bits[word]) found += bl_list_word(bits[word], (int32_t)(64 * word), index + found);
+    for (word = 0; word < words; word++) found += bl_list_word(bits[word], (int32_t)(64 * word), index + found);
     return found;
 }
 """

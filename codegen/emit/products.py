@@ -3,7 +3,8 @@
 Plain C functions, called with the GIL released, of pointers and `ptrdiff_t` sizes; `T` is float or double. `n_target`, strides and the limits of column
 ranges are multiples of 16, the padding holds zeros, and matrices begin at multiples of 64 bytes. `value` may be NULL: all ones. Events of row r are
 `first[r] .. first[r + 1]` in `index` and `value`. A product rounds once (multiply-add) where the processor can, so a value of one adds the same bits as NULL,
-and `event_rows` the same bits as `product` wherever weights are finite.
+and `event_rows` the same bits as `product` wherever weights are finite. Strides that are multiples of 4096 bytes put a column into a few sets of a cache:
+16 elements more are faster.
 
     event_rows(T *acc, acc_stride, T *w, w_stride, n_target, int32 *index, T *value, int64 *first, rows)             acc[r] += sum of value[e] * w[index[e]]
     product(T *acc, acc_stride, T *x, x_stride, T *w, w_stride, n_source, n_target, rows)                            acc[r] += sum of x[r][j] * w[j]
@@ -22,6 +23,7 @@ and `event_rows` the same bits as `product` wherever weights are finite.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from string import Template
 
 from ..ir import Source
@@ -68,3 +70,35 @@ def _source(name: str, float_dtype: str) -> Source:
     kernel = f"{name}_{float_dtype}"
     lines = ["cdef extern from * nogil:", '    """', text.replace("\\", "\\\\"), '    """', f'    void {kernel} "bl_{name}_{letter}"()']
     return Source("cython", kernel, "\n".join([*lines, "", f'kernels["{kernel}"] = (<uintptr_t><void *>{kernel}, "C {name} {letter}")', ""]))
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------------- density
+@dataclass(frozen=True, slots=True)
+class Densities:
+    """The fraction of elements below which a kernel for some of them is faster than the dense one, which takes all.
+
+    `rows`: event_rows, not product; `lists` and `bits`: gradient_rows and gradient_bits, not gradient_product; `wanted`: some_products, not product with
+    the transposed matrix.
+    """
+
+    rows: float
+    lists: float
+    bits: float
+    wanted: float
+
+
+def density_limits(n_source: int, n_target: int, cache_bytes: int, float_dtype: str) -> Densities:
+    """Where the kernels for events and the dense ones take the same time, given the size of a core's second-level cache.
+
+    Measured on Zen 5 for matrices of 64 x 16 to 2048 x 2064 in both float types (docs/performance.md); a product takes 0.12 ns for 64 bytes of a row, an
+    event 0.3 to 0.4 from the second level and 0.55 from the third. What depends on the length of a row, in lines of 64 bytes, is what an event costs
+    beside its row.
+
+    >>> density_limits(700, 256, 2**20, "float32").rows, density_limits(1024, 1024, 2**20, "float32").rows
+    (0.33, 0.22)
+    """
+    size = {"float32": 4, "float64": 8}[float_dtype]
+    lines = -(-n_target * size // 64)
+    near = n_source * n_target * size <= 1.5 * cache_bytes
+    lists = 0.3 if near else 0.22
+    return Densities(rows=0.33 if near else 0.22, lists=lists, bits=1 / (1 / lists + 4.4 / lines), wanted=min(0.4 if near else 0.25, 0.018 * lines))
