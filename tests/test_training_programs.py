@@ -15,6 +15,7 @@ import brianlike.nn as bnn  # noqa: E402
 from brianlike.nn.gradients import compiler_gradient  # noqa: E402
 from brianlike.only import *  # noqa: E402
 from codegen.adjoint import adjoint  # noqa: E402
+from codegen.emit import cython  # noqa: E402
 from codegen.expr import Binary, Compare, DType, Index, Name, Number  # noqa: E402
 from codegen.ir import Array, Deliver, Fire, Let, Load, Map, Program, Record, Role, Select, Store, Table  # noqa: E402
 from codegen.join import join  # noqa: E402
@@ -215,6 +216,16 @@ def test_tables_that_can_be_read_again_are_not_kept():
     (one, back), (two, plain) = programs(module), programs(module, without_reading_again)
     assert kept(one, back)["float"] < kept(two, plain)["float"]
     assert {kernel.name for kernel in back.kernels if isinstance(kernel, Table)} > {kernel.name for kernel in plain.kernels if isinstance(kernel, Table)}
+
+
+@pytest.mark.parametrize("name", ["refractory_text", "adaptive_threshold", "conductance", "escape_noise", "custom_events"])
+def test_what_is_joined_still_runs_as_vectors(name):
+    forward, backward = programs(dynamics.build(name)[0])
+    arrays = {array.name: array for array in (*forward.arrays, *backward.arrays)}
+    of_cells = [kernel for kernel in (*forward.kernels, *backward.kernels) if isinstance(kernel, Map) and kernel.space == "cells"]
+    assert len(of_cells) >= 2
+    for one in of_cells:
+        assert "store_" in cython.render(one, arrays, "float32").text, one.name
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------------- join, by hand
