@@ -39,38 +39,13 @@ typedef void (*bl_event_rows)(void *, ptrdiff_t, const void *, ptrdiff_t, ptrdif
 typedef void (*bl_sparse_rows)(void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, const int32_t *, const void *, const int64_t *, ptrdiff_t);
 typedef void (*bl_product)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t);
 typedef void (*bl_sparse_back)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, ptrdiff_t, ptrdiff_t);
+typedef void (*bl_pack_bits)(const uint8_t *, ptrdiff_t, uint64_t *);
+typedef void (*bl_unpack_bits)(const uint64_t *, ptrdiff_t, uint8_t *);
+typedef ptrdiff_t (*bl_list_bits)(const uint64_t *, ptrdiff_t, int32_t *);
 typedef ptrdiff_t (*bl_scan)(const void *, ptrdiff_t, int32_t *, void *, int32_t *);
 typedef void (*bl_some_products)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, const uint8_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
 
 #define BL_AT(T, address) ((T *)(uintptr_t)(address))
-
-static inline void bl_pack(const uint8_t *bytes, ptrdiff_t n, uint64_t *bits, ptrdiff_t words) {
-    ptrdiff_t word, k;
-    for (word = 0; word < words; word++) {
-        uint64_t found = 0;
-        ptrdiff_t left = n - 64 * word;
-        if (left >= 64) {
-            for (k = 0; k < 8; k++) { /* the lowest bits of eight bytes, by one multiplication */
-                uint64_t eight;
-                memcpy(&eight, bytes + 64 * word + 8 * k, 8);
-                found |= ((eight & 0x0101010101010101u) * 0x0102040810204080u >> 56) << 8 * k;
-            }
-        } else {
-            for (k = 0; k < left; k++) found |= (uint64_t)(bytes[64 * word + k] & 1) << k;
-        }
-        bits[word] = found;
-    }
-}
-
-static inline void bl_unpack(const uint64_t *bits, ptrdiff_t n, uint8_t *bytes) {
-    ptrdiff_t k;
-    for (k = 0; k + 8 <= n; k += 8) {
-        uint64_t eight = (bits[k / 64] >> (k % 64)) & 0xffu;
-        eight = ((((eight * 0x0101010101010101u) & 0x8040201008040201u) + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 7;
-        memcpy(bytes + k, &eight, 8);
-    }
-    for (; k < n; k++) bytes[k] = (uint8_t)((bits[k / 64] >> (k % 64)) & 1);
-}
 
 static inline ptrdiff_t bl_list(const uint64_t *bits, ptrdiff_t words, int32_t *index) {
     ptrdiff_t word, n = 0;
@@ -107,28 +82,47 @@ static void bl_bytes_out_##S(const bl_operation *o, const char *from, char *to, 
         for (n = 0; n < o->size; n++) y[n] = (T)x[n]; \
     } \
 } \
-static void bl_sum_##S(const bl_operation *o, const char *from, char *to, ptrdiff_t members) { \
+static void bl_sum_##S(const bl_operation *o, const char *from, char *to, const uint64_t *bits, ptrdiff_t members) { \
     ptrdiff_t m, n; \
-    for (m = 0; m < members; m++) { \
-        T *y = (T *)(to + m * o->per_member); \
-        if (o->flags) { const uint8_t *x = (const uint8_t *)(from + m * o->stride); for (n = 0; n < o->size; n++) y[n] += (T)x[n]; } \
-        else { const T *x = (const T *)(from + m * o->stride); for (n = 0; n < o->size; n++) y[n] += x[n]; } \
+    for (m = 0; m < members; m++, from += o->stride, to += o->per_member) { \
+        T *y = (T *)to; \
+        if (bits != NULL) { \
+            for (n = 0; n < o->words; n++) { \
+                uint64_t left = *bits++; \
+                for (; left; left &= left - 1) y[64 * n + lowest_bit(left)] += 1; \
+            } \
+        } else if (o->flags) for (n = 0; n < o->size; n++) y[n] += (T)((const uint8_t *)from)[n]; \
+        else for (n = 0; n < o->size; n++) y[n] += ((const T *)from)[n]; \
     } \
 } \
-/* the largest value so far, how many steps share it, the step that reached it first, and a bit for each step that reached it */ \
+/* the largest value so far, how many steps share it, the step that reached it first, and a bit for each step that reached it; without branches, in pieces of 64 */ \
+static void bl_reach_##S(const T *x, T *high, T *ties, int32_t *when, uint8_t *reached, ptrdiff_t n, int32_t t) { \
+    ptrdiff_t k; \
+    for (k = 0; k < n; k++) { \
+        const int above = x[k] > high[k], equal = x[k] == high[k]; \
+        ties[k] = above ? (T)1 : ties[k] + (equal ? (T)1 : (T)0); \
+        when[k] = above ? t : when[k]; \
+        high[k] = above ? x[k] : high[k]; \
+        reached[k] = (uint8_t)(above | equal); \
+    } \
+} \
 static void bl_maximum_##S(const bl_operation *o, const char *from, int64_t t, int64_t member, int64_t all, ptrdiff_t members) { \
-    ptrdiff_t m, n; \
-    for (m = 0; m < members; m++) { \
+    ptrdiff_t m, n, k; \
+    for (m = 0; m < members; m++, from += o->stride) { \
         const ptrdiff_t row = (member + m) * o->size; \
-        T *high = BL_AT(T, o->address) + row; T *ties = BL_AT(T, o->value) + row; int32_t *when = BL_AT(int32_t, o->index) + row; \
-        uint64_t *bits = o->first ? BL_AT(uint64_t, o->first) + (t * all + member + m) * o->words : NULL, found = 0; \
-        for (n = 0; n < o->size; n++) { \
-            T x = o->flags ? (T)((const uint8_t *)(from + m * o->stride))[n] : ((const T *)(from + m * o->stride))[n]; \
-            int above = t == 0 || x > high[n], equal = !above && x == high[n]; \
-            if (above) { high[n] = x; ties[n] = 1; when[n] = (int32_t)t; } \
-            ties[n] += (T)equal; \
-            found |= (uint64_t)(above | equal) << n % 64; \
-            if (bits && (n % 64 == 63 || n == o->size - 1)) { bits[n / 64] = found; found = 0; } \
+        T *high = BL_AT(T, o->address) + row, *ties = BL_AT(T, o->value) + row; int32_t *when = BL_AT(int32_t, o->index) + row; \
+        uint64_t *bits = o->first ? BL_AT(uint64_t, o->first) + (t * all + member + m) * o->words : NULL; \
+        for (n = 0; n < o->size; n += 64) { \
+            const ptrdiff_t count = o->size - n < 64 ? o->size - n : 64; \
+            T values[64]; uint8_t reached[64]; const T *x = (const T *)from + n; \
+            if (o->flags) { for (k = 0; k < count; k++) values[k] = (T)((const uint8_t *)from)[n + k]; x = values; } \
+            if (t == 0) for (k = 0; k < count; k++) { high[n + k] = x[k]; ties[n + k] = 0; when[n + k] = 0; } \
+            bl_reach_##S(x, high + n, ties + n, when + n, reached, count, (int32_t)t); \
+            if (bits != NULL) { \
+                uint64_t found = 0; \
+                for (k = 0; k < count; k++) found |= (uint64_t)reached[k] << k; \
+                bits[n / 64] = found; \
+            } \
         } \
     } \
 } \
@@ -140,7 +134,13 @@ static void bl_add_maximum_##S(const bl_operation *o, char *to, int64_t t, int64
         const int32_t *when = BL_AT(int32_t, o->index) + row; \
         const uint64_t *bits = BL_AT(uint64_t, o->first) + (t * all + member + m) * o->words; \
         T *x = (T *)(to + m * o->stride); \
-        for (n = 0; n < o->size; n++) if (t >= when[n] && (bits[n / 64] >> n % 64 & 1)) x[n] += gradient[n] / ties[n]; \
+        for (n = 0; n < o->words; n++) { \
+            uint64_t left = bits[n]; \
+            for (; left; left &= left - 1) { \
+                const ptrdiff_t k = 64 * n + lowest_bit(left); \
+                if (t >= when[k]) x[k] += gradient[k] / ties[k]; \
+            } \
+        } \
     } \
 } \
 /* the events that arrive at each synapse, and back */ \
@@ -215,18 +215,21 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         break;
     case BL_PACK: /* into row t + delay of the bits */
         for (m = 0; m < members; m++)
-            bl_pack((uint8_t *)place + m * o->stride, o->size, BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words, o->words);
+            ((bl_pack_bits)(uintptr_t)o->function)((uint8_t *)place + m * o->stride, o->size,
+                BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words);
         break;
     case BL_UNPACK:
         for (m = 0; m < members; m++)
-            bl_unpack(BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words, o->size, (uint8_t *)place + m * o->stride);
+            ((bl_unpack_bits)(uintptr_t)o->function)(BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words, o->size,
+                (uint8_t *)place + m * o->stride);
         break;
     case BL_LIST: { /* lists of the bits of row t + delay: offsets at `place`, numbers behind them at `extra` */
         int64_t *first = (int64_t *)place;
         int32_t *index = (int32_t *)(desk->memory + o->extra);
         first[0] = 0;
         for (m = 0; m < members; m++)
-            first[m + 1] = first[m] + bl_list(BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words, o->words, index + first[m]);
+            first[m + 1] = first[m] + ((bl_list_bits)(uintptr_t)o->function)(BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words,
+                o->words, index + first[m]);
         break;
     }
     case BL_SCAN: { /* row t + delay (of `rows`) of the lists of what is not 0 in an input; each tile has its own part of them */
@@ -299,7 +302,7 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         break;
     }
     case BL_SUM:
-        BL_EITHER(sum, o, place, outside, members);
+        BL_EITHER(sum, o, place, outside, o->value ? BL_AT(uint64_t, o->value) + ((t + o->delay) * run->members + member) * o->words : NULL, members);
         break;
     case BL_MAXIMUM:
         BL_EITHER(maximum, o, place, t, member, run->members, members);

@@ -160,8 +160,8 @@ class Backward:
 
     def _unpack(self, name: str, words: int, past: int) -> None:
         place = self.stage.own(name)
-        address_of = self.tape[name].data_ptr()
-        self.stage.step(Kind.UNPACK, place=place.address, stride=place.row, size=place.size, address=address_of, words=words, delay=past)
+        fields = dict(function=self.functions["unpack_bits"], address=self.tape[name].data_ptr(), words=words, delay=past)
+        self.stage.step(Kind.UNPACK, place=place.address, stride=place.row, size=place.size, **fields)
 
     def _on_tape(self, name: str) -> None:
         kept = self.tape.get(name)

@@ -14,7 +14,7 @@ from codegen.outside import Arrivals
 
 from ..recording import Count, Last, Max, Mean, Reduction
 from .linear import Part
-from .operations import Kind, padded
+from .operations import VECTOR, Kind, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event
 
 Tensors = Mapping[str, torch.Tensor]
@@ -205,14 +205,14 @@ class Forward:
         place, words = self.stage.places[name], -(-self.stage.size(name) // 64)
         bits = aligned(self.extent.steps * self.extent.members * words, np.dtype(np.uint64))
         self.stage.kept.append(bits)
-        self.stage.step(Kind.PACK, place=place.address, stride=place.row, size=place.size, address=address(bits), words=words)
+        pack = self.functions["pack_bits"]
+        self.stage.step(Kind.PACK, function=pack, place=place.address, stride=place.row, size=place.size, address=address(bits), words=words)
         self.results.tape[name] = torch.from_numpy(bits.view(np.int64))
 
     def _pack(self, events: str) -> None:
         place, raster = self.stage.places[events], self.rasters[events]
-        self.stage.step(
-            Kind.PACK, place=place.address, stride=place.row, size=place.size, address=address(raster), delay=self.network.past(events), words=raster.shape[-1]
-        )
+        fields = dict(address=address(raster), delay=self.network.past(events), words=raster.shape[-1], function=self.functions["pack_bits"])
+        self.stage.step(Kind.PACK, place=place.address, stride=place.row, size=place.size, **fields)
 
     def _raster(self, events: str) -> None:
         """The bits of events in every step, those of the steps before the run first."""
@@ -338,8 +338,9 @@ class Forward:
         raster, n = self.rasters[events], self.stage.size(events)
         if (events, shift) not in self.lists:
             memory = self.stage.memory
-            offsets, numbers = memory.take((self.extent.tile + 1) * 8), memory.take(self.extent.tile * n * 4)
-            self.stage.step(Kind.LIST, place=offsets, extra=numbers, address=address(raster), delay=shift, words=raster.shape[-1])
+            offsets, numbers = memory.take((self.extent.tile + 1) * 8), memory.take((self.extent.tile * n + VECTOR) * 4)
+            fields = dict(address=address(raster), delay=shift, words=raster.shape[-1], function=self.functions["list_bits"])
+            self.stage.step(Kind.LIST, place=offsets, extra=numbers, **fields)
             self.lists[events, shift] = offsets, numbers
         return self.lists[events, shift]
 
@@ -385,6 +386,9 @@ class Forward:
                 )
             case Kind.SUM:
                 out = torch.zeros(members, n, dtype=self.real)
+                if record.array in self.rasters:
+                    raster = self.rasters[record.array]
+                    fields |= dict(value=address(raster), delay=self.network.past(record.array), words=raster.shape[-1])
                 self.stage.step(Kind.SUM, address=out.data_ptr(), per_member=n * item, flags=events, **fields)
             case Kind.LAST_OUT:
                 out = torch.empty(members, n, dtype=self.real)
