@@ -60,34 +60,32 @@ def run_tiles(
 
 
 def dense_gradient(
-    int64_t function, int64_t gradient, ptrdiff_t stride, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t width, int64_t cotangent, ptrdiff_t cotangent_stride,
-    ptrdiff_t item, ptrdiff_t steps, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value,
-    int64_t bits, ptrdiff_t words, int32_t[::1] stop,
+    int64_t function, int64_t gradient, ptrdiff_t stride, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item,
+    ptrdiff_t steps, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value, int64_t bits,
+    ptrdiff_t words, int32_t[::1] stop,
 ):
-    """Columns `begin` to `end` of the gradient of a weight matrix, `width` at a time, by the cotangents of all steps and members: rows of the events of step
-    `t + shift`, from lists of `rows` steps or from bits."""
-    cdef ptrdiff_t column, last, t, member, count
+    """Columns `begin` to `end` of the gradient of a weight matrix, by the cotangents of all steps and members: rows of the events of step `t + shift`, from
+    lists of `rows` steps or from bits. Column 0 of row 0 would be at `gradient`."""
+    cdef ptrdiff_t t, member, count
     cdef int64_t place
     cdef int32_t *flag = &stop[0]
     with nogil:
-        column = begin
-        while column < end and not flag[0]:
-            last = column + width if column + width < end else end
-            for t in range(steps):
-                if bits:
-                    (<GradientBits><uintptr_t>function)(<void *><uintptr_t>gradient, stride, column, last,
-                        <const void *><uintptr_t>(cotangent + t*members*cotangent_stride*item), cotangent_stride,
-                        <const uint64_t *><uintptr_t>bits + (t + shift)*members*words, words, members)
-                    continue
-                member = 0
-                while member < members:
-                    count = tile if member + tile < members else members - member
-                    place = ((member // tile)*rows + t + shift)*(tile + 1)
-                    (<GradientRows><uintptr_t>function)(<void *><uintptr_t>gradient, stride, column, last,
-                        <const void *><uintptr_t>(cotangent + (t*members + member)*cotangent_stride*item), cotangent_stride,
-                        <const int64_t *><uintptr_t>first + place, <const int32_t *><uintptr_t>index, <const void *><uintptr_t>value, count)
-                    member += tile
-            column = last
+        for t in range(steps):
+            if flag[0]:
+                break
+            if bits:
+                (<GradientBits><uintptr_t>function)(<void *><uintptr_t>gradient, stride, begin, end,
+                    <const void *><uintptr_t>(cotangent + t*members*cotangent_stride*item), cotangent_stride,
+                    <const uint64_t *><uintptr_t>bits + (t + shift)*members*words, words, members)
+                continue
+            member = 0
+            while member < members:
+                count = tile if member + tile < members else members - member
+                place = ((member // tile)*rows + t + shift)*(tile + 1)
+                (<GradientRows><uintptr_t>function)(<void *><uintptr_t>gradient, stride, begin, end,
+                    <const void *><uintptr_t>(cotangent + (t*members + member)*cotangent_stride*item), cotangent_stride,
+                    <const int64_t *><uintptr_t>first + place, <const int32_t *><uintptr_t>index, <const void *><uintptr_t>value, count)
+                member += tile
 
 
 def sparse_gradient(

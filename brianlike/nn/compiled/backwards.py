@@ -279,7 +279,8 @@ class Backward:
         cotangents = self.kept_rows[bar][1]
         count = part.n_source * padded(part.n_target) if part.dense else len(part.target)  # type: ignore[arg-type]
         gradient = aligned(count, extent.real)
-        gradient[:] = 0
+        if not part.dense:
+            gradient[:] = 0
         events = part.arrivals.pathway.events
         names = ("first", "index", "value", "graded") if events in self.inputs else ("",)
         kept = {name: self.tape[f"{events}|{name}" if name else events].numpy() for name in names}

@@ -29,9 +29,9 @@ from .backwards import Backward, WeightGradient
 from .forwards import PAST, Forward, Network, Results, Tensors
 from .linear import parts_of
 from .parallel import thread_count, together
-from .stage import Compiled, Extent, Stage, address
+from .stage import Compiled, Extent, Stage, address, aligned
 
-COLUMNS = 64  # of a gradient that a thread works on at a time
+NEAR = 512 * 1024  # bytes of a gradient that a thread works on at a time: what stays in half of a level 2 cache
 
 
 class Refused(Exception):
@@ -259,8 +259,8 @@ def _weight_gradients(weights: Sequence[WeightGradient], extent: Extent, functio
     pieces: list[tuple[WeightGradient, int, int]] = []
     for one in weights:
         if one.part.dense:
-            width = len(one.gradient) // one.part.n_source
-            pieces += [(one, begin, min(begin + COLUMNS, width)) for begin in range(0, width, COLUMNS)]
+            width, columns = len(one.gradient) // max(1, one.part.n_source), _columns(one.part.n_source, extent.real.itemsize)
+            pieces += [(one, begin, min(begin + columns, width)) for begin in range(0, width, columns)]
         else:
             assert one.part.row is not None
             cuts = np.unique(np.searchsorted(one.part.row, np.linspace(0, one.part.row[-1], 9)))
@@ -280,6 +280,11 @@ def _weight_gradients(weights: Sequence[WeightGradient], extent: Extent, functio
     together(work, thread_count(len(pieces)), stop)
 
 
+def _columns(n_source: int, item: int) -> int:
+    """How many columns of a gradient a thread works on at a time."""
+    return min(max(NEAR // (max(1, n_source) * item) // 64 * 64, 64), 256)
+
+
 def _weight_gradient(one: WeightGradient, begin: int, end: int, extent: Extent, functions: Mapping[str, int], stop: np.ndarray) -> None:
     events, item, part = one.events, extent.real.itemsize, one.part
     stride = len(one.cotangents) // (extent.steps * extent.members)
@@ -289,12 +294,14 @@ def _weight_gradient(one: WeightGradient, begin: int, end: int, extent: Extent, 
     )
     common = (stride, item, extent.steps, extent.members, extent.tile, one.shift)
     if part.dense:
-        width = len(one.gradient) // part.n_source
         function = functions["gradient_rows" if bits is None else "gradient_bits"]
+        near = aligned(part.n_source * (end - begin), extent.real)  # rows that follow each other: in a matrix of 1024 columns they would share a few lines of cache
+        near[:] = 0
         dense_gradient(
-            function, address(one.gradient), width, begin, end, COLUMNS, address(one.cotangents), *common, lists[3], lists[0], lists[1], lists[2],
+            function, address(near) - begin * item, end - begin, begin, end, address(one.cotangents), *common, lists[3], lists[0], lists[1], lists[2],
             0 if bits is None else address(bits), 0 if bits is None else bits.shape[-1], stop,
         )
+        one.gradient.reshape(part.n_source, -1)[:, begin:end] = near.reshape(part.n_source, -1)
         return
     assert part.row is not None and part.target is not None
     offsets, numbers = np.zeros(extent.tile + 1, np.int64), np.zeros(extent.tile * part.n_source, np.int32)
