@@ -235,7 +235,7 @@ def test_bits_of_many_sources(kernels):
     close(dw, active.T.astype(float) @ bar[:, :16], count)
 
 
-@pytest.mark.parametrize("rows, n_source, n_target", [(1, 5, 16), (8, 60, 100), (13, 200, 33)])
+@pytest.mark.parametrize("rows, n_source, n_target", [(1, 5, 16), (8, 60, 100), (13, 200, 33), (16, 30, 900)])
 @pytest.mark.parametrize("graded", [False, True])
 def test_lists_of_synapses(kernels, rows, n_source, n_target, graded):
     call, dtype = kernels
@@ -257,6 +257,12 @@ def test_lists_of_synapses(kernels, rows, n_source, n_target, graded):
     exact = y[:, :n_source] + bar[:, :n_target] @ matrix.T
     call["sparse_back"](y, y.shape[1], bar, bar.shape[1], w, row, target, n_source, rows)
     close(y[:, :n_source], exact, 100)
+    again = filled(np.random.default_rng(1), rows, n_source, dtype)
+    alone = again.copy()
+    call["sparse_back"](again, y.shape[1], bar, bar.shape[1], w, row, target, n_source, rows)
+    for k in range(rows):  # a row has the same bits alone
+        call["sparse_back"](alone[k], y.shape[1], bar[k], bar.shape[1], w, row, target, n_source, 1)
+    assert np.array_equal(alone, again)
     dw = rng.standard_normal(row[-1]).astype(dtype)
     exact = dw + (x[:, source] * bar[:, target]).sum(0)
     parts = dw.copy()

@@ -280,26 +280,51 @@ void bl_sparse_rows_$S($T *acc, ptrdiff_t acc_stride, const $T *w, const int64_t
 }
 """
 
-SPARSE_BACK = """
+def _back(loads: str, product: str, vector: str, zero: str) -> str:
+    """The sum over the synapses of source j, in four parts: of every fourth synapse, in their order."""
+    terms = [f"a{k} = {product}({loads.format(k=k)}, a{k});" for k in range(4)]
+    lines = [f"const ptrdiff_t end = row[j + 1]; {vector} a0 = {zero}, a1 = a0, a2 = a0, a3 = a0;", "for (s = row[j]; s + 4 <= end; s += 4) {"]
+    lines += [*("    " + term for term in terms), "}"]
+    lines += [f"if (s + {k} < end) {term}" for k, term in enumerate(terms[:3])]
+    return "\n            ".join([*lines, "a0 = (a0 + a1) + (a2 + a3);"])
+
+
+SPARSE_BACK = (
+    """
+typedef $T bl_side_$S __attribute__((vector_size(BL_LANES * sizeof($T)))); /* one target, several rows */
+BL_INLINE bl_side_$S bl_multiply_add_side_$S($T a, const $T *b, bl_side_$S c) {
+    bl_side_$S r; int k;
+    for (k = 0; k < BL_LANES; k++) r[k] = bl_multiply_add_$S(a, b[k], c[k]);
+    return r; }
 void bl_sparse_back_$S($T *y, ptrdiff_t y_stride, const $T *bar, ptrdiff_t bar_stride, const $T *w, const int64_t *row, const int32_t *target,
     ptrdiff_t n_source, ptrdiff_t rows) {
-    ptrdiff_t r, j, s;
-    for (; rows >= 4; rows -= 4, y += 4 * y_stride, bar += 4 * bar_stride) for (j = 0; j < n_source; j++) {
-        $T a = 0, b = 0, c = 0, d = 0;
-        for (s = row[j]; s < row[j + 1]; s++) {
-            const $T *p = bar + target[s];
-            a = bl_multiply_add_$S(w[s], p[0], a); b = bl_multiply_add_$S(w[s], p[bar_stride], b);
-            c = bl_multiply_add_$S(w[s], p[2 * bar_stride], c); d = bl_multiply_add_$S(w[s], p[3 * bar_stride], d);
+    ptrdiff_t r, j, s, t, n;
+    int32_t last = -1;
+    $T near[4096], *side = near;
+    if (rows >= BL_LANES) {
+        for (s = row[0]; s < row[n_source]; s++) last = target[s] > last ? target[s] : last;
+        n = (ptrdiff_t)last + 1;
+        if (n * BL_LANES > 4096) side = malloc((size_t)n * BL_LANES * sizeof($T)); /* without it: one row after the other, to the same bits */
+        for (; side && rows >= BL_LANES; rows -= BL_LANES, y += BL_LANES * y_stride, bar += BL_LANES * bar_stride) {
+            for (t = 0; t < n; t++) for (r = 0; r < BL_LANES; r++) side[t * BL_LANES + r] = bar[r * bar_stride + t];
+            for (j = 0; j < n_source; j++) {
+            """
+    + _back("w[s + {k}], side + (ptrdiff_t)target[s + {k}] * BL_LANES", "bl_multiply_add_side_$S", "bl_side_$S", "{0}")
+    + """
+                for (r = 0; r < BL_LANES; r++) y[r * y_stride + j] += a0[r];
+            }
         }
-        y[j] += a; y[j + y_stride] += b; y[j + 2 * y_stride] += c; y[j + 3 * y_stride] += d;
+        if (side != near) free(side);
     }
-    for (r = 0; r < rows; r++, y += y_stride, bar += bar_stride) for (j = 0; j < n_source; j++) {
-        $T a = 0;
-        for (s = row[j]; s < row[j + 1]; s++) a = bl_multiply_add_$S(w[s], bar[target[s]], a);
-        y[j] += a;
+    for (; rows > 0; rows--, y += y_stride, bar += bar_stride) for (j = 0; j < n_source; j++) {
+            """
+    + _back("w[s + {k}], bar[target[s + {k}]]", "bl_multiply_add_$S", "$T", "0")
+    + """
+        y[j] += a0;
     }
 }
 """
+)
 
 SPARSE_GRADIENT = """
 void bl_sparse_gradient_$S($T *restrict dw, ptrdiff_t source_begin, ptrdiff_t source_end, const $T *restrict bar, ptrdiff_t bar_stride,

@@ -42,7 +42,7 @@ FUNCTIONS = {
     "unpack_bits": (events.WORDS, events.UNPACK_BITS),
     "list_bits": (events.WORDS, events.LIST_BITS),
     "sparse_rows": (tiles.SCALARS, events.SPARSE_ROWS),
-    "sparse_back": (tiles.SCALARS, events.SPARSE_BACK),
+    "sparse_back": ("#include <stdlib.h>\n", tiles.SCALARS, events.SPARSE_BACK),
     "sparse_gradient": (tiles.SCALARS, events.SPARSE_GRADIENT),
     "some_products": (tiles.SCALARS, events.WORDS, tiles.ORDERS, tiles.SOME_PRODUCTS,),
 }
