@@ -295,7 +295,7 @@ def _weight_gradient(one: WeightGradient, begin: int, end: int, extent: Extent, 
     common = (stride, item, extent.steps, extent.members, extent.tile, one.shift)
     if part.dense:
         function = functions["gradient_rows" if bits is None else "gradient_bits"]
-        near = aligned(part.n_source * (end - begin), extent.real)  # rows that follow each other: in a matrix of 1024 columns they would share a few lines of cache
+        near = aligned(part.n_source * (end - begin), extent.real)  # rows follow each other: in a matrix of 1024 columns they would share few lines of cache
         near[:] = 0
         dense_gradient(
             function, address(near) - begin * item, end - begin, begin, end, address(one.cotangents), *common, lists[3], lists[0], lists[1], lists[2],
