@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from ..build import CompilerUnavailable
 from ..logger import get_logger
@@ -16,6 +17,7 @@ from .unroll import Moment, Unrolling, unroll, unroll_ragged
 _LOG = get_logger("brianlike.nn.engine")
 ENGINES = ("auto", "torch", "cython")
 WORTHWHILE = 200_000  # neurons times steps times members, from which on `auto` compiles: about what torch does in the time that a compiler takes
+PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 class Choice:
@@ -41,9 +43,14 @@ class Choice:
         """Carry out a run; `lengths` are the numbers of steps of the samples, where they differ."""
         compiled = None if self.engine == "torch" or torch.compiler.is_compiling() else self._of(engine, moment, tables, steps, lengths, how)
         if compiled is not None:
-            from .compiled import unroll_compiled
+            from .compiled import Refused, unroll_compiled
 
-            return unroll_compiled(compiled, moment, tables, steps, how)
+            try:
+                found = unroll_compiled(compiled, moment, tables, steps, how)
+                self._say(f"{self._name} runs on compiled kernels, {torch.get_num_threads()} threads (engine='cython').", reason=False)
+                return found
+            except (Refused, CompilerUnavailable) as error:  # known only when it is clear which gradients are wanted
+                self._say(f"{self._name} runs on torch, because {error}.", reason=self.engine == "cython")
         if lengths is None:
             return unroll(engine, moment, tables, steps, how)
         return unroll_ragged(engine, moment, tables, steps, lengths, how)
@@ -58,7 +65,6 @@ class Choice:
         if reason is None:
             reason, found = self._made(engine)
             if found is not None:
-                self._say(f"{self._name} runs on compiled kernels, {torch.get_num_threads()} threads (engine='cython').", reason=False)
                 return found
         self._say(f"{self._name} runs on torch, because {reason}.", reason=self.engine == "cython")
         return None
@@ -103,6 +109,12 @@ def _reason_against(
         return "samples are at different steps"
     if steps < 1 or not how.batch.numel():
         return "there is nothing to run"
+    if torch._C._are_functorch_transforms_active():
+        return "a transform of torch.func is at work"
+    if forward_ad._current_level >= 0:
+        return "derivatives are taken forwards"
+    if any(type(value) not in PLAIN for value in (*moment.values.values(), *tables.values())):
+        return "it is given tensors of a type of their own"
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on"
     return None

@@ -175,7 +175,8 @@ class NetworkModule(nn.Module):
         from .compiled import CompiledEngine
 
         reductions = {key: parts(spec)[2] for key, spec in self._specs.items()}
-        return CompiledEngine(engine, compiler_gradient(self._gradient), self.prepared.inputs().connections, reductions, float(self._clock.dt_))
+        connections = self.prepared.inputs().connections
+        return CompiledEngine(engine, compiler_gradient(self._gradient), connections, reductions, self._moving, float(self._clock.dt_))
 
     def _make_parameters(self, learn: Sequence[Learn], dtype: torch.dtype, device: torch.device | None) -> None:
         self.learned = nn.ModuleDict()

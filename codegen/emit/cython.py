@@ -46,7 +46,7 @@ def canonical(kernel: Map | Deliver) -> tuple[Map | Deliver, tuple[str, ...]]:
 
     What only the driver needs (slot, order, event, delay) is emptied.
     """
-    kernel = replace(kernel, body=tuple(_unforced(line) for line in kernel.body))
+    kernel = replace(kernel, body=_as_conditions(kernel))
     names = tuple(dict.fromkeys([load.array for load in kernel.loads] + [store.array for store in kernel.stores]))
     arrays = {name: f"a{n}" for n, name in enumerate(names)}
     assigned = [load.name for load in kernel.loads] + [line.name for line in kernel.body if not isinstance(line, Propagator)]
@@ -83,6 +83,18 @@ def _unforced(line: Line) -> Line:
     if not isinstance(line, Force):
         return line
     return Let(line.name, Where(line.mask, Compare("!=", line.value, Number(0.0)), line.fired), DType.BOOL)
+
+
+def _as_conditions(kernel: Map | Deliver) -> tuple[Line, ...]:
+    """The body with an event that is a number (it may be graded) as the condition that it is above 0, where it is one."""
+    types = {load.name: load.dtype for load in kernel.loads}
+    lines: list[Line] = []
+    for line in kernel.body:
+        if isinstance(line, Select) and isinstance(line.event, Name) and types.get(line.event.name, DType.BOOL) is not DType.BOOL:
+            line = replace(line, event=Compare(">", line.event, Number(0)))
+        types |= {line.name: line.dtype} if isinstance(line, Let | Select | Draw) else {}
+        lines.append(_unforced(line))
+    return tuple(lines)
 
 
 def _rename_line(line: Line, values: Mapping[str, str], kernel: str) -> Line:

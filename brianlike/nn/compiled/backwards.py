@@ -110,13 +110,23 @@ class Backward:
             past = self.network.past(original)
             if not past:
                 self.stage.step(Kind.ZERO, place=place.address, size=bytes_of_tile)
+                self._last_events(original, place)
                 return
             ring = self.rings[original] = self.stage.memory.take((past + 1) * bytes_of_tile)
             self._enter_ring(original, place, ring, past)
             self.stage.step(Kind.TURN, place=place.address, size=bytes_of_tile, delay=past, extra=ring)
+            self._last_events(original, place)
         elif original in self.gradients and original in self.network.moving:
             value = flat(self.gradients[original].to(self.real), self.extent.members)
             self._before(Kind.COPY_IN, place, value)
+
+    def _last_events(self, name: str, place: Place) -> None:
+        """What came after the run says of its last events as part of the state."""
+        if name in self.gradients:
+            value = flat(self.gradients[name].to(self.real), self.extent.members)
+            self.stage.kept.append(value)
+            row = value.stride(0) * value.element_size()
+            self.stage.step(Kind.LAST_IN, place=place.address, stride=place.row, size=place.size, address=value.data_ptr(), per_member=row)
 
     def _before(self, kind: Kind, place: Place, value: torch.Tensor) -> None:
         self.stage.kept.append(value)

@@ -12,7 +12,9 @@ from functools import cache
 import numpy as np
 import torch
 
+from codegen.adjoint import active_arrays
 from codegen.emit import cython, products
+from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
 from codegen.ir import Array, Extern, Map, Program, Role, Table
 from codegen.outside import Arrivals, feed_pathways, trained_arrays
@@ -40,13 +42,17 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Variant:
-    """Forward and backward Program for the tensors whose gradients are asked for, with their kernels; and the names of what runs hand out and keep."""
+    """Forward and backward Program for the tensors whose gradients are asked for, with their kernels.
+
+    `read` are the events that the backward Program reads, `active` the arrays that have gradients; `out` and `tape` the names of what runs hand out and keep.
+    """
 
     forward: Program
     backward: Program | None
     arrays: Mapping[str, Array]
     kernels: Mapping[str, Compiled]
     read: frozenset[str] = frozenset()
+    active: frozenset[str] = frozenset()
     out: tuple[str, ...] = ()
     tape: tuple[str, ...] = ()
 
@@ -68,6 +74,7 @@ class CompiledEngine:
     gradient : how spikes count in gradients.
     connections : the synapses of each Synapses object.
     reductions : of each record.
+    moving : the arrays that make the state.
     dt : in seconds.
 
     Raises
@@ -77,7 +84,13 @@ class CompiledEngine:
     """
 
     def __init__(
-        self, engine: TorchEngine, gradient: Gradients, connections: Mapping[str, Connection], reductions: Mapping[str, Reduction | None], dt: float
+        self,
+        engine: TorchEngine,
+        gradient: Gradients,
+        connections: Mapping[str, Connection],
+        reductions: Mapping[str, Reduction | None],
+        moving: Sequence[str],
+        dt: float,
     ) -> None:
         self.engine, self.gradient, self.connections, self.dt = engine, gradient, connections, dt
         if engine._learned:
@@ -92,9 +105,9 @@ class CompiledEngine:
                 raise Refused(f"{kernel.name} needs a matrix exponential or a Python function in every step")
         parts = {one.name: tuple(parts_of(one, engine.deliveries[one.pathway.name])) for one in arrivals if one.store is not None}
         delays = {one.name: _delays(engine, one) for one in arrivals if one.store is None}
-        self.network = Network(
-            program, {one.name: one for one in arrivals}, parts, delays, engine.memory, engine.fixed, tuple(engine.moving), dict(reductions)
-        )
+        fed = {kernel.array for kernel in program.kernels if isinstance(kernel, Table)}
+        moving = tuple(name for name in moving if name not in fed)
+        self.network = Network(program, {one.name: one for one in arrivals}, parts, delays, engine.memory, engine.fixed, moving, dict(reductions))
         inputs = self.network.inputs()
         self.arrays = {a.name: _as_numbers(a) if a.name in inputs else a for a in program.arrays}
         loaded = dict.fromkeys(load.array for kernel in program.kernels if isinstance(kernel, Map) for load in kernel.loads)
@@ -102,21 +115,31 @@ class CompiledEngine:
         for kernel in program.kernels:
             if isinstance(kernel, Map) and any(load.index is Index.WHOLE and load.array not in engine.fixed for load in kernel.loads):
                 raise Refused(f"{kernel.name} reaches other elements of what changes during a run")
-        self._variants: dict[tuple[bool, frozenset[str]], Variant] = {}
+        self._variants: dict[tuple[bool, frozenset[str]], Variant | Refused] = {}
 
     # --------------------------------------------------------------------------------------------------------------------------------------- variants
     def variant(self, wide: bool, wanted: frozenset[str]) -> Variant:
         """The Programs for the gradients of the tensors in `wanted`, compiled."""
         key = (wide, wanted)
         if key not in self._variants:
-            self._variants[key] = self._compile(wide, wanted)
-        return self._variants[key]
+            try:
+                self._variants[key] = self._compile(wide, wanted)
+            except Refused as refused:
+                self._variants[key] = refused
+        found = self._variants[key]
+        if isinstance(found, Refused):
+            raise found
+        return found
 
     def _compile(self, wide: bool, wanted: frozenset[str]) -> Variant:
-        forward, backward = self.network.program, None
+        forward, backward, active = self.network.program, None, frozenset[str]()
         if wanted:
-            tables = frozenset(self.network.inputs().values())
-            forward, backward = training_programs(self.network.program, self.gradient, self._trained(wanted), tables)
+            tables, trained = frozenset(self.network.inputs().values()), self._trained(wanted)
+            try:
+                forward, backward = training_programs(self.network.program, self.gradient, trained, tables)
+            except UnsupportedError as error:
+                raise Refused(str(error)) from error
+            active = active_arrays(self.network.program, self.gradient, trained)
             backward = self._summed_at_the_end(backward)
         more = (*forward.arrays, *(backward.arrays if backward is not None else ()))
         arrays = {**{a.name: a for a in more}, **self.arrays}
@@ -127,7 +150,7 @@ class CompiledEngine:
         kernels = {kernel.name: Compiled(kernel, sources[kernel.name], built[sources[kernel.name].name]) for kernel in maps}
         events = {a.name for a in self.network.program.arrays if a.role is Role.EVENT}
         read = {load.array for kernel in backward.kernels if isinstance(kernel, Map) for load in kernel.loads} & events if backward is not None else set()
-        return Variant(forward, backward, arrays, kernels, frozenset(read))
+        return Variant(forward, backward, arrays, kernels, frozenset(read), active)
 
     def _trained(self, wanted: frozenset[str]) -> tuple[str, ...]:
         """The arrays whose cotangents are needed for the gradients of these tensors."""
@@ -166,6 +189,11 @@ class CompiledEngine:
         pasts = [events + PAST for events in network.memory]
         return (*self.constants, *network.moving, *tables, *parts, *pasts)
 
+    def size(self, name: str) -> int:
+        """The number of elements of an array."""
+        array = self.arrays[name]
+        return self.engine.sizes[array.space] if array.space else array.length
+
     def amounts(self, values: Values) -> dict[str, torch.Tensor]:
         """The weights of the linear pathways."""
         return {part.name: part.amounts(values) for found in self.network.parts.values() for part in found}
@@ -193,7 +221,7 @@ class CompiledEngine:
     def _last_events(self, forward: Forward, tensors: Tensors, events: str, past: int) -> torch.Tensor:
         """The events of the last steps of a run."""
         extent, real = forward.extent, torch.float64 if forward.extent.wide else torch.float32
-        size = self.engine.sizes[self.arrays[events].space or ""]
+        size = self.size(events)
         if events in forward.rasters:
             bits = forward.rasters[events][-past:].view(np.uint8)
             return torch.from_numpy(np.unpackbits(bits, axis=-1, count=size, bitorder="little")).to(real)

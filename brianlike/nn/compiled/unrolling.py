@@ -14,6 +14,7 @@ from ..unroll import Moment, Unrolling
 from . import operator
 from .engine import CompiledEngine
 from .forwards import PAST, reduction_kind
+from .stage import is_event
 
 
 def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:
@@ -26,11 +27,12 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, step
     members = batch.numel()
     given: dict[str, torch.Tensor] = {name: values[name] for name in engine.constants}
     for name in network.moving:
-        given[name] = values[name].expand(*batch, values[name].shape[-1]).reshape(members, -1)
+        value = values[name].detach() if is_event(engine.arrays[name]) else values[name]  # events are found anew before anything reads them
+        given[name] = value.expand(*batch, value.shape[-1]).reshape(members, -1)
+    sizes = {table: engine.size(array) for array, table in network.inputs().items()}
     for name in network.inputs().values():
         table = tables[name] if name in tables else _noise(engine, moment, name, steps, values, how)
-        size = table.shape[-1]
-        given[name] = table.expand(steps, *batch, size).reshape(steps, members, size)
+        given[name] = _spread(table, steps, batch, sizes[name])
     given |= engine.amounts(values)
     for events, past in network.memory.items():
         sent = padded(moment.past.get(events, []), past, values[events])
@@ -39,17 +41,21 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, step
     names = engine.names
     tensors = [given[name] for name in names]
     wanted = [name for name in names if given[name].requires_grad] if torch.is_grad_enabled() else []
+    variant = engine.variant(any(t.dtype is torch.float64 for t in tensors), frozenset(wanted))  # refuses before anything is run
     found = operator.run(tensors, operator.register(engine), steps, members, int(moment.step), "\n".join(wanted))
-    variant = engine.variant(any(t.dtype is torch.float64 for t in tensors), frozenset(wanted))
-    out = dict(zip(variant.out, found))
+    shown = {kernel.name: kernel.array for kernel in network.program.kernels if isinstance(kernel, Record)}
+    out = {name: value if shown.get(name, name.removesuffix(PAST)) in variant.active else value.detach() for name, value in zip(variant.out, found)}
     for name in network.moving:
-        values[name] = out[name].reshape(*batch, -1)
+        values[name] = out[name].reshape(*batch, out[name].shape[-1])
+    for array, table in network.inputs().items():
+        if array in values:
+            values[array] = given[table][-1].reshape(*batch, given[table].shape[-1])
     records = {}
     for key, reduction in network.reductions.items():
         value = out.get(key)
-        array = next(k.array for k in network.program.kernels if isinstance(k, Record) and k.name == key)
         if value is None:
-            value = values[array].expand(steps, *batch, values[array].shape[-1])
+            value = values[shown[key]]
+            value = value.expand(steps, *batch, value.shape[-1])
         elif reduction_kind(reduction) is not None and reduction is not None:
             records[key] = reduction.finish((value,) if isinstance(reduction, Max) else value, steps).reshape(*batch, -1)
             continue
@@ -58,6 +64,13 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, step
         records[key] = value if reduction is None else _reduced(reduction, value, steps)
     past_events = {events: list(out[events + PAST].reshape(past, *batch, -1).unbind(0)) for events, past in network.memory.items()}
     return Moment(values, past_events, moment.step + steps), records
+
+
+def _spread(table: torch.Tensor, steps: int, batch: torch.Size, size: int) -> torch.Tensor:
+    """A table with one axis for the batch; it may lack axes of the batch, and have one value for all elements."""
+    missing = [1] * (len(batch) + 2 - table.dim())
+    whole = table.reshape(table.shape[0], *missing, *table.shape[1:]).expand(steps, *batch, size)
+    return whole.reshape(steps, batch.numel(), size)
 
 
 def _noise(engine: CompiledEngine, moment: Moment, name: str, steps: int, values: Values, how: Unrolling) -> torch.Tensor:
