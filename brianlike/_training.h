@@ -6,7 +6,8 @@
 
 enum { /* kinds of operations; nn/operations.py has the same */
     BL_MAP, BL_COPY_IN, BL_COPY_OUT, BL_ADD_IN, BL_ZERO, BL_BYTES_IN, BL_BYTES_OUT, BL_PACK, BL_UNPACK, BL_LIST, BL_SCAN, BL_DELIVER, BL_RETURN, BL_TURN,
-    BL_CLOCK, BL_SUM, BL_MAXIMUM, BL_ADD_MAXIMUM, BL_GATHER, BL_SCATTER, BL_RING_IN, BL_RING_OUT, BL_TILE_OUT, BL_LAST_IN, BL_LAST_OUT
+    BL_CLOCK, BL_SUM, BL_MAXIMUM, BL_ADD_MAXIMUM, BL_GATHER, BL_SCATTER, BL_RING_IN, BL_RING_OUT, BL_TILE_OUT, BL_LAST_IN, BL_LAST_OUT,
+    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN
 };
 
 typedef struct { /* what each field means stands with the operation below; unless it says so, numbers of bytes */
@@ -14,7 +15,8 @@ typedef struct { /* what each field means stands with the operation below; unles
     int64_t rows, targets, entries, n_entries, wide, flags, extra;
 } bl_operation;
 
-typedef struct { /* a pointer of a Map: kind 0: in the tile's memory, 1: anywhere, 2: moving with the step and the first member of the tile */
+typedef struct { /* a pointer of a Map: kind 0: in the tile's memory, 1: anywhere, 2: moving with the step and the first member of the tile, 3: in the
+                    thread's tape, moving with the step */
     int64_t kind, address, per_step, per_member, stride;
 } bl_entry;
 
@@ -26,10 +28,16 @@ typedef struct {
     int64_t steps, members, tile, first_number; /* of the run; members of a tile; the number of the first step */
     double dt;
     int64_t reverse, memory; /* bytes of a tile's memory */
+    /* Backward runs: only the steps from `from` to `to` (which comes first) are done, then every tile's memory is needed again; what the forward run did not
+       keep of `segment` steps is computed `again`, after `enter`, and goes to the thread's tape. */
+    int64_t from, to, apart, segment;
+    const bl_operation *enter, *again;
+    int64_t n_enter, n_again;
 } bl_run;
 
-typedef struct { /* what a thread has for itself */
-    char *memory;
+typedef struct { /* what a thread has for itself; `begin` is the first step on its tape */
+    char *memory, *tape;
+    int64_t begin;
     void **pointers;
     ptrdiff_t *strides;
 } bl_desk;
@@ -167,6 +175,35 @@ static void bl_scatter_##S(const bl_operation *o, char *memory, int64_t t, ptrdi
     } \
 }
 BL_NUMBERS(float, f) BL_NUMBERS(double, d)
+
+/* bfloat16: the upper half of a float, rounded to the nearest, ties to even; NaN stays NaN */
+static inline uint16_t bl_half_f(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16 | 0x40u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+static inline uint16_t bl_half_d(double x) { /* by way of a float whose last bit tells that something was cut off, so that nothing is rounded twice */
+    const float near = (float)x;
+    const double back = near, size = x < 0 ? -x : x;
+    uint32_t bits;
+    float odd;
+    memcpy(&bits, &near, 4);
+    if (back != x && x == x) bits = (bits - ((back < 0 ? -back : back) > size)) | 1u;
+    memcpy(&odd, &bits, 4);
+    return bl_half_f(odd);
+}
+
+#define BL_HALVES(T, S) \
+static void bl_half_out_##S(const bl_operation *o, const char *from, char *to, ptrdiff_t members) { \
+    const T *x = (const T *)from; uint16_t *y = (uint16_t *)to; ptrdiff_t n; \
+    for (n = 0; n < members * o->size; n++) y[n] = bl_half_##S(x[n]); \
+} \
+static void bl_half_in_##S(const bl_operation *o, char *to, const char *from, ptrdiff_t members) { \
+    T *x = (T *)to; const uint16_t *y = (const uint16_t *)from; ptrdiff_t n; \
+    for (n = 0; n < members * o->size; n++) { const uint32_t bits = (uint32_t)y[n] << 16; float value; memcpy(&value, &bits, 4); x[n] = (T)value; } \
+}
+BL_HALVES(float, f) BL_HALVES(double, d)
 #define BL_EITHER(name, ...) (o->wide ? bl_##name##_d(__VA_ARGS__) : bl_##name##_f(__VA_ARGS__))
 
 static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
@@ -183,6 +220,7 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         for (n = o->entries; n < o->entries + o->n_entries; n++) {
             const bl_entry *e = run->entries + n;
             if (e->kind == 2) desk->pointers[n] = BL_AT(char, e->address) + t * e->per_step + member * e->per_member;
+            else if (e->kind == 3) desk->pointers[n] = desk->tape + e->address + (t - desk->begin) * e->per_step;
         }
         ((bl_map_function)(uintptr_t)o->function)(desk->pointers + o->entries, &context, desk->strides + o->entries, members);
         break;
@@ -319,25 +357,55 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
     case BL_TILE_OUT: /* one row for each tile */
         memcpy(BL_AT(char, o->address) + member / run->tile * o->size, place, o->size);
         break;
+    case BL_SAVE: /* every `delay` steps; rows of `size` bytes, one after the other */
+        if (t % o->delay == 0) memcpy(BL_AT(char, o->address) + t / o->delay * o->per_step + member * o->per_member, place, members * o->size);
+        break;
+    case BL_KEEP: /* on the thread's tape, at `extra` */
+        memcpy(desk->tape + o->extra + (t - desk->begin) * o->per_step, place, members * o->size);
+        break;
+    case BL_ROWS: /* for the gradients of weights: rows of the steps from `from` on */
+        memcpy(BL_AT(char, o->address) + (t - run->from) * o->per_step + member * o->per_member, place, members * o->size);
+        break;
+    case BL_HALF_OUT: /* `size` numbers of all members, as bfloat16 */
+        BL_EITHER(half_out, o, place, outside, members);
+        break;
+    case BL_HALF_IN:
+        BL_EITHER(half_in, o, place, outside, members);
+        break;
     }
 }
 
-static void bl_tile(const bl_run *run, const bl_desk *desk, int64_t tile, const volatile int32_t *stop) {
+static void bl_do(const bl_operation *first, int64_t n, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
+    const bl_operation *o;
+    for (o = first; o < first + n; o++) bl_act(o, run, desk, t, member, members);
+}
+
+static void bl_tile(const bl_run *run, bl_desk *desk, int64_t tile, const volatile int32_t *stop) {
     const int64_t member = tile * run->tile;
     const ptrdiff_t members = (ptrdiff_t)(run->members - member < run->tile ? run->members - member : run->tile);
-    int64_t n, k;
-    memset(desk->memory, 0, run->memory);
-    for (n = 0; n < run->n_begin; n++) bl_act(run->begin + n, run, desk, 0, member, members);
-    for (k = 0; k < run->steps && !*stop; k++) {
-        const int64_t t = run->reverse ? run->steps - 1 - k : k;
-        for (n = 0; n < run->n_step; n++) bl_act(run->step + n, run, desk, t, member, members);
+    int64_t t, last;
+    if (!run->reverse || run->to == run->steps) {
+        memset(desk->memory, 0, run->memory);
+        bl_do(run->begin, run->n_begin, run, desk, 0, member, members);
     }
-    for (n = 0; n < run->n_end; n++) bl_act(run->end + n, run, desk, 0, member, members);
+    if (!run->reverse) {
+        for (t = run->from; t < run->to && !*stop; t++) bl_do(run->step, run->n_step, run, desk, t, member, members);
+    } else {
+        for (last = run->to; last > run->from && !*stop; last = desk->begin) {
+            desk->begin = run->segment ? (last - 1) / run->segment * run->segment : run->from;
+            if (run->segment) {
+                bl_do(run->enter, run->n_enter, run, desk, desk->begin / run->segment, member, members);
+                for (t = desk->begin; t < last && !*stop; t++) bl_do(run->again, run->n_again, run, desk, t, member, members);
+            }
+            for (t = last - 1; t >= desk->begin && !*stop; t--) bl_do(run->step, run->n_step, run, desk, t, member, members);
+        }
+    }
+    if (!run->reverse || run->from == 0) bl_do(run->end, run->n_end, run, desk, 0, member, members);
 }
 
-static int64_t bl_run_tiles(const bl_run *run, char *memory, void **pointers, ptrdiff_t *strides, int64_t *next, const int32_t *stop) {
+static int64_t bl_run_tiles(const bl_run *run, char *memory, char *tape, void **pointers, ptrdiff_t *strides, int64_t *next, const int32_t *stop) {
     const int64_t tiles = (run->members + run->tile - 1) / run->tile;
-    bl_desk desk = {memory, pointers, strides};
+    bl_desk desk = {memory, tape, 0, pointers, strides};
     int64_t n, done = 0;
     for (n = 0; n < run->n_entries; n++) {
         pointers[n] = run->entries[n].kind ? BL_AT(char, run->entries[n].address) : memory + run->entries[n].address;
@@ -346,6 +414,10 @@ static int64_t bl_run_tiles(const bl_run *run, char *memory, void **pointers, pt
     for (;;) {
         const int64_t tile = add_release(next, 1) - 1;
         if (tile >= tiles || *stop) return done;
+        if (run->apart) {
+            desk.memory = memory + tile * run->memory;
+            for (n = 0; n < run->n_entries; n++) if (!run->entries[n].kind) pointers[n] = desk.memory + run->entries[n].address;
+        }
         bl_tile(run, &desk, tile, (const volatile int32_t *)stop);
         done++;
     }

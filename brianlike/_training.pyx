@@ -22,9 +22,12 @@ cdef extern from "_training.h" nogil:
         const bl_entry *entries
         int64_t n_entries, steps, members, tile, first_number
         double dt
-        int64_t reverse, memory
+        int64_t reverse, memory, begin_step "from", end_step "to", apart, segment
+        const bl_operation *enter
+        const bl_operation *again
+        int64_t n_enter, n_again
     ptrdiff_t bl_list(const uint64_t *, ptrdiff_t, int32_t *)
-    int64_t bl_run_tiles(const bl_run *, char *, void **, ptrdiff_t *, int64_t *, const int32_t *)
+    int64_t bl_run_tiles(const bl_run *, char *, char *, void **, ptrdiff_t *, int64_t *, const int32_t *)
 
 ctypedef void (*GradientRows)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
 ctypedef void (*GradientBits)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const uint64_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
@@ -34,48 +37,54 @@ OPERATION_FIELDS = sizeof(bl_operation) // 8
 ENTRY_FIELDS = sizeof(bl_entry) // 8
 
 
+cdef bl_operation *_rows(int64_t[:, ::1] table):
+    return <bl_operation *>&table[0, 0] if table.shape[0] else NULL
+
+
 def run_tiles(
-    int64_t[:, ::1] begin, int64_t[:, ::1] step, int64_t[:, ::1] end, int64_t[:, ::1] entries, int64_t steps, int64_t members, int64_t tile,
-    int64_t first_number, double dt, bint reverse, int64_t bytes, char[::1] memory, int64_t[::1] pointers, int64_t[::1] strides, int64_t[::1] next_tile,
-    int32_t[::1] stop,
+    int64_t[:, ::1] begin, int64_t[:, ::1] step, int64_t[:, ::1] end, int64_t[:, ::1] enter, int64_t[:, ::1] again, int64_t[:, ::1] entries,
+    int64_t steps, int64_t members, int64_t tile, int64_t first_number, double dt, bint reverse, int64_t first, int64_t last, int64_t segment, bint apart,
+    int64_t bytes, char[::1] memory, char[::1] tape, int64_t[::1] pointers, int64_t[::1] strides, int64_t[::1] next_tile, int32_t[::1] stop,
 ):
-    """Carry out a run for tiles that no other thread has taken, until there are none left; the number of tiles that this thread did."""
+    """Carry out the steps `first` to `last` of a run for tiles that no other thread has taken, until there are none left; the number of tiles that this
+    thread did. `memory` has one place of so many `bytes`, or (`apart`) one for each tile; `tape` is what of `segment` steps is computed again."""
     cdef bl_run run
     cdef int64_t done
-    cdef bl_operation *none = NULL
-    run.begin = <bl_operation *>&begin[0, 0] if begin.shape[0] else none
-    run.step = <bl_operation *>&step[0, 0] if step.shape[0] else none
-    run.end = <bl_operation *>&end[0, 0] if end.shape[0] else none
+    run.begin, run.step, run.end, run.enter, run.again = _rows(begin), _rows(step), _rows(end), _rows(enter), _rows(again)
     run.n_begin, run.n_step, run.n_end, run.n_entries = begin.shape[0], step.shape[0], end.shape[0], entries.shape[0]
+    run.n_enter, run.n_again = enter.shape[0], again.shape[0]
     run.entries = <bl_entry *>&entries[0, 0] if entries.shape[0] else NULL
     run.steps, run.members, run.tile, run.first_number, run.dt, run.reverse, run.memory = steps, members, tile, first_number, dt, reverse, bytes
+    run.begin_step, run.end_step, run.segment, run.apart = first, last, segment, apart
     cdef char *place = &memory[0]
+    cdef char *kept = &tape[0]
     cdef void **table = <void **>&pointers[0]
     cdef ptrdiff_t *gaps = <ptrdiff_t *>&strides[0]
     cdef int64_t *following = &next_tile[0]
     cdef int32_t *flag = &stop[0]
     with nogil:
-        done = bl_run_tiles(&run, place, table, gaps, following, flag)
+        done = bl_run_tiles(&run, place, kept, table, gaps, following, flag)
     return done
 
 
 def dense_gradient(
     int64_t function, int64_t gradient, ptrdiff_t stride, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item,
-    ptrdiff_t steps, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value, int64_t bits,
+    ptrdiff_t step_from, ptrdiff_t step_to, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value, int64_t bits,
     ptrdiff_t words, int32_t[::1] stop,
 ):
-    """Columns `begin` to `end` of the gradient of a weight matrix, by the cotangents of all steps and members: rows of the events of step `t + shift`, from
-    lists of `rows` steps or from bits. Column 0 of row 0 would be at `gradient`."""
-    cdef ptrdiff_t t, member, count
+    """Columns `begin` to `end` of the gradient of a weight matrix, by the cotangents of the steps `step_from` to `step_to`, the last first, and of all
+    members: rows of the events of step `t + shift`, from lists of `rows` steps or from bits. Column 0 of row 0 would be at `gradient`."""
+    cdef ptrdiff_t t, k, member, count
     cdef int64_t place
     cdef int32_t *flag = &stop[0]
     with nogil:
-        for t in range(steps):
+        for k in range(step_to - step_from - 1, -1, -1):
+            t = step_from + k
             if flag[0]:
                 break
             if bits:
                 (<GradientBits><uintptr_t>function)(<void *><uintptr_t>gradient, stride, begin, end,
-                    <const void *><uintptr_t>(cotangent + t*members*cotangent_stride*item), cotangent_stride,
+                    <const void *><uintptr_t>(cotangent + k*members*cotangent_stride*item), cotangent_stride,
                     <const uint64_t *><uintptr_t>bits + (t + shift)*members*words, words, members)
                 continue
             member = 0
@@ -83,26 +92,27 @@ def dense_gradient(
                 count = tile if member + tile < members else members - member
                 place = ((member // tile)*rows + t + shift)*(tile + 1)
                 (<GradientRows><uintptr_t>function)(<void *><uintptr_t>gradient, stride, begin, end,
-                    <const void *><uintptr_t>(cotangent + (t*members + member)*cotangent_stride*item), cotangent_stride,
+                    <const void *><uintptr_t>(cotangent + (k*members + member)*cotangent_stride*item), cotangent_stride,
                     <const int64_t *><uintptr_t>first + place, <const int32_t *><uintptr_t>index, <const void *><uintptr_t>value, count)
                 member += tile
 
 
 def sparse_gradient(
-    int64_t function, int64_t gradient, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item, ptrdiff_t steps,
-    ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value, int64_t bits, ptrdiff_t words,
-    int64_t row, int64_t target, int64_t[::1] offsets, int32_t[::1] numbers, int32_t[::1] stop,
+    int64_t function, int64_t gradient, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item, ptrdiff_t step_from,
+    ptrdiff_t step_to, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value, int64_t bits,
+    ptrdiff_t words, int64_t row, int64_t target, int64_t[::1] offsets, int32_t[::1] numbers, int32_t[::1] stop,
 ):
     """The gradient of the amounts of synapses whose sources are `begin` to `end`, as `dense_gradient`; `offsets` and `numbers` have room for the events of one
     tile."""
-    cdef ptrdiff_t t, member, count, k
+    cdef ptrdiff_t t, step, member, count, k
     cdef const int64_t *starts
     cdef const int32_t *listed
     cdef int64_t *made = &offsets[0]
     cdef int32_t *found = &numbers[0]
     cdef int32_t *flag = &stop[0]
     with nogil:
-        for t in range(steps):
+        for step in range(step_to - step_from - 1, -1, -1):
+            t = step_from + step
             if flag[0]:
                 break
             member = 0
@@ -117,6 +127,6 @@ def sparse_gradient(
                     starts = <const int64_t *><uintptr_t>first + ((member // tile)*rows + t + shift)*(tile + 1)
                     listed = <const int32_t *><uintptr_t>index
                 (<SparseGradient><uintptr_t>function)(<void *><uintptr_t>gradient, begin, end,
-                    <const void *><uintptr_t>(cotangent + (t*members + member)*cotangent_stride*item), cotangent_stride,
+                    <const void *><uintptr_t>(cotangent + (step*members + member)*cotangent_stride*item), cotangent_stride,
                     <const int64_t *><uintptr_t>row, <const int32_t *><uintptr_t>target, starts, listed, <const void *><uintptr_t>value, count)
                 member += tile

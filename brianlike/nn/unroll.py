@@ -42,6 +42,7 @@ class Unrolling:
     empty : of every record, zeros in the shape of one step.
     events : the records that are 0 after the end of a sample; others keep their last value.
     checkpoint : how many steps the backward pass recomputes at a time; None to keep all.
+    keep : as what the compiled engine keeps numbers for the backward pass, 'float' (as they are) or 'bfloat16'.
     feedback : what replaces the row of a table, made from it and the values before the step.
     watch : called after every step with its number and the values.
     samples : seed and samples of what is random; None if nothing is.
@@ -52,6 +53,7 @@ class Unrolling:
     empty: Mapping[str, torch.Tensor]
     events: frozenset[str] = frozenset()
     checkpoint: int | None = None
+    keep: str = "float"
     feedback: Feedback = field(default_factory=dict)
     watch: Watch | None = None
     samples: Samples | None = None

@@ -15,8 +15,10 @@ from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, r
 from .linear import Part
 from .operations import Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event
+from .tapes import is_number
 
 BAR = "~"
+ROWS = 8 * 2**20  # bytes, about, of cotangents that wait for the gradients of weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Backward:
         self.weights: list[WeightGradient] = []
         self.rings: dict[str, int] = {}
         self.kept_rows: dict[str, tuple[int, np.ndarray]] = {}
+        self.period = self._period()
 
     # -------------------------------------------------------------------------------------------------------------------------------------------- run
     def write(self) -> None:
@@ -95,6 +98,17 @@ class Backward:
                 case Record():
                     self._hand_out(kernel)
         self._final()
+
+    def _period(self) -> int:
+        """How many steps go back before the gradients of weights take what they need of them: then its memory is used again."""
+        extent = self.extent
+        bars = {one.array: padded(parts[0].n_target) for name, one in self.network.arrivals.items() for parts in [self.network.parts.get(name, ())]
+                if any(part.name in self.wanted for part in parts)}
+        of_step = sum(bars.values()) * extent.members * extent.real.itemsize
+        steps = max(1, ROWS // max(1, of_step))
+        if extent.checkpoint:
+            steps = max(1, steps // extent.checkpoint) * extent.checkpoint
+        return min(steps, extent.steps)
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- arrays
     def _cotangent(self, name: str) -> None:
@@ -180,8 +194,12 @@ class Backward:
             self._place(clock)
             self.stage.places[name] = self.stage.places[clock]
             return
-        row = padded(self.stage.size(name)) * self.stage.dtype(name).itemsize
-        self.stage.elsewhere(name, kept.numpy(), self.extent.members * row, row)
+        row, members = padded(self.stage.size(name)) * self.stage.dtype(name).itemsize, self.extent.members
+        if self.extent.half and is_number(self.stage, name):
+            place, row = self.stage.own(name), 2 * padded(self.stage.size(name))
+            self.stage.step(Kind.HALF_IN, place=place.address, size=place.stride, address=kept.data_ptr(), per_step=members * row, per_member=row)
+            return
+        self.stage.elsewhere(name, kept.numpy(), members * row, row)
 
     def _read_input(self, name: str) -> None:
         rows = flat(self.tensors[self.inputs[name]], self.extent.members, self.extent.steps)
@@ -281,10 +299,8 @@ class Backward:
         extent = self.extent
         if bar not in self.kept_rows:
             row = padded(place.size) * place.item
-            rows = aligned(extent.steps * extent.members * row, np.dtype(np.uint8))
-            self.stage.step(
-                Kind.COPY_OUT, place=place.address, stride=row, size=row, address=address(rows), per_step=extent.members * row, per_member=row
-            )
+            rows = aligned(self.period * extent.members * row, np.dtype(np.uint8))
+            self.stage.step(Kind.ROWS, place=place.address, size=row, address=address(rows), per_step=extent.members * row, per_member=row)
             self.kept_rows[bar] = (0, rows.view(extent.real))
         cotangents = self.kept_rows[bar][1]
         count = part.n_source * padded(part.n_target) if part.dense else len(part.target)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ It takes from the torch engine what is computed once a run (set-up, amounts that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -21,19 +21,19 @@ from codegen.outside import Arrivals, feed_pathways, trained_arrays
 from codegen.pipeline import joined_program, training_programs
 from codegen.surrogate import Gradients
 
-from ..._training import dense_gradient, run_tiles, sparse_gradient
+from ..._training import run_tiles
 from ...build import build_cython
 from ...simulate import Connection
 from ..delivery import Values
 from ..engine import TorchEngine
 from ..recording import Reduction
-from .backwards import Backward, WeightGradient
+from .backwards import Backward
 from .forwards import PAST, Forward, Network, Results, Tensors
 from .linear import parts_of
 from .parallel import thread_count, together
-from .stage import Compiled, Extent, Stage, address, aligned
+from .stage import Compiled, Extent, Stage, aligned
+from .weights import WeightGradients
 
-NEAR = 512 * 1024  # bytes of a gradient that a thread works on at a time: what stays in half of a level 2 cache
 
 
 class Refused(Exception):
@@ -54,7 +54,12 @@ class Variant:
     read: frozenset[str] = frozenset()
     active: frozenset[str] = frozenset()
     out: tuple[str, ...] = ()
-    tape: tuple[str, ...] = ()
+    tapes: dict[tuple[bool, bool], tuple[str, ...]] = field(default_factory=dict)
+    """What runs keep, by whether they save beginnings only, and whether in halves."""
+
+    def tape(self, extent: Extent) -> tuple[str, ...]:
+        """The names of what a run keeps."""
+        return self.tapes[bool(extent.checkpoint), extent.half]
 
 
 @cache
@@ -199,9 +204,10 @@ class CompiledEngine:
         return {part.name: part.amounts(values) for found in self.network.parts.values() for part in found}
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
-    def extent(self, steps: int, members: int, first: int, wide: bool) -> Extent:
+    def extent(self, steps: int, members: int, first: int, wide: bool, checkpoint: int = 0, half: bool = False) -> Extent:
         """How a run is divided; never by the number of threads."""
-        return Extent(steps, members, min(tile_of(self.network, wide), max(1, members)), first, self.dt, wide)
+        tile = min(tile_of(self.network, wide), max(1, members))
+        return Extent(steps, members, tile, first, self.dt, wide, min(checkpoint, steps), half and not checkpoint)
 
     def run(self, tensors: Tensors, extent: Extent, wanted: frozenset[str]) -> Results:
         """The forward run."""
@@ -210,12 +216,13 @@ class CompiledEngine:
         functions = product_functions(extent.real.name)
         forward = Forward(self.network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None)
         results = forward.write()
-        _carry_out(stage, reverse=False)
+        _carry_out(stage, Desks(stage, extent.steps))
         if not wanted:
             results.tape = {}
         for events, past in self.network.memory.items():
             results.out[events + PAST] = self._last_events(forward, tensors, events, past)
-        variant.out, variant.tape = tuple(results.out), tuple(results.tape)
+        variant.out = tuple(results.out)
+        variant.tapes[bool(extent.checkpoint), extent.half] = tuple(results.tape)
         return results
 
     def _last_events(self, forward: Forward, tensors: Tensors, events: str, past: int) -> torch.Tensor:
@@ -237,9 +244,17 @@ class CompiledEngine:
         stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
         functions = product_functions(extent.real.name)
         backward = Backward(self.network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted)
+        again = None
+        if extent.checkpoint:
+            again = stage.beside()
+            stage.places |= Forward(self.network, variant.forward, again, variant.kernels, tensors, functions, variant.read).write_again(tape).places
         backward.write()
-        _carry_out(stage, reverse=True)
-        _weight_gradients(backward.weights, extent, functions)
+        desks, sums = Desks(stage, backward.period), WeightGradients(backward.weights, extent, functions)
+        for first in range((extent.steps - 1) // backward.period * backward.period, -1, -backward.period):
+            last = min(first + backward.period, extent.steps)
+            _carry_out(stage, desks, again, (first, last))
+            sums.add(first, last)
+        sums.finish()
         return backward.finish()
 
 
@@ -264,76 +279,31 @@ def _delays(engine: TorchEngine, arrivals: Arrivals) -> np.ndarray:
     return found
 
 
-def _carry_out(stage: Stage, reverse: bool) -> None:
-    """All steps of all tiles."""
+class Desks:
+    """Memory for tiles: one for each thread, or for each tile where tiles are left and taken up again; and for the tapes of threads."""
+
+    def __init__(self, stage: Stage, period: int) -> None:
+        extent = stage.extent
+        self.threads, self.apart = thread_count(extent.tiles), period < extent.steps
+        shared = aligned(extent.tiles * stage.memory.bytes + 1, np.dtype(np.int8)) if self.apart else None
+        self.memory = [aligned(stage.memory.bytes + 1, np.dtype(np.int8)) if shared is None else shared for _ in range(self.threads)]
+        self.tapes = [aligned(stage.tape.bytes + 1, np.dtype(np.int8)) for _ in range(self.threads)]
+
+
+def _carry_out(stage: Stage, desks: Desks, again: Stage | None = None, back: tuple[int, int] | None = None) -> None:
+    """All steps of all tiles, or `back` through some, with what is computed `again`."""
     extent = stage.extent
     begin, step, end, entries = stage.operations.tables()
-    threads, following, stop = thread_count(extent.tiles), np.zeros(1, np.int64), np.zeros(1, np.int32)
+    enter, repeated = again.operations.tables()[:2] if again is not None else (begin[:0], step[:0])
+    following, stop = np.zeros(1, np.int64), np.zeros(1, np.int32)
+    first, last = back or (0, extent.steps)
 
     def work(number: int) -> int:
-        memory = np.empty(stage.memory.bytes + 64, np.int8)
-        start = -memory.ctypes.data % 64
         pointers, strides = np.zeros(len(entries) + 1, np.int64), np.zeros(len(entries) + 1, np.int64)
         return run_tiles(
-            begin, step, end, entries, extent.steps, extent.members, extent.tile, extent.first, extent.dt, reverse, stage.memory.bytes,
-            memory[start:], pointers, strides, following, stop,
+            begin, step, end, enter, repeated, entries, extent.steps, extent.members, extent.tile, extent.first, extent.dt, back is not None, first, last,
+            extent.checkpoint if again is not None else 0, desks.apart, stage.memory.bytes, desks.memory[number], desks.tapes[number], pointers, strides,
+            following, stop,
         )
 
-    together(work, threads, stop)
-
-
-def _weight_gradients(weights: Sequence[WeightGradient], extent: Extent, functions: Mapping[str, int]) -> None:
-    """Threads own columns (or, of sparse parts, sources) and add in the order of steps and members: the same bits for any number of threads."""
-    pieces: list[tuple[WeightGradient, int, int]] = []
-    for one in weights:
-        if one.part.dense:
-            width, columns = len(one.gradient) // max(1, one.part.n_source), _columns(one.part.n_source, extent.real.itemsize)
-            pieces += [(one, begin, min(begin + columns, width)) for begin in range(0, width, columns)]
-        else:
-            assert one.part.row is not None
-            cuts = np.unique(np.searchsorted(one.part.row, np.linspace(0, one.part.row[-1], 9)))
-            cuts[-1:] = one.part.n_source
-            bounds = np.unique(np.concatenate([[0], cuts]))
-            pieces += [(one, int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:])]
-    if not pieces:
-        return
-    stop, taken = np.zeros(1, np.int32), iter(pieces)
-
-    def work(number: int) -> None:
-        for one, begin, end in taken:  # a list's iterator gives each piece to one thread
-            if stop[0]:
-                return
-            _weight_gradient(one, begin, end, extent, functions, stop)
-
-    together(work, thread_count(len(pieces)), stop)
-
-
-def _columns(n_source: int, item: int) -> int:
-    """How many columns of a gradient a thread works on at a time."""
-    return min(max(NEAR // (max(1, n_source) * item) // 64 * 64, 64), 256)
-
-
-def _weight_gradient(one: WeightGradient, begin: int, end: int, extent: Extent, functions: Mapping[str, int], stop: np.ndarray) -> None:
-    events, item, part = one.events, extent.real.itemsize, one.part
-    stride = len(one.cotangents) // (extent.steps * extent.members)
-    bits = events.get("")
-    lists = (0, 0, 0, 0) if bits is not None else (
-        address(events["first"]), address(events["index"]), address(events["value"]) if events["graded"].any() else 0, events["first"].shape[1]
-    )
-    common = (stride, item, extent.steps, extent.members, extent.tile, one.shift)
-    if part.dense:
-        function = functions["gradient_rows" if bits is None else "gradient_bits"]
-        near = aligned(part.n_source * (end - begin), extent.real)  # rows follow each other: in a matrix of 1024 columns they would share few lines of cache
-        near[:] = 0
-        dense_gradient(
-            function, address(near) - begin * item, end - begin, begin, end, address(one.cotangents), *common, lists[3], lists[0], lists[1], lists[2],
-            0 if bits is None else address(bits), 0 if bits is None else bits.shape[-1], stop,
-        )
-        one.gradient.reshape(part.n_source, -1)[:, begin:end] = near.reshape(part.n_source, -1)
-        return
-    assert part.row is not None and part.target is not None
-    offsets, numbers = np.zeros(extent.tile + 1, np.int64), np.zeros(extent.tile * part.n_source, np.int32)
-    sparse_gradient(
-        functions["sparse_gradient"], address(one.gradient), begin, end, address(one.cotangents), *common, lists[3], lists[0], lists[1], lists[2],
-        0 if bits is None else address(bits), 0 if bits is None else bits.shape[-1], address(part.row), address(part.target), offsets, numbers, stop,
-    )
+    together(work, desks.threads, stop)

@@ -15,7 +15,8 @@ from codegen.outside import Arrivals
 from ..recording import Count, Last, Max, Mean, Reduction
 from .linear import Part
 from .operations import VECTOR, Kind, padded
-from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event
+from .stage import Compiled, Extent, Stage, address, aligned, is_event
+from .tapes import Beginnings, EveryStep, OnThread, Tape, resumed
 
 Tensors = Mapping[str, torch.Tensor]
 PAST = "|past"
@@ -110,19 +111,44 @@ class Forward:
         self.lists: dict[tuple[str, int], tuple[int, int]] = {}
         self.rasters: dict[str, np.ndarray] = {}
         self.scanned: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
+        self.again = False
+        self.tape: Tape = EveryStep(stage, self.extent.half, functions["pack_bits"])
 
     # -------------------------------------------------------------------------------------------------------------------------------------------- run
     def write(self) -> Results:
         """All operations."""
         self._initial()
-        for events in self.network.sources:
-            if events not in self.inputs:
-                self._raster(events)
-        for events in (self.keep or frozenset()) - self.network.sources.keys():
-            if events not in self.inputs:
-                self._raster(events)
+        if self.keep is not None and self.extent.checkpoint:
+            self.tape = saving = Beginnings(self.stage, self.extent.checkpoint)
+            for name in resumed(self.program, self.network.moving):
+                saving.save(name)
+        for events in self._rasters():
+            self._raster(events)
         for events in self._listed():
             self._prepare_lists(events)
+        self._kernels()
+        self._final()
+        self.results.tape |= self.tape.tensors
+        return self.results
+
+    def write_again(self, kept: Tensors) -> OnThread:
+        """What the steps between two states do again in the backward run: inputs are lists, events are bits, and records have been handed out."""
+        self.again, self.tape = True, (tape := OnThread(self.stage, self.extent.checkpoint, self.stage.tape))
+        for name in resumed(self.program, self.network.moving):
+            tape.enter(name, kept)
+        self.rasters = {events: kept[events].numpy() for events in self._rasters()}
+        for events in self._listed():
+            first, index, value, graded = (kept[f"{events}|{part}"].numpy() for part in ("first", "index", "value", "graded"))
+            self.scanned[events] = first, index, value, graded
+        self._kernels()
+        return tape
+
+    def _rasters(self) -> list[str]:
+        """The arrays of events of which the bits of all steps are needed."""
+        read = sorted((self.keep or frozenset()) - self.network.sources.keys())
+        return [events for events in (*self.network.sources, *read) if events not in self.inputs]
+
+    def _kernels(self) -> None:
         tapes: dict[str, list[str]] = {}
         for kernel, array in self.program.tape if self.keep is not None else ():
             tapes.setdefault(kernel, []).append(array)
@@ -134,10 +160,8 @@ class Forward:
                     self._map(one)
                 case Table():
                     self._table(one)
-                case Record():
+                case Record() if not self.again:
                     self._record(one)
-        self._final()
-        return self.results
 
     def _place(self, name: str) -> None:
         """Make sure that an array is somewhere."""
@@ -149,17 +173,10 @@ class Forward:
             stage.clock(name.partition(".")[0])
         elif name in self.network.fixed:
             stage.constant(name, self.tensors[name])
-        elif array.role is Role.TAPE and not is_bits(array):
-            self._on_tape(name)
+        elif array.role is Role.TAPE:
+            self.tape.place(name)
         else:
             stage.own(name)
-
-    def _on_tape(self, name: str) -> None:
-        """An array that is kept of every step: Maps write it where it stays."""
-        row = padded(self.stage.size(name)) * self.stage.dtype(name).itemsize
-        tape = aligned(self.extent.steps * self.extent.members * row, np.dtype(np.uint8))
-        self.stage.elsewhere(name, tape, self.extent.members * row, row)
-        self.results.tape[name] = torch.from_numpy(tape)
 
     def _initial(self) -> None:
         for name in self.network.moving:
@@ -197,19 +214,12 @@ class Forward:
         for store in kernel.stores:
             if store.array in self.rasters:
                 self._pack(store.array)
-            elif is_bits(self.stage.arrays[store.array]):
-                self._keep_bits(store.array)
-
-    def _keep_bits(self, name: str) -> None:
-        """A boolean that is kept of every step."""
-        place, words = self.stage.places[name], -(-self.stage.size(name) // 64)
-        bits = aligned(self.extent.steps * self.extent.members * words, np.dtype(np.uint64))
-        self.stage.kept.append(bits)
-        pack = self.functions["pack_bits"]
-        self.stage.step(Kind.PACK, function=pack, place=place.address, stride=place.row, size=place.size, address=address(bits), words=words)
-        self.results.tape[name] = torch.from_numpy(bits.view(np.int64))
+            elif self.stage.arrays[store.array].role is Role.TAPE:
+                self.tape.stored(store.array)
 
     def _pack(self, events: str) -> None:
+        if self.again:
+            return
         place, raster = self.stage.places[events], self.rasters[events]
         fields = dict(address=address(raster), delay=self.network.past(events), words=raster.shape[-1], function=self.functions["pack_bits"])
         self.stage.step(Kind.PACK, place=place.address, stride=place.row, size=place.size, **fields)
@@ -231,13 +241,7 @@ class Forward:
         if self.stage.arrays[name].role is Role.CLOCK:
             return
         self._place(name)
-        place, members = self.stage.places[name], self.extent.members
-        row = padded(place.size) * place.item
-        tape = aligned(self.extent.steps * members * row, np.dtype(np.uint8))
-        self.stage.step(
-            Kind.COPY_OUT, place=place.address, stride=row, size=row, address=address(tape), per_step=members * row, per_member=row
-        )
-        self.results.tape[f"{kernel}:{name}"] = torch.from_numpy(tape)
+        self.tape.copy(f"{kernel}:{name}", name)
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- tables
     def _table(self, table: Table) -> None:
@@ -260,7 +264,7 @@ class Forward:
         """An input: its row for the step, as numbers where something reads them, as lists of events where pathways deliver them."""
         rows = self._rows(table.name)
         item = rows.element_size()
-        if table.array in self.scanned:
+        if table.array in self.scanned and not self.again:
             self._scan(table.array, rows)
         if self._is_read(table.array):
             self._place(table.array)

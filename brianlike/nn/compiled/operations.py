@@ -39,6 +39,11 @@ class Kind(IntEnum):
     TILE_OUT = 22
     LAST_IN = 23
     LAST_OUT = 24
+    SAVE = 25
+    KEEP = 26
+    ROWS = 27
+    HALF_OUT = 28
+    HALF_IN = 29
 
 
 FIELDS = (
@@ -83,11 +88,11 @@ class Place:
 
     Attributes
     ----------
-    kind : 0 in the memory of the tile, 1 elsewhere and the same for all, 2 elsewhere and moving with the step and the member.
-    address : offset in the memory, or address.
+    kind : 0 in the memory of the tile, 1 elsewhere and the same for all, 2 elsewhere and moving with the step and the member, 3 on the tape of a thread.
+    address : offset in the memory or on the tape, or address.
     size, item : number of elements of a member, bytes of one.
     stride : elements from one member to the next.
-    per_step, per_member : bytes, of kind 2.
+    per_step, per_member : bytes, of kinds 2 and 3.
     """
 
     kind: int

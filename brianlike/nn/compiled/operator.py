@@ -22,11 +22,13 @@ def register(engine: CompiledEngine) -> int:
 
 
 @torch.library.custom_op("brianlike::run", mutates_args=())
-def run(tensors: Sequence[torch.Tensor], engine: int, steps: int, members: int, first: int, wanted: str) -> list[torch.Tensor]:
+def run(
+    tensors: Sequence[torch.Tensor], engine: int, steps: int, members: int, first: int, checkpoint: int, half: bool, wanted: str
+) -> list[torch.Tensor]:
     """A forward run: what it hands out, and behind it what it keeps for the backward run."""
     found = _engines[engine]
     named = dict(zip(found.names, tensors))
-    results = found.run(named, found.extent(steps, members, first, _is_wide(tensors)), _names(wanted))
+    results = found.run(named, found.extent(steps, members, first, _is_wide(tensors), checkpoint, half), _names(wanted))
     return [*results.out.values(), *results.tape.values()]
 
 
@@ -40,6 +42,8 @@ def run_back(
     steps: int,
     members: int,
     first: int,
+    checkpoint: int,
+    half: bool,
     wanted: str,
 ) -> list[torch.Tensor]:
     """A backward run: the gradients of the wanted tensors. `given` are the numbers of the results whose gradients are in `gradients`."""
@@ -48,7 +52,8 @@ def run_back(
     variant = found.variant(wide, names)
     named = dict(zip(found.names, tensors))
     known = {variant.out[n]: gradient for n, gradient in zip(given, gradients)}
-    made = found.run_back(named, dict(zip(variant.tape, tape)), known, found.extent(steps, members, first, wide), names)
+    extent = found.extent(steps, members, first, wide, checkpoint, half)
+    made = found.run_back(named, dict(zip(variant.tape(extent), tape)), known, extent, names)
     return [made[name].reshape(named[name].shape) if name in made else torch.zeros_like(named[name]) for name in found.names if name in names]
 
 
@@ -79,7 +84,7 @@ def _backward(ctx: Any, gradients: Sequence[torch.Tensor | None]) -> tuple[Any, 
     if given:
         made = iter(run_back(list(tensors), list(tape), [gradients[n] for n in given], given, *ctx.run))
         found = [next(made) if name in wanted else None for name in ctx.engine.names]
-    return found, None, None, None, None, None
+    return found, *[None] * len(ctx.run)
 
 
 run.register_autograd(_backward, setup_context=_remember)

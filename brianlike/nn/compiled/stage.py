@@ -24,7 +24,10 @@ ITEMS: dict[str, np.dtype] = {
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How large a run is: steps, members of the batch, members of a tile, number of the first step, dt in seconds, and whether reals are doubles."""
+    """How large a run is: steps, members of the batch, members of a tile, number of the first step, dt in seconds, and whether reals are doubles.
+
+    What is kept for the backward run: the state of every `checkpoint` steps, or (0) all steps, `half`: as bfloat16.
+    """
 
     steps: int
     members: int
@@ -32,6 +35,8 @@ class Extent:
     first: int
     dt: float
     wide: bool
+    checkpoint: int = 0
+    half: bool = False
 
     @property
     def real(self) -> np.dtype:
@@ -86,9 +91,16 @@ class Stage:
     places: dict[str, Place] = field(default_factory=dict)
     kept: list[object] = field(default_factory=list)
     memory: Memory = field(init=False)
+    tape: Memory = field(init=False)
 
     def __post_init__(self) -> None:
-        self.memory = Memory(self.extent.tile)
+        self.memory, self.tape = Memory(self.extent.tile), Memory(self.extent.tile)
+
+    def beside(self) -> Stage:
+        """A stage for what is computed again: with operations and arrays of its own, in the same memory."""
+        other = Stage(self.arrays, self.sizes, self.connections, self.extent, Operations(entries=self.operations.entries), kept=self.kept)
+        other.memory, other.tape = self.memory, self.tape
+        return other
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- arrays
     def size(self, name: str) -> int:

@@ -42,7 +42,8 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, step
     tensors = [given[name] for name in names]
     wanted = [name for name in names if given[name].requires_grad] if torch.is_grad_enabled() else []
     variant = engine.variant(any(t.dtype is torch.float64 for t in tensors), frozenset(wanted))  # refuses before anything is run
-    found = operator.run(tensors, operator.register(engine), steps, members, int(moment.step), "\n".join(wanted))
+    kept = how.checkpoint or 0, how.keep == "bfloat16"
+    found = operator.run(tensors, operator.register(engine), steps, members, int(moment.step), *kept, "\n".join(wanted))
     shown = {kernel.name: kernel.array for kernel in network.program.kernels if isinstance(kernel, Record)}
     out = {name: value if shown.get(name, name.removesuffix(PAST)) in variant.active else value.detach() for name, value in zip(variant.out, found)}
     for name in network.moving:
