@@ -69,8 +69,8 @@ def run_tiles(
 
 def dense_gradient(
     int64_t function, int64_t gradient, ptrdiff_t stride, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item,
-    ptrdiff_t step_from, ptrdiff_t step_to, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value, int64_t bits,
-    ptrdiff_t words, int32_t[::1] stop,
+    ptrdiff_t step_from, ptrdiff_t step_to, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value,
+    int64_t bits, ptrdiff_t words, int32_t[::1] stop,
 ):
     """Columns `begin` to `end` of the gradient of a weight matrix, by the cotangents of the steps `step_from` to `step_to`, the last first, and of all
     members: rows of the events of step `t + shift`, from lists of `rows` steps or from bits. Column 0 of row 0 would be at `gradient`."""

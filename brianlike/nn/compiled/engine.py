@@ -5,7 +5,7 @@ It takes from the torch engine what is computed once a run (set-up, amounts that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -33,7 +33,6 @@ from .linear import parts_of
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
 from .weights import WeightGradients
-
 
 
 class Refused(Exception):

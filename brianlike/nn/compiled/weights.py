@@ -1,9 +1,11 @@
-"""The gradients of weights: threads own columns (or, of sparse parts, sources), and add from the last step to the first and in the order of members, so the bits
-are the same for any number of threads, and however many steps are added at a time."""
+"""The gradients of weights: threads own columns (or, of sparse parts, sources), and add from the last step to the first and in the order of members.
+
+So the bits are the same for any number of threads, and however many steps are added at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +21,7 @@ NEAR = 512 * 1024  # bytes of a gradient that a thread works on at a time: what 
 
 @dataclass(slots=True)
 class _Piece:
-    """Columns (or sources) of a gradient, with a matrix of their own where rows follow each other: in one of 1024 columns they would share few lines of cache."""
+    """Columns (or sources) of a gradient, with a matrix of their own whose rows follow each other: those of 1024 columns would share few lines of cache."""
 
     one: WeightGradient
     begin: int
