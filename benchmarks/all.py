@@ -14,7 +14,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NAMES = "cuba cobahh brunel brunel_delays stdp single_neuron repeated_runs connect startup threads scaling costs microcircuit".split()
-"""In the order of the README; the last needs the most memory."""
+NAMES += [f"training/{name}" for name in "feed_forward recurrent wide adaptive long epoch kept growth".split()]
+"""In the order of the README; `microcircuit` needs the most memory."""
 
 
 def run(name: str, options: list[str]) -> tuple[int, str]:
