@@ -40,7 +40,11 @@ typedef struct { /* what a thread has for itself; `begin` is the first step on i
     int64_t begin;
     void **pointers;
     ptrdiff_t *strides;
+    int (*interrupted)(void); /* in the main thread: whether a signal asks to stop; looked at now and then, after `count` operations */
+    int64_t count;
 } bl_desk;
+
+enum { BL_PATIENCE = 4096 }; /* operations between two looks */
 
 typedef int (*bl_map_function)(void **, KernelContext *, const ptrdiff_t *, ptrdiff_t);
 typedef void (*bl_event_rows)(void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, const int32_t *, const void *, const int64_t *, ptrdiff_t);
@@ -375,37 +379,43 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
     }
 }
 
-static void bl_do(const bl_operation *first, int64_t n, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
+static void bl_do(
+    const bl_operation *first, int64_t n, const bl_run *run, bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members, volatile int32_t *stop
+) {
     const bl_operation *o;
     for (o = first; o < first + n; o++) bl_act(o, run, desk, t, member, members);
+    if (desk->interrupted == NULL || (desk->count += n) < BL_PATIENCE) return;
+    desk->count = 0;
+    if (desk->interrupted()) *stop = 1;
 }
 
-static void bl_tile(const bl_run *run, bl_desk *desk, int64_t tile, const volatile int32_t *stop) {
+static void bl_tile(const bl_run *run, bl_desk *desk, int64_t tile, volatile int32_t *stop) {
     const int64_t member = tile * run->tile;
     const ptrdiff_t members = (ptrdiff_t)(run->members - member < run->tile ? run->members - member : run->tile);
     int64_t t, last;
     if (!run->reverse || run->to == run->steps) {
         memset(desk->memory, 0, run->memory);
-        bl_do(run->begin, run->n_begin, run, desk, 0, member, members);
+        bl_do(run->begin, run->n_begin, run, desk, 0, member, members, stop);
     }
     if (!run->reverse) {
-        for (t = run->from; t < run->to && !*stop; t++) bl_do(run->step, run->n_step, run, desk, t, member, members);
+        for (t = run->from; t < run->to && !*stop; t++) bl_do(run->step, run->n_step, run, desk, t, member, members, stop);
     } else {
         for (last = run->to; last > run->from && !*stop; last = desk->begin) {
             desk->begin = run->segment ? (last - 1) / run->segment * run->segment : run->from;
             if (run->segment) {
-                bl_do(run->enter, run->n_enter, run, desk, desk->begin / run->segment, member, members);
-                for (t = desk->begin; t < last && !*stop; t++) bl_do(run->again, run->n_again, run, desk, t, member, members);
+                bl_do(run->enter, run->n_enter, run, desk, desk->begin / run->segment, member, members, stop);
+                for (t = desk->begin; t < last && !*stop; t++) bl_do(run->again, run->n_again, run, desk, t, member, members, stop);
             }
-            for (t = last - 1; t >= desk->begin && !*stop; t--) bl_do(run->step, run->n_step, run, desk, t, member, members);
+            for (t = last - 1; t >= desk->begin && !*stop; t--) bl_do(run->step, run->n_step, run, desk, t, member, members, stop);
         }
     }
-    if (!run->reverse || run->from == 0) bl_do(run->end, run->n_end, run, desk, 0, member, members);
+    if (!run->reverse || run->from == 0) bl_do(run->end, run->n_end, run, desk, 0, member, members, stop);
 }
 
-static int64_t bl_run_tiles(const bl_run *run, char *memory, char *tape, void **pointers, ptrdiff_t *strides, int64_t *next, const int32_t *stop) {
+static int64_t bl_run_tiles(const bl_run *run, char *memory, char *tape, void **pointers, ptrdiff_t *strides, int64_t *next, int32_t *stop,
+    int (*interrupted)(void)) {
     const int64_t tiles = (run->members + run->tile - 1) / run->tile;
-    bl_desk desk = {memory, tape, 0, pointers, strides};
+    bl_desk desk = {memory, tape, 0, pointers, strides, interrupted, 0};
     int64_t n, done = 0;
     for (n = 0; n < run->n_entries; n++) {
         pointers[n] = run->entries[n].kind ? BL_AT(char, run->entries[n].address) : memory + run->entries[n].address;
@@ -418,7 +428,7 @@ static int64_t bl_run_tiles(const bl_run *run, char *memory, char *tape, void **
             desk.memory = memory + tile * run->memory;
             for (n = 0; n < run->n_entries; n++) if (!run->entries[n].kind) pointers[n] = desk.memory + run->entries[n].address;
         }
-        bl_tile(run, &desk, tile, (const volatile int32_t *)stop);
+        bl_tile(run, &desk, tile, (volatile int32_t *)stop);
         done++;
     }
 }

@@ -4,6 +4,7 @@
 `nn/plan.py` writes operations and entries (the pointers of Maps) as rows of whole numbers; `_training.h` says what their fields mean, and carries them out.
 """
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 
@@ -27,11 +28,24 @@ cdef extern from "_training.h" nogil:
         const bl_operation *again
         int64_t n_enter, n_again
     ptrdiff_t bl_list(const uint64_t *, ptrdiff_t, int32_t *)
-    int64_t bl_run_tiles(const bl_run *, char *, char *, void **, ptrdiff_t *, int64_t *, const int32_t *)
+    int64_t bl_run_tiles(const bl_run *, char *, char *, void **, ptrdiff_t *, int64_t *, int32_t *, int (*)() noexcept nogil)
 
+ctypedef int (*Look)() noexcept nogil
 ctypedef void (*GradientRows)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
 ctypedef void (*GradientBits)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const uint64_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
 ctypedef void (*SparseGradient)(void *, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
+
+_raised = []  # by the handlers of signals, while the driver runs in the main thread
+
+
+cdef int interrupted() noexcept with gil:
+    """Whether a signal's handler has raised something, which its thread then raises when it leaves the driver."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        _raised.append(error)
+    return len(_raised)
+
 
 OPERATION_FIELDS = sizeof(bl_operation) // 8
 ENTRY_FIELDS = sizeof(bl_entry) // 8
@@ -45,6 +59,7 @@ def run_tiles(
     int64_t[:, ::1] begin, int64_t[:, ::1] step, int64_t[:, ::1] end, int64_t[:, ::1] enter, int64_t[:, ::1] again, int64_t[:, ::1] entries,
     int64_t steps, int64_t members, int64_t tile, int64_t first_number, double dt, bint reverse, int64_t first, int64_t last, int64_t segment, bint apart,
     int64_t bytes, char[::1] memory, char[::1] tape, int64_t[::1] pointers, int64_t[::1] strides, int64_t[::1] next_tile, int32_t[::1] stop,
+    bint first_thread,
 ):
     """Carry out the steps `first` to `last` of a run for tiles that no other thread has taken, until there are none left; the number of tiles that this
     thread did. `memory` has one place of so many `bytes`, or (`apart`) one for each tile; `tape` is what of `segment` steps is computed again."""
@@ -62,8 +77,13 @@ def run_tiles(
     cdef ptrdiff_t *gaps = <ptrdiff_t *>&strides[0]
     cdef int64_t *following = &next_tile[0]
     cdef int32_t *flag = &stop[0]
+    cdef Look look = NULL
+    if first_thread:
+        look = interrupted
     with nogil:
-        done = bl_run_tiles(&run, place, kept, table, gaps, following, flag)
+        done = bl_run_tiles(&run, place, kept, table, gaps, following, flag, look)
+    if first_thread and _raised:
+        raise _raised.pop(0)
     return done
 
 

@@ -302,7 +302,7 @@ def _carry_out(stage: Stage, desks: Desks, again: Stage | None = None, back: tup
         return run_tiles(
             begin, step, end, enter, repeated, entries, extent.steps, extent.members, extent.tile, extent.first, extent.dt, back is not None, first, last,
             extent.checkpoint if again is not None else 0, desks.apart, stage.memory.bytes, desks.memory[number], desks.tapes[number], pointers, strides,
-            following, stop,
+            following, stop, number == 0,
         )
 
     together(work, desks.threads, stop)
