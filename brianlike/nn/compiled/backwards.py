@@ -13,7 +13,7 @@ from codegen.outside import Arrivals
 
 from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
 from .linear import Part
-from .operations import Kind, Place, padded
+from .operations import PAGE, VECTOR, Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event
 from .tapes import is_number
 
@@ -288,9 +288,12 @@ class Backward:
         self.stage.step(Kind.RETURN, flags=(0 if part.dense else 1) | (2 if ring else 0), **fields)
 
     def _transposed(self, part: Part) -> np.ndarray:
-        weights = self.tensors[part.name].detach().numpy()
-        back = aligned(part.n_target * padded(part.n_source), self.extent.real).reshape(part.n_target, -1)
-        back[:, : part.n_source] = weights.T
+        """The matrix from targets to sources. Rows that begin at one place of their pages would share a few lines of cache; there they are a little longer."""
+        width = padded(part.n_source)
+        if width * self.extent.real.itemsize % PAGE == 0:
+            width += VECTOR
+        back = aligned(part.n_target * width, self.extent.real).reshape(part.n_target, width)
+        torch.from_numpy(back)[:, : part.n_source].copy_(self.tensors[part.name].detach().t())
         back[:, part.n_source :] = 0
         self.stage.kept.append(back)
         return back

@@ -5,7 +5,7 @@ It takes from the torch engine what is computed once a run (set-up, amounts that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 

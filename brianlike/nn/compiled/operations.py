@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 
 LINE = 64  # bytes of a line of cache: every array begins with one
+PAGE = 4096  # bytes
 VECTOR = 16  # elements: arrays are padded to a multiple of it
 
 
