@@ -7,7 +7,7 @@
 enum { /* kinds of operations; nn/operations.py has the same */
     BL_MAP, BL_COPY_IN, BL_COPY_OUT, BL_ADD_IN, BL_ZERO, BL_BYTES_IN, BL_BYTES_OUT, BL_PACK, BL_UNPACK, BL_LIST, BL_SCAN, BL_DELIVER, BL_RETURN, BL_TURN,
     BL_CLOCK, BL_SUM, BL_MAXIMUM, BL_ADD_MAXIMUM, BL_GATHER, BL_SCATTER, BL_RING_IN, BL_RING_OUT, BL_TILE_OUT, BL_LAST_IN, BL_LAST_OUT,
-    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN
+    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN, BL_SPREAD
 };
 
 typedef struct { /* what each field means stands with the operation below; unless it says so, numbers of bytes */
@@ -165,6 +165,27 @@ static void bl_gather_##S(const bl_operation *o, char *to, int64_t t, int64_t me
             x[s] = o->flags ? BL_AT(T, o->address)[row * o->n_source + source[s]] \
                 : (T)(BL_AT(uint64_t, o->address)[row * o->words + source[s] / 64] >> source[s] % 64 & 1); \
         } \
+    } \
+} \
+static void bl_gather_near_##S(const bl_operation *o, const char *memory, char *to, int64_t t, ptrdiff_t members, ptrdiff_t tile) { \
+    const int32_t *source = BL_AT(int32_t, o->index), *delay = BL_AT(int32_t, o->first); const int64_t slots = o->delay + 1; ptrdiff_t m, s; \
+    for (m = 0; m < members; m++) { \
+        T *x = (T *)(to + m * o->stride); \
+        for (s = 0; s < o->size; s++) \
+            x[s] = ((const T *)(memory + o->address + ((t - delay[s] + o->delay) % slots * tile + m) * o->extra))[source[s]]; \
+    } \
+} \
+/* a row of the lists of an input as numbers, in one of `n_source` slots */ \
+static void bl_spread_##S(const bl_operation *o, const bl_run *run, char *memory, int64_t t, int64_t member, ptrdiff_t members) { \
+    const int64_t row = t + o->delay, tile = member / run->tile; \
+    const int64_t *first = BL_AT(int64_t, o->first) + (tile * o->words + row) * (run->tile + 1); \
+    const int32_t *index = BL_AT(int32_t, o->index); \
+    const T *value = BL_AT(int32_t, o->extra)[tile] ? BL_AT(T, o->value) : NULL; \
+    char *to = memory + o->place + row % o->n_source * run->tile * o->stride; ptrdiff_t m; int64_t e; \
+    for (m = 0; m < members; m++) { \
+        T *x = (T *)(to + m * o->stride); \
+        memset(x, 0, o->size * sizeof(T)); \
+        for (e = first[m]; e < first[m + 1]; e++) x[index[e]] = value ? value[e] : (T)1; \
     } \
 } \
 static void bl_scatter_##S(const bl_operation *o, char *memory, int64_t t, ptrdiff_t members, ptrdiff_t tile) { \
@@ -352,8 +373,12 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
     case BL_ADD_MAXIMUM:
         BL_EITHER(add_maximum, o, place, t, member, run->members, members);
         break;
-    case BL_GATHER:
-        BL_EITHER(gather, o, place, t, member, run->members, members);
+    case BL_GATHER: /* flags: 1 numbers, 2 those of the last steps in the tile's memory */
+        if (o->flags & 2) BL_EITHER(gather_near, o, desk->memory, place, t, members, run->tile);
+        else BL_EITHER(gather, o, place, t, member, run->members, members);
+        break;
+    case BL_SPREAD:
+        BL_EITHER(spread, o, run, desk->memory, t, member, members);
         break;
     case BL_SCATTER:
         BL_EITHER(scatter, o, desk->memory, t, members, run->tile);

@@ -30,6 +30,25 @@ cdef extern from "_training.h" nogil:
     ptrdiff_t bl_list(const uint64_t *, ptrdiff_t, int32_t *)
     int64_t bl_run_tiles(const bl_run *, char *, char *, void **, ptrdiff_t *, int64_t *, int32_t *, int (*)() noexcept nogil)
 
+cdef extern from "_event_lists.h" nogil:
+    ctypedef struct bl_event_lists:
+        const int32_t *t
+        const int32_t *b
+        const int32_t *n
+        const void *value
+        int64_t count, rows, members, tile, size
+        int64_t *first
+        int32_t *index
+        void *values
+        int32_t *graded
+        int64_t *cells
+        int32_t *neurons
+        void *amounts
+        uint64_t *bits
+        void *sums
+    int64_t bl_event_lists_f(const bl_event_lists *)
+    int64_t bl_event_lists_d(const bl_event_lists *)
+
 ctypedef int (*Look)() noexcept nogil
 ctypedef void (*GradientRows)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
 ctypedef void (*GradientBits)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const uint64_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
@@ -150,3 +169,34 @@ def sparse_gradient(
                     <const void *><uintptr_t>(cotangent + (step*members + member)*cotangent_stride*item), cotangent_stride,
                     <const int64_t *><uintptr_t>row, <const int32_t *><uintptr_t>target, starts, listed, <const void *><uintptr_t>value, count)
                 member += tile
+
+
+cdef void *_data(array, kind, int64_t size) except? NULL:
+    """Where an array's values are, if it is of this type and has so many."""
+    if array.dtype != kind or array.size != size or not array.flags.c_contiguous:
+        raise TypeError(f"a contiguous array of {size} values of {np.dtype(kind)} is needed, not {array.size} of {array.dtype}")
+    return <void *><uintptr_t>array.ctypes.data
+
+
+def event_lists(t, b, n, value, int64_t rows, int64_t members, int64_t tile, int64_t size, bint wide):
+    """Events (int32: row, member, neuron; and what they count, or None) as the lists of a run: first, index, values, graded (see `_event_lists.h`)."""
+    cdef bl_event_lists o
+    cdef int64_t tiles = (members + tile - 1)//tile, used
+    real = np.float64 if wide else np.float32
+    o.count, o.rows, o.members, o.tile, o.size = len(t), rows, members, tile, size
+    o.t, o.b, o.n = <int32_t *>_data(t, np.int32, o.count), <int32_t *>_data(b, np.int32, o.count), <int32_t *>_data(n, np.int32, o.count)
+    o.value = NULL
+    if o.count and (t.min() < 0 or t.max() >= rows or b.min() < 0 or b.max() >= members or n.min() < 0 or n.max() >= size):
+        raise IndexError("there are events outside the run")
+    first, index, values = np.empty((tiles, rows, tile + 1), np.int64), np.empty(o.count, np.int32), np.empty(o.count, real)
+    graded, cells, neurons = np.zeros(tiles, np.int32), np.empty(tiles*rows*tile + 1, np.int64), np.empty(o.count, np.int32)
+    amounts, bits, sums = np.empty(0 if value is None else o.count, real), np.zeros((size + 63)//64, np.uint64), np.empty(size, real)
+    if value is not None:
+        o.value = _data(value, real, o.count)
+    o.first, o.index, o.values = <int64_t *>_data(first, np.int64, first.size), <int32_t *>_data(index, np.int32, o.count), _data(values, real, o.count)
+    o.graded, o.cells = <int32_t *>_data(graded, np.int32, tiles), <int64_t *>_data(cells, np.int64, cells.size)
+    o.neurons, o.amounts = <int32_t *>_data(neurons, np.int32, o.count), _data(amounts, real, amounts.size)
+    o.bits, o.sums = <uint64_t *>_data(bits, np.uint64, bits.size), _data(sums, real, size)
+    with nogil:
+        used = bl_event_lists_d(&o) if wide else bl_event_lists_f(&o)
+    return first, index[:used], values[:used], graded

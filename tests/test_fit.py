@@ -41,7 +41,7 @@ def test_event_lists_become_batches():
     data = EventLists(np.array([0.0, 0.004, 0.002]), np.array([0, 1, 1]), np.array([0, 1, 3]), np.array([5, 6]), 2)
     ((x, y),) = bnn.loader(data, batch_size=2, encode=lambda chosen: data.dense(chosen, 5))
     assert y.tolist() == [5, 6] and torch.equal(x, torch.from_numpy(data.dense([0, 1], 5)))
-    with pytest.raises(ValueError, match="^event lists need encode="):
+    with pytest.raises(ValueError, match="^event lists need steps= and dt=, or encode="):
         bnn.loader(data)
 
 

@@ -107,19 +107,37 @@ class EventLists:
         -------
         array of float32, shape (steps, samples, channels)
         """
+        step, sample, channel = self.binned(chosen, steps, dt)
+        indices = np.asarray(chosen, dtype=np.int64)
+        place = (step.astype(np.int64) * len(indices) + sample) * self.size + channel
+        dense = np.zeros((steps, len(indices), self.size), np.float32)
+        if binary:
+            dense.reshape(-1)[place] = 1.0
+        else:
+            dense[...] = np.bincount(place, minlength=dense.size).reshape(dense.shape)
+        return dense
+
+    def binned(
+        self, chosen: Sequence[int] | np.ndarray, steps: int, dt: Any = None, binary: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bin, sample and channel (int32) of each event of some samples, one sample after the other; parameters as for `dense`."""
         indices = np.arange(len(self))[np.asarray(chosen, dtype=np.int64)]
         width = defaultclock.dt_ if dt is None else seconds(dt, "dt")
         events, lengths = self._events(indices)
-        step = np.floor(self.times[events].astype(np.float64) / width + 1e-9).astype(np.int64)
-        sample = np.repeat(np.arange(len(indices)), lengths)
-        place = (step * len(indices) + sample) * self.size + self.channels[events]
-        dense = np.zeros((steps, len(indices), self.size), np.float32)
-        counted = np.bincount(place[step < steps], minlength=dense.size) if binary is False else None
-        if counted is None:
-            dense.reshape(-1)[place[step < steps]] = 1.0
-        else:
-            dense[...] = counted.reshape(dense.shape)
-        return dense
+        step = np.floor(self.times[events].astype(np.float64) / width + 1e-9)
+        sample = np.repeat(np.arange(len(indices), dtype=np.int32), lengths)
+        channel = self.channels[events].astype(np.int32)
+        inside = step < steps
+        if not inside.all():
+            step, sample, channel = step[inside], sample[inside], channel[inside]
+        step = step.astype(np.int32)
+        if binary:
+            place = np.sort((sample.astype(np.int64) * steps + step) * self.size + channel)
+            place = place[np.diff(place, prepend=-1) > 0]
+            rest, channel = np.divmod(place, self.size)
+            sample, step = np.divmod(rest, steps)
+        return step.astype(np.int32), sample.astype(np.int32), channel.astype(np.int32)
+        return step, sample, channel
 
 
 @dataclass(frozen=True, slots=True)

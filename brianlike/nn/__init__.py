@@ -23,6 +23,7 @@ from .encoders import CurrentEncoder as CurrentEncoder
 from .encoders import LatencyEncoder as LatencyEncoder
 from .encoders import LevelCrossingEncoder as LevelCrossingEncoder
 from .encoders import PoissonEncoder as PoissonEncoder
+from .events import Events as Events
 from .fit import History as History
 from .fit import fit as fit
 from .fluctuations import Response as Response

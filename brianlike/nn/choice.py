@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.autograd import forward_ad
 from ..build import CompilerUnavailable
 from ..logger import get_logger
 from .engine import TorchEngine
+from .events import Fed, dense
 from .unroll import Moment, Unrolling, unroll, unroll_ragged
 
 _LOG = get_logger("brianlike.nn.engine")
@@ -38,7 +39,7 @@ class Choice:
         self._said: set[str] = set()
 
     def unroll(
-        self, engine: TorchEngine, moment: Moment, tables: dict[str, torch.Tensor], steps: int, lengths: torch.Tensor | None, how: Unrolling
+        self, engine: TorchEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, lengths: torch.Tensor | None, how: Unrolling
     ) -> tuple[Moment, dict[str, torch.Tensor]]:
         """Carry out a run; `lengths` are the numbers of steps of the samples, where they differ."""
         compiled = None if self.engine == "torch" or torch.compiler.is_compiling() else self._of(engine, moment, tables, steps, lengths, how)
@@ -51,12 +52,14 @@ class Choice:
                 return found
             except (Refused, CompilerUnavailable) as error:  # known only when it is clear which gradients are wanted
                 self._say(f"{self._name} runs on torch, because {error}.", reason=self.engine == "cython")
+        like = next((value for value in (*how.empty.values(), *moment.values.values()) if value.is_floating_point()), torch.zeros(()))
+        rows = {name: dense(table, like) for name, table in tables.items()}
         if lengths is None:
-            return unroll(engine, moment, tables, steps, how)
-        return unroll_ragged(engine, moment, tables, steps, lengths, how)
+            return unroll(engine, moment, rows, steps, how)
+        return unroll_ragged(engine, moment, rows, steps, lengths, how)
 
     def _of(
-        self, engine: TorchEngine, moment: Moment, tables: dict[str, torch.Tensor], steps: int, lengths: torch.Tensor | None, how: Unrolling
+        self, engine: TorchEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, lengths: torch.Tensor | None, how: Unrolling
     ) -> Any:
         """The compiled engine, if this run is for it."""
         reason = _reason_against(moment, tables, steps, lengths, how)
@@ -93,7 +96,7 @@ class Choice:
 
 
 def _reason_against(
-    moment: Moment, tables: dict[str, torch.Tensor], steps: int, lengths: torch.Tensor | None, how: Unrolling
+    moment: Moment, tables: Mapping[str, Fed], steps: int, lengths: torch.Tensor | None, how: Unrolling
 ) -> str | None:
     """Why a run is not for the compiled engine; None if it is."""
     like = next(iter(how.empty.values()), None)

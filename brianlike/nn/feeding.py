@@ -14,10 +14,12 @@ from codegen.ir import Role
 from ..groups import Group
 from ..inputs import InputGroup, SpikeGeneratorGroup
 from ..objects import SimulationObject
+from .events import Events, Fed
 from .noise import Samples, samples_of
 from .states import State
 
-Tables = dict[str, torch.Tensor]
+Tables = dict[str, Fed]
+"""What fills the rows of each table: a tensor, or spikes as a list of events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Call:
         return samples_of(seed, known.get("samples") if self.samples is None else self.samples, batch, like)
 
 
-def common_steps(tables: Tables, given: int | None) -> int:
+def common_steps(tables: Mapping[str, Fed], given: int | None) -> int:
     """The number of steps of a run."""
     steps = {table.shape[0] for table in tables.values()} | ({given} if given is not None else set())
     if len(steps) > 1:
@@ -85,8 +87,8 @@ class Feeding:
 
     def tables(
         self,
-        inputs: Sequence[torch.Tensor],
-        named: Mapping[str, torch.Tensor],
+        inputs: Sequence[Fed],
+        named: Mapping[str, Fed],
         like: torch.Tensor,
         steps: int | None = None,
         batch: Sequence[int] = (),
@@ -105,7 +107,7 @@ class Feeding:
         first = _first_step(state) if self.generators else 0
         return self._generated(first, common_steps(ready, steps), axes, like) | {self.inputs[key][0]: value for key, value in ready.items()}
 
-    def named(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> Tables:
+    def named(self, inputs: Sequence[Fed], named: Mapping[str, Fed]) -> Tables:
         """All inputs by name; errors for those that are missing, too many, or given twice."""
         keys = list(self.inputs)
         if len(inputs) > len(keys):
@@ -122,13 +124,28 @@ class Feeding:
             raise TypeError(f"input {missing[0]!r} is missing; the module's inputs are {', '.join(keys)}")
         return given
 
-    def _ready(self, key: str, value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    def _ready(self, key: str, value: Fed, like: torch.Tensor) -> Fed:
         _, size, holds_spikes = self.inputs[key]
+        if isinstance(value, Events) or value.layout is torch.sparse_coo:
+            return self._ready_events(key, value, like)
         if value.dim() < 2 or value.shape[-1] not in (size, 1) or (value.shape[-1] == 1 and size != 1 and holds_spikes):
             raise ValueError(f"input {key!r} must have the shape (T, ..., {size}), not {tuple(value.shape)}")
         if self.batch_first and value.dim() > 2:
             value = value.transpose(0, 1)
         return value.to(dtype=like.dtype, device=like.device)
+
+    def _ready_events(self, key: str, value: Fed, like: torch.Tensor) -> Fed:
+        """Spikes that are given as events; an input that wants a gradient has one for every step and neuron, and is dense."""
+        _, size, holds_spikes = self.inputs[key]
+        if not holds_spikes:
+            raise TypeError(f"input {key!r} is a variable, which has a value in every step: give a dense tensor")
+        if not isinstance(value, Events):
+            if value.requires_grad:
+                return self._ready(key, value.to_dense(), like)
+            value = Events.from_sparse(value, self.batch_first)
+        if value.shape[-1] != size:
+            raise ValueError(f"input {key!r} must have the shape (T, ..., {size}), not {value.shape}")
+        return value.to(like.device, like.dtype)
 
     def _generated(self, first: int, steps: int, axes: int, like: torch.Tensor) -> Tables:
         """The spikes of SpikeGeneratorGroups, the same for the whole batch."""

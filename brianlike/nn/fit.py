@@ -17,6 +17,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..plots import history_figure
+from .events import Events
 from .optimising import clamp_
 from .resume import load_run, random_state, restore_random_state, save_run
 
@@ -78,7 +79,7 @@ def fit(
     ----------
     module : NetworkModule, NeuronModule or any torch module
     train : iterable of (x, y)
-        Such as `bnn.loader(...)`: x is what the module takes (a tensor, a tuple of them, or a dict by name), y goes to `loss` and `score`.
+        Such as `bnn.loader(...)`: x is what the module takes (a tensor or Events, a tuple of them, or a dict by name), y goes to `loss` and `score`.
     validation : iterable of (x, y), optional
         Decides which epoch is the best; without it, training does.
     loss : callable
@@ -222,7 +223,7 @@ def _pass(
 
 def _to_device(value: Any, module: nn.Module) -> Any:
     like = next(module.parameters(), None)
-    if isinstance(value, torch.Tensor) and like is not None:
+    if isinstance(value, torch.Tensor | Events) and like is not None:
         return value.to(like.device)
     if isinstance(value, tuple | list):
         return type(value)(_to_device(v, module) for v in value)

@@ -29,7 +29,8 @@ from .choice import Choice
 from .constants import cast, copy_keeping
 from .delivery import Values
 from .engine import TorchEngine
-from .feeding import Call, Feeding, common_steps, tables_of
+from .events import Events, Fed
+from .feeding import Call, Feeding, Tables, common_steps, tables_of
 from .gradients import Gradients, Surrogate, check_width, compiler_gradient, detach_of
 from .identity import check_digest, digest
 from .optimising import clamp_, parameter_groups
@@ -206,21 +207,22 @@ class NetworkModule(nn.Module):
     # ----------------------------------------------------------------------------------------------------------------------------------------- running
     def forward(
         self,
-        *inputs: torch.Tensor,
+        *inputs: Fed,
         force: Mapping[Any, Any] | None = None,
         lengths: Any = None,
         seed: int | None = None,
         samples: int | torch.Tensor | None = None,
         steps: int | None = None,
         batch: Sequence[int] = (),
-        **named: torch.Tensor,
+        **named: Fed,
     ) -> Any:
         """Run from the initial state.
 
         Parameters
         ----------
         *inputs, **named : tensors of shape (T, ..., N)
-            Spikes of each InputGroup (0 and 1, or graded) and values of each `(input)` variable (SI), in the order of the network or by name.
+            Spikes of each InputGroup (0 and 1, or graded) and values of each `(input)` variable (SI), in the order of the network or by name. Spikes can also
+            be `bnn.Events` or a sparse COO tensor: compiled kernels never make them dense, the torch engine does.
         force : dict, optional
             Spikes (T, ..., N) to replay, by group: a tensor, or a tuple of it and a mask that tells where it replaces the group's own spikes.
         lengths : tensor of int, optional
@@ -238,12 +240,13 @@ class NetworkModule(nn.Module):
         Record
             A named tuple with one tensor for each name in `record=`.
         """
-        record, _ = self.run(*inputs, force=force, lengths=lengths, seed=seed, samples=samples, steps=steps, batch=batch, **named)
+        more: dict[str, Any] = named
+        record, _ = self.run(*inputs, force=force, lengths=lengths, seed=seed, samples=samples, steps=steps, batch=batch, **more)
         return record
 
     def run(
         self,
-        *inputs: torch.Tensor,
+        *inputs: Fed,
         state: State | None = None,
         force: Mapping[Any, Any] | None = None,
         lengths: Any = None,
@@ -251,7 +254,7 @@ class NetworkModule(nn.Module):
         samples: int | torch.Tensor | None = None,
         steps: int | None = None,
         batch: Sequence[int] = (),
-        **named: torch.Tensor,
+        **named: Fed,
     ) -> tuple[Any, State]:
         """Run from a state (None: the initial one) and return the record and the state after the last step.
 
@@ -263,17 +266,17 @@ class NetworkModule(nn.Module):
 
     def step(
         self,
-        *inputs: torch.Tensor,
+        *inputs: Fed,
         state: State | None = None,
         seed: int | None = None,
         samples: int | torch.Tensor | None = None,
         batch: Sequence[int] = (),
-        **named: torch.Tensor,
+        **named: Fed,
     ) -> tuple[Any, State]:
         """One step: inputs of shape (..., N), a record without a time axis, and the state after it."""
         return self.step_with({}, self.named_inputs(inputs, named), Call(1, tuple(batch), seed, samples), state=state)
 
-    def named_inputs(self, inputs: Sequence[torch.Tensor], named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def named_inputs(self, inputs: Sequence[Fed], named: Mapping[str, Fed]) -> dict[str, Fed]:
         """All inputs by name, as `forward` is given them; errors for those that are missing, unknown, or given twice."""
         return self._feeding.named(inputs, named)
 
@@ -290,7 +293,7 @@ class NetworkModule(nn.Module):
     def run_with(
         self,
         feedback: Feedback,
-        inputs: Mapping[str, torch.Tensor],
+        inputs: Mapping[str, Fed],
         call: Call = Call(),  # noqa: B008  frozen
         *,
         state: State | None = None,
@@ -304,7 +307,7 @@ class NetworkModule(nn.Module):
     def step_with(
         self,
         feedback: Feedback,
-        inputs: Mapping[str, torch.Tensor],
+        inputs: Mapping[str, Fed],
         call: Call = Call(1),  # noqa: B008  frozen
         *,
         state: State | None = None,
@@ -322,12 +325,15 @@ class NetworkModule(nn.Module):
         past = {name: padded([], length, spread[name]) for name, length in self._engines[()].memory.items()}
         return leave(spread, past, torch.zeros((), dtype=torch.int64, device=self._like.device), self._moving)
 
-    def _one_row(self, x: torch.Tensor) -> torch.Tensor:
+    def _one_row(self, x: Fed) -> torch.Tensor:
         """The input of one step with a time axis."""
+        if isinstance(x, Events):
+            raise TypeError("step() takes the rows of one step: events have steps of their own, so give them to run()")
+        x = x.to_dense() if x.layout is torch.sparse_coo else x
         return x.unsqueeze(1 if self.batch_first and x.dim() > 1 else 0)
 
     def _run(
-        self, tables: Values, forced: dict[str, tuple[torch.Tensor, torch.Tensor]], state: State | None, lengths: Any, feedback: Feedback, call: Call
+        self, tables: Tables, forced: dict[str, tuple[torch.Tensor, torch.Tensor]], state: State | None, lengths: Any, feedback: Feedback, call: Call
     ) -> tuple[Any, State]:
         steps = common_steps(tables, call.steps)
         engine = self._engine_for(tuple(sorted(forced)))
@@ -428,13 +434,13 @@ class NetworkModule(nn.Module):
 
     def simulate(
         self,
-        *inputs: torch.Tensor,
+        *inputs: Fed,
         progress: Callable[..., Any] | None = None,
         seed: int | None = None,
         samples: int | torch.Tensor | None = None,
         steps: int | None = None,
         batch: Sequence[int] = (),
-        **named: torch.Tensor,
+        **named: Fed,
     ) -> Any:
         """Run the batch in the simulator, with the values learned so far: the same record as `forward`, without gradients.
 

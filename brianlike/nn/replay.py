@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..engines import Engine
 from ..groups import Group
 from ..seeding import next_run
 from ..synapses import Synapses
+from .events import Fed, dense
 from .feeding import Call, common_steps
 from .recording import Recorder, is_event, parts
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .module import NetworkModule
 
 
-def simulate(module: NetworkModule, tables: dict[str, torch.Tensor], call: Call, progress: Callable[..., Any] | None) -> Any:
+def simulate(module: NetworkModule, tables: Mapping[str, Fed], call: Call, progress: Callable[..., Any] | None) -> Any:
     """The record of `module(x)`, computed by the simulator from the same initial values. The user's objects are as before afterwards."""
     prepared = module.prepared
     items = [item for item in prepared.objects.values() if isinstance(item, Group | Synapses)]
@@ -29,7 +30,7 @@ def simulate(module: NetworkModule, tables: dict[str, torch.Tensor], call: Call,
     batch = torch.broadcast_shapes(*(table.shape[1:-1] for table in tables.values()), call.batch)
     chosen = call.chosen(None, batch, module._like)
     numbers = chosen.numbers.reshape(-1).tolist()
-    flat = {name: _flat(table.detach().to("cpu"), batch) for name, table in tables.items()}
+    flat = {name: _flat(dense(table, module._like).detach().to("cpu"), batch) for name, table in tables.items()}
     _check_spikes(module, flat)
     start = {**module._constants, **module.learned_values()}
     try:

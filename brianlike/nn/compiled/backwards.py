@@ -12,6 +12,7 @@ from codegen.ir import Map, Program, Record, Role, Table
 from codegen.outside import Arrivals
 
 from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
+from .inputs import LISTS, given_lists, list_names, spread
 from .linear import Part
 from .operations import PAGE, VECTOR, Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event
@@ -202,6 +203,11 @@ class Backward:
         self.stage.elsewhere(name, kept.numpy(), members * row, row)
 
     def _read_input(self, name: str) -> None:
+        lists = given_lists(self.tensors, name)
+        if lists is not None:
+            place = self.stage.own(name)
+            spread(self.stage, lists, place.address, place.row, place.size, delay=self.network.past(name))
+            return
         rows = flat(self.tensors[self.inputs[name]], self.extent.members, self.extent.steps)
         self.stage.kept.append(rows)
         place, item = self.stage.own(name), rows.element_size()
@@ -311,8 +317,12 @@ class Backward:
         if not part.dense:
             gradient[:] = 0
         events = part.arrivals.pathway.events
-        names = ("first", "index", "value", "graded") if events in self.inputs else ("",)
-        kept = {name: self.tape[f"{events}|{name}" if name else events].numpy() for name in names}
+        if events not in self.inputs:
+            kept = {"": self.tape[events].numpy()}
+        elif (lists := given_lists(self.tensors, events)) is not None:
+            kept = dict(zip(LISTS, lists))
+        else:
+            kept = {part: self.tape[name].numpy() for part, name in zip(LISTS, list_names(events))}
         self.weights.append(WeightGradient(part, cotangents, gradient, kept, self.network.past(events) - part.delay))
         shaped = torch.from_numpy(gradient)
         self.out[part.name] = shaped.view(part.n_source, -1)[:, : part.n_target] if part.dense else shaped

@@ -29,6 +29,7 @@ from ..engine import TorchEngine
 from ..recording import Reduction
 from .backwards import Backward
 from .forwards import PAST, Forward, Network, Results, Tensors
+from .inputs import dense_rows, given_lists, list_names
 from .linear import parts_of
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
@@ -114,6 +115,8 @@ class CompiledEngine:
         self.network = Network(program, {one.name: one for one in arrivals}, parts, delays, engine.memory, engine.fixed, moving, dict(reductions))
         inputs = self.network.inputs()
         self.arrays = {a.name: _as_numbers(a) if a.name in inputs else a for a in program.arrays}
+        self.fed_events = tuple(a.name for a in program.arrays if a.name in inputs and a.role is Role.EVENT)
+        """The inputs that hold events: lists are taken for them."""
         loaded = dict.fromkeys(load.array for kernel in program.kernels if isinstance(kernel, Map) for load in kernel.loads)
         self.constants = tuple(name for name in loaded if name in engine.fixed)
         for kernel in program.kernels:
@@ -191,7 +194,8 @@ class CompiledEngine:
         tables = [kernel.name for kernel in network.program.kernels if isinstance(kernel, Table) and kernel.name not in network.arrivals]
         parts = [part.name for found in network.parts.values() for part in found]
         pasts = [events + PAST for events in network.memory]
-        return (*self.constants, *network.moving, *tables, *parts, *pasts)
+        lists = [name for events in self.fed_events for name in list_names(events)]
+        return (*self.constants, *network.moving, *tables, *lists, *parts, *pasts)
 
     def size(self, name: str) -> int:
         """The number of elements of an array."""
@@ -231,6 +235,9 @@ class CompiledEngine:
         if events in forward.rasters:
             bits = forward.rasters[events][-past:].view(np.uint8)
             return torch.from_numpy(np.unpackbits(bits, axis=-1, count=size, bitorder="little")).to(real)
+        lists = given_lists(tensors, events)
+        if lists is not None:
+            return torch.from_numpy(dense_rows(lists, extent.steps, extent.members, size))
         table = tensors[self.network.inputs()[events]]
         rows = table[max(0, len(table) - past) :].expand(-1, extent.members, size).to(real)
         before = tensors[events + PAST][len(rows) :].expand(-1, extent.members, size).to(real) if len(rows) < past else rows[:0]

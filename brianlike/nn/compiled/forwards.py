@@ -13,6 +13,7 @@ from codegen.ir import Map, Program, Record, Role, Table
 from codegen.outside import Arrivals
 
 from ..recording import Count, Last, Max, Mean, Reduction
+from .inputs import Lists, given_lists, list_names, spread
 from .linear import Part
 from .operations import VECTOR, Kind, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_event
@@ -109,8 +110,10 @@ class Forward:
         self.real = torch.float64 if self.extent.wide else torch.float32
         self.inputs = network.inputs()
         self.lists: dict[tuple[str, int], tuple[int, int]] = {}
+        self.recent: dict[str, int] = {}
         self.rasters: dict[str, np.ndarray] = {}
-        self.scanned: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
+        self.scanned: dict[str, Lists] = {}
+        self.given = {events: lists for events in self.inputs if (lists := given_lists(tensors, events)) is not None}
         self.again = False
         self.tape: Tape = EveryStep(stage, self.extent.half, functions["pack_bits"])
 
@@ -124,7 +127,7 @@ class Forward:
                 saving.save(name)
         for events in self._rasters():
             self._raster(events)
-        for events in self._listed():
+        for events in dict.fromkeys([*self._listed(), *self.given]):
             self._prepare_lists(events)
         self._kernels()
         self._final()
@@ -137,9 +140,11 @@ class Forward:
         for name in resumed(self.program, self.network.moving):
             tape.enter(name, kept)
         self.rasters = {events: kept[events].numpy() for events in self._rasters()}
+        self.scanned = dict(self.given)
         for events in self._listed():
-            first, index, value, graded = (kept[f"{events}|{part}"].numpy() for part in ("first", "index", "value", "graded"))
-            self.scanned[events] = first, index, value, graded
+            if events not in self.given:
+                first, index, value, graded = (kept[name].numpy() for name in list_names(events))
+                self.scanned[events] = first, index, value, graded
         self._kernels()
         return tape
 
@@ -262,6 +267,12 @@ class Forward:
 
     def _feed(self, table: Table) -> None:
         """An input: its row for the step, as numbers where something reads them, as lists of events where pathways deliver them."""
+        if table.array in self.given:
+            if self._is_read(table.array):
+                self._place(table.array)
+                place = self.stage.places[table.array]
+                spread(self.stage, self.given[table.array], place.address, place.row, place.size, delay=self.network.past(table.array))
+            return
         rows = self._rows(table.name)
         item = rows.element_size()
         if table.array in self.scanned and not self.again:
@@ -289,15 +300,19 @@ class Forward:
         return [events for events in self.network.sources if events in linear and events in self.inputs]
 
     def _prepare_lists(self, events: str) -> None:
-        """Room for the lists of an input's events, and those of the steps before the run."""
+        """Room for the lists of an input's events, and those of the steps before the run; or the lists that are given."""
+        if events in self.given:
+            self.scanned[events] = self.given[events]
+            if events in self._listed():  # a tape has the same names whatever an input is
+                self.results.tape |= {name: torch.empty(0, dtype=torch.int64) for name in list_names(events)}
+            return
         extent, n, past = self.extent, self.stage.size(events), self.network.past(events)
         count = extent.steps + past
         first = np.zeros((extent.tiles, count, extent.tile + 1), np.int64)
         index = np.empty(extent.members * count * n, np.int32)
         values, graded = np.empty(extent.members * count * n, extent.real), np.zeros(extent.tiles, np.int32)
         self.scanned[events] = first, index, values, graded
-        for name, array in zip(("first", "index", "value", "graded"), self.scanned[events]):
-            self.results.tape[f"{events}|{name}"] = torch.from_numpy(array)
+        self.results.tape |= dict(zip(list_names(events), map(torch.from_numpy, self.scanned[events])))
         if past:
             before = flat(self.tensors[events + PAST], extent.members, past).to(self.real)
             self.stage.kept.append(before)
@@ -357,7 +372,9 @@ class Forward:
         events, stage = arrivals.pathway.events, self.stage
         place, past = stage.own(arrivals.array), self.network.past(events)
         fields = gathering(self.network, stage, arrivals)
-        if events in self.inputs:
+        if events in self.given:
+            fields |= self._recent(events)
+        elif events in self.inputs:
             rows = self._rows(self.inputs[events])
             if past:
                 rows = torch.cat([flat(self.tensors[events + PAST], self.extent.members, past).to(rows.dtype), rows])
@@ -368,6 +385,20 @@ class Forward:
             raster = self.rasters[events]
             fields |= dict(address=address(raster), words=raster.shape[-1])
         stage.step(Kind.GATHER, place=place.address, stride=place.row, size=place.size, delay=past, **fields)
+
+    def _recent(self, events: str) -> dict[str, int]:
+        """Rows of numbers of the last steps in the tile, made from the lists of an input."""
+        stage, size, past = self.stage, self.stage.size(events), self.network.past(events)
+        row = padded(size) * self.extent.real.itemsize
+        if events not in self.recent:
+            place = self.recent[events] = stage.memory.take((past + 1) * self.extent.tile * row)
+            for number in range(past):
+                if self.again:  # steps that are done again begin anywhere
+                    spread(stage, self.given[events], place, row, size, delay=number, slots=past + 1)
+                else:
+                    spread(stage, self.given[events], place, row, size, delay=past, slots=past + 1, before=number)
+            spread(stage, self.given[events], place, row, size, delay=past, slots=past + 1)
+        return dict(flags=2, address=self.recent[events], extra=row)
 
     # ---------------------------------------------------------------------------------------------------------------------------------------- records
     def _record(self, record: Record) -> None:

@@ -45,6 +45,7 @@ class Kind(IntEnum):
     ROWS = 27
     HALF_OUT = 28
     HALF_IN = 29
+    SPREAD = 30
 
 
 FIELDS = (

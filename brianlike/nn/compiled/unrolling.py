@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from codegen.ir import Record
 
 from ..delivery import Values
+from ..events import Events, Fed, dense
 from ..noise import rows_of
 from ..recording import Max, Reduction
 from ..states import padded
@@ -14,10 +17,11 @@ from ..unroll import Moment, Unrolling
 from . import operator
 from .engine import CompiledEngine
 from .forwards import PAST, reduction_kind
+from .inputs import made_lists, no_lists
 from .stage import is_event
 
 
-def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:
+def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:
     """`unroll` by the compiled engine."""
     torch_engine, network = engine.engine, engine.network
     values = dict(moment.values)
@@ -29,28 +33,37 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Values, step
     for name in network.moving:
         value = values[name].detach() if is_event(engine.arrays[name]) else values[name]  # events are found anew before anything reads them
         given[name] = value.expand(*batch, value.shape[-1]).reshape(members, -1)
-    sizes = {table: engine.size(array) for array, table in network.inputs().items()}
-    for name in network.inputs().values():
+    lists: dict[str, Events] = {}
+    for array, name in network.inputs().items():
         table = tables[name] if name in tables else _noise(engine, moment, name, steps, values, how)
-        given[name] = _spread(table, steps, batch, sizes[name])
+        if isinstance(table, Events):
+            lists[array], given[name] = table.members(batch), torch.empty(0, dtype=torch.int64)
+        else:
+            given[name] = _spread(table, steps, batch, engine.size(array))
     given |= engine.amounts(values)
     for events, past in network.memory.items():
         sent = padded(moment.past.get(events, []), past, values[events])
         rows = torch.stack([row.expand(*batch, row.shape[-1]).reshape(members, -1) for row in sent])
         given[events + PAST] = rows.to(values[events].dtype) if rows.dtype is torch.bool else rows
+    wide = any(value.dtype is torch.float64 for value in given.values())
+    extent = engine.extent(steps, members, int(moment.step), wide)
+    for events in engine.fed_events:
+        before = given[events + PAST] if moment.past.get(events) else torch.zeros(network.past(events), 0, 0) if network.past(events) else None
+        given |= made_lists(events, lists[events], before, extent) if events in lists else no_lists(events)
     names = engine.names
     tensors = [given[name] for name in names]
     wanted = [name for name in names if given[name].requires_grad] if torch.is_grad_enabled() else []
-    variant = engine.variant(any(t.dtype is torch.float64 for t in tensors), frozenset(wanted))  # refuses before anything is run
+    variant = engine.variant(wide, frozenset(wanted))  # refuses before anything is run
     kept = how.checkpoint or 0, how.keep == "bfloat16"
-    found = operator.run(tensors, operator.register(engine), steps, members, int(moment.step), *kept, "\n".join(wanted))
+    found = operator.run(tensors, operator.register(engine), steps, members, extent.first, *kept, "\n".join(wanted))
     shown = {kernel.name: kernel.array for kernel in network.program.kernels if isinstance(kernel, Record)}
     out = {name: value if shown.get(name, name.removesuffix(PAST)) in variant.active else value.detach() for name, value in zip(variant.out, found)}
     for name in network.moving:
         values[name] = out[name].reshape(*batch, out[name].shape[-1])
-    for array, table in network.inputs().items():
-        if array in values:
-            values[array] = given[table][-1].reshape(*batch, given[table].shape[-1])
+    for array, name in network.inputs().items():
+        if array in values:  # what was fed in the last step
+            last = dense(lists[array][steps - 1 :], values[array]) if array in lists else given[name][-1]
+            values[array] = last.reshape(*batch, last.shape[-1])
     records = {}
     for key, reduction in network.reductions.items():
         value = out.get(key)
