@@ -42,6 +42,7 @@ cdef extern from "_event_lists.h" nogil:
         void *values
         int32_t *graded
         int64_t *cells
+        int64_t *base
         int32_t *neurons
         void *amounts
         uint64_t *bits
@@ -186,17 +187,19 @@ def event_lists(t, b, n, value, int64_t rows, int64_t members, int64_t tile, int
     o.count, o.rows, o.members, o.tile, o.size = len(t), rows, members, tile, size
     o.t, o.b, o.n = <int32_t *>_data(t, np.int32, o.count), <int32_t *>_data(b, np.int32, o.count), <int32_t *>_data(n, np.int32, o.count)
     o.value = NULL
-    if o.count and (t.min() < 0 or t.max() >= rows or b.min() < 0 or b.max() >= members or n.min() < 0 or n.max() >= size):
-        raise IndexError("there are events outside the run")
     first, index, values = np.empty((tiles, rows, tile + 1), np.int64), np.empty(o.count, np.int32), np.empty(o.count, real)
     graded, cells, neurons = np.zeros(tiles, np.int32), np.empty(tiles*rows*tile + 1, np.int64), np.empty(o.count, np.int32)
+    base = np.empty(members, np.int64)
     amounts, bits, sums = np.empty(0 if value is None else o.count, real), np.zeros((size + 63)//64, np.uint64), np.empty(size, real)
     if value is not None:
         o.value = _data(value, real, o.count)
     o.first, o.index, o.values = <int64_t *>_data(first, np.int64, first.size), <int32_t *>_data(index, np.int32, o.count), _data(values, real, o.count)
     o.graded, o.cells = <int32_t *>_data(graded, np.int32, tiles), <int64_t *>_data(cells, np.int64, cells.size)
+    o.base = <int64_t *>_data(base, np.int64, members)
     o.neurons, o.amounts = <int32_t *>_data(neurons, np.int32, o.count), _data(amounts, real, amounts.size)
     o.bits, o.sums = <uint64_t *>_data(bits, np.uint64, bits.size), _data(sums, real, size)
     with nogil:
         used = bl_event_lists_d(&o) if wide else bl_event_lists_f(&o)
+    if used < 0:
+        raise IndexError("there are events outside the run")
     return first, index[:used], values[:used], graded

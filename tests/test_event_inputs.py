@@ -6,6 +6,7 @@ import torch
 
 import brianlike.nn as bnn
 from brianlike import InputGroup, Network, NeuronGroup, Synapses, defaultclock, ms
+from brianlike._training import event_lists
 from brianlike.datasets import EventLists
 from brianlike.nn.events import dense
 
@@ -215,6 +216,14 @@ def test_events_outside_their_shape(given, message):
     with pytest.raises(ValueError) as error:
         bnn.Events(**given, shape=(5, 2, 3))
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("outside", [dict(t=[4]), dict(b=[3]), dict(n=[-1])])
+def test_lists_have_no_room_for_events_outside_a_run(outside):
+    """What reaches the compiled kernels is checked once more where memory depends on it."""
+    given = {name: np.array(outside.get(name, [0]), np.int32) for name in ("t", "b", "n")}
+    with pytest.raises(IndexError, match="^there are events outside the run$"):
+        event_lists(*given.values(), None, 4, 3, 2, 5, True)
 
 
 def test_events_where_they_cannot_be():

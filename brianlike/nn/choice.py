@@ -12,13 +12,13 @@ from torch.autograd import forward_ad
 from ..build import CompilerUnavailable
 from ..logger import get_logger
 from .engine import TorchEngine
-from .events import Fed, dense
+from .events import Events, Fed, dense
 from .unroll import Moment, Unrolling, unroll, unroll_ragged
 
 _LOG = get_logger("brianlike.nn.engine")
 ENGINES = ("auto", "torch", "cython")
 WORTHWHILE = 200_000  # neurons times steps times members, from which on `auto` compiles: about what torch does in the time that a compiler takes
-PLAIN = (torch.Tensor, torch.nn.Parameter)
+PLAIN = (Events, torch.Tensor, torch.nn.Parameter)
 
 
 class Choice:

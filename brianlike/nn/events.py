@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -165,12 +165,12 @@ class Events:
         begin, end, _ = steps.indices(self.shape[0])
         inside = (self.t >= begin) & (self.t < end)
         values = None if self.values is None else self.values[inside]
-        return Events(self.t[inside] - begin, self.b[inside], self.n[inside], (max(0, end - begin), *self.shape[1:]), values)
+        return _checked(self.t[inside] - begin, self.b[inside], self.n[inside], (max(0, end - begin), *self.shape[1:]), values)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Events:
         """The same lists on a device; `dtype` is that of the values, if there are any."""
         values = None if self.values is None else self.values.to(device=device, dtype=dtype)
-        return replace(self, t=self.t.to(device), b=self.b.to(device), n=self.n.to(device), values=values)
+        return _checked(self.t.to(device), self.b.to(device), self.n.to(device), self.shape, values)
 
     def to_dense(self, dtype: torch.dtype | None = None) -> torch.Tensor:
         """The tensor of shape (T, ..., N), in torch's default type unless another is given."""
@@ -185,27 +185,35 @@ class Events:
         """The events of a batch of this shape, as (T, samples, N): where it has more axes, or axes that are longer than 1, all of these have the same."""
         own = self.shape[1:-1]
         total = math.prod(batch)
-        flat = replace(self, shape=(self.shape[0], math.prod(own), self.shape[-1]))
+        shape = (self.shape[0], total, self.shape[-1])
         if math.prod(own) == total:
-            return flat
+            return _checked(self.t, self.b, self.n, shape, self.values)
         source = torch.arange(math.prod(own)).reshape(own).expand(batch).reshape(-1)  # of each sample
         order = torch.argsort(self.b, stable=True)
         ends = torch.bincount(self.b, minlength=math.prod(own)).cumsum(0)
         counts = torch.diff(ends, prepend=ends.new_zeros(1))[source]
         start = (ends[source] - counts) - (counts.cumsum(0) - counts)
         taken = order[torch.repeat_interleave(start, counts) + torch.arange(int(counts.sum()))]
-        b = torch.repeat_interleave(torch.arange(total), counts)
+        b = torch.repeat_interleave(torch.arange(total, dtype=torch.int32), counts)
         values = None if self.values is None else self.values[taken]
-        return Events(self.t[taken], b, self.n[taken], (self.shape[0], total, self.shape[-1]), values)
+        return _checked(self.t[taken], b, self.n[taken], shape, values)
 
 
-Fed = torch.Tensor | Events
+Fed: TypeAlias = torch.Tensor | Events
 """What an input may be."""
 
 
 def dense(table: Fed, like: torch.Tensor) -> torch.Tensor:
     """A table as a tensor, in the type and on the device of `like`."""
     return table.to(like.device).to_dense(like.dtype) if isinstance(table, Events) else table
+
+
+def _checked(t: torch.Tensor, b: torch.Tensor, n: torch.Tensor, shape: tuple[int, ...], values: torch.Tensor | None) -> Events:
+    """Events made from others, which need not be looked through again."""
+    made = object.__new__(Events)
+    for name, part in dict(t=t, b=b, n=n, shape=shape, values=values).items():
+        object.__setattr__(made, name, part)
+    return made
 
 
 def _whole_numbers(name: str, given: Any) -> torch.Tensor:
