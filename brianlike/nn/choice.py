@@ -48,7 +48,7 @@ class Choice:
 
             try:
                 found = unroll_compiled(compiled, moment, tables, steps, how)
-                self._say(f"{self._name} runs on compiled kernels, {torch.get_num_threads()} threads (engine='cython').", reason=False)
+                self._say(f"{self._name} runs on compiled kernels{self._because()}; torch.set_num_threads() says on how many threads.", reason=False)
                 return found
             except (Refused, CompilerUnavailable) as error:  # known only when it is clear which gradients are wanted
                 self._say(f"{self._name} runs on torch, because {error}.", reason=self.engine == "cython")
@@ -63,8 +63,9 @@ class Choice:
     ) -> Any:
         """The compiled engine, if this run is for it."""
         reason = _reason_against(moment, tables, steps, lengths, how)
-        if reason is None and self.engine == "auto" and sum(engine.sizes.values()) * steps * how.batch.numel() < WORTHWHILE and engine not in self._compiled:
-            return None
+        small = sum(engine.sizes.values()) * steps * how.batch.numel() < WORTHWHILE
+        if reason is None and self.engine == "auto" and small and engine not in self._compiled:
+            reason = f"a run of fewer than {WORTHWHILE:,} neurons times steps times samples is not worth compiling (engine='cython' compiles it)"
         if reason is None:
             reason, found = self._made(engine)
             if found is not None:
@@ -87,6 +88,9 @@ class Choice:
             return None, self._compile(engine)
         except (Refused, CompilerUnavailable) as error:
             return str(error), None
+
+    def _because(self) -> str:
+        return "" if self.engine == "cython" else f", because a run of {WORTHWHILE:,} neurons times steps times samples or more is worth compiling"
 
     def _say(self, text: str, reason: bool) -> None:
         if text in self._said:
