@@ -1,5 +1,12 @@
 """What the compiled engine keeps for the backward pass: checkpoints, halves, buffers that are used again. None of it changes what it must not change."""
 
+import gc
+import itertools
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -7,7 +14,8 @@ torch = pytest.importorskip("torch")
 import trained_models  # noqa: E402
 
 import brianlike.nn as bnn  # noqa: E402
-from brianlike.nn.compiled import backwards  # noqa: E402
+from brianlike.nn.compiled import backwards, engine  # noqa: E402
+from brianlike.nn.compiled.buffers import Buffers, buffers  # noqa: E402
 from brianlike.only import *  # noqa: E402
 
 STEPS, BATCH, INPUTS, HIDDEN, OUTPUTS = 23, 11, 30, 20, 5  # 11 samples: a whole tile and a part of one
@@ -30,13 +38,13 @@ def network(*, delay=0 * ms, refractory=False, dtype=torch.float32, sparse=False
     equations = """dv/dt = (I - v)/tau_m : 1
                    dI/dt = -I/(5*ms) : 1
                    tau_m : second (constant)"""
-    inputs = InputGroup(INPUTS)
-    hidden = NeuronGroup(HIDDEN, equations, threshold="v > 1", reset="v = 0", refractory=refractory, method="exact")
-    readout = NeuronGroup(OUTPUTS, equations, method="exact")
+    inputs = InputGroup(INPUTS, name="inputs")  # names of their own: they decide the order in which synapses deliver
+    hidden = NeuronGroup(HIDDEN, equations, threshold="v > 1", reset="v = 0", refractory=refractory, method="exact", name="hidden")
+    readout = NeuronGroup(OUTPUTS, equations, method="exact", name="readout")
     hidden.tau_m, readout.tau_m = 20 * ms, 20 * ms
     objects = [inputs, hidden, readout]
     for source, target, scale, late in ((inputs, hidden, 1.5, delay), (hidden, hidden, 0.5, delay), (hidden, readout, 0.5, 0 * ms)):
-        synapses = Synapses(source, target, "w : 1", on_pre="I_post += w", delay=late)
+        synapses = Synapses(source, target, "w : 1", on_pre="I_post += w", delay=late, name=f"{source.name}_{target.name}")
         synapses.connect(p=0.15 if sparse else 1)
         synapses.w = f"{scale}*randn()"
         objects.append(synapses)
@@ -125,3 +133,140 @@ def test_pieces_of_a_run_under_checkpoints():
     expected = in_two()
     module.checkpoint = 4
     assert_same_bits(in_two(), expected)
+
+
+# --------------------------------------------------------------------------------------------------------------------------------------------- buffers
+def test_a_buffer_comes_back_when_its_last_view_is_gone():
+    pool = Buffers(most=10 * 2**20, patience=60)
+    lent = pool.take(2**20)
+    place, view = lent.ctypes.data, torch.from_numpy(lent[64:128]).view(2, 32)[1]
+    view.fill_(7)
+    del lent
+    other = pool.take(2**20)
+    other[:] = 1
+    assert other.ctypes.data != place and pool.waiting == 0 and view.eq(7).all()
+    del view
+    assert pool.waiting == 2**20 and pool.take(2**20 - 300).ctypes.data == place
+
+
+def test_what_waits_is_bounded_and_leaves():
+    pool = Buffers(most=5 * 2**20, patience=60)
+    several = [pool.take(2 * 2**20) for _ in range(4)]
+    del several
+    assert pool.waiting == 4 * 2**20
+    pool.release()
+    assert pool.waiting == 0
+    pool = Buffers(most=2**30, patience=0.05)
+    lent = pool.take(2**20)
+    time.sleep(0.1)
+    del lent
+    deadline = time.monotonic() + 20
+    while (pool._waiting or pool._returned) and time.monotonic() < deadline:  # without anybody asking
+        time.sleep(0.02)
+    assert not pool._waiting and not pool._returned
+
+
+def test_an_array_that_ends_while_the_lock_is_held():
+    pool = Buffers(most=2**30, patience=60)
+    lent = pool.take(2**20)
+    with pool._lock:
+        del lent
+    assert pool.waiting == 2**20
+
+
+def test_small_arrays_are_not_pooled():
+    pool = Buffers(most=2**30, patience=60)
+    lent = pool.take(1000)
+    del lent
+    assert pool.waiting == 0
+
+
+# Batches that are large enough for buffers: what is run between, meanwhile, or not to its end changes nothing.
+def large(checkpoint=None):
+    module, x = network(delay=2 * ms, checkpoint=checkpoint), inputs_of().repeat(1, 30, 1)
+    return module, x
+
+
+@pytest.mark.parametrize("checkpoint", [None, 6])
+def test_several_forward_passes_before_several_backward_passes(checkpoint):
+    module, x = large(checkpoint)
+    other = x.flip(0)
+    expected, expected_other = gradients(module, x), gradients(module, other)
+    parameters = list(module.parameters())
+    first, second = module(x), module(other)
+    with torch.no_grad():
+        module(x.roll(1, 0))
+    for _ in range(2):
+        assert_same_bits(torch.autograd.grad(loss_of(first), parameters, retain_graph=True), expected[-len(parameters) :])
+        assert_same_bits(torch.autograd.grad(loss_of(second), parameters, retain_graph=True), expected_other[-len(parameters) :])
+        module(other)
+    assert_same_bits(first, expected[: len(first)])
+
+
+@pytest.mark.parametrize("checkpoint", [None, 6])
+def test_threads_that_call_one_module(checkpoint):
+    module, x = large(checkpoint)
+    given = [x.roll(n, 0) for n in range(4)]
+    expected = [gradients(module, one) for one in given]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            for found, right in zip(pool.map(lambda one: gradients(module, one), given), expected):
+                assert_same_bits(found, right)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_an_interrupt_in_a_run_leaves_nothing_behind(error, call, monkeypatch):
+    module, x = large()
+    expected = gradients(module, x)
+    del module
+    gc.collect()
+    module, x = large()
+    whole, count = engine.run_tiles, itertools.count(1)
+
+    def interrupted(*arguments):
+        done = whole(*arguments)
+        if next(count) == call:
+            raise error
+        return done
+
+    monkeypatch.setattr(engine, "run_tiles", interrupted)
+    with pytest.raises(error):
+        gradients(module, x)
+    monkeypatch.setattr(engine, "run_tiles", whole)
+    assert_same_bits(gradients(module, x), expected)
+
+
+def test_memory_of_repeated_training_does_not_grow():
+    module, x = large()
+    for _ in range(2):
+        gradients(module, x)
+    gc.collect()
+    before, lent = buffers.waiting, buffers._lent
+    for _ in range(5):
+        gradients(module, x)
+    assert before > 2**20 and buffers.waiting == before and buffers._lent == lent == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_computes_the_same():
+    module, x = large()
+
+    def few():  # so small that torch itself needs no threads, which do not survive a fork
+        record = module(x)
+        return torch.autograd.grad(record.high.sum() + record.last.square().sum(), list(module.parameters()))
+
+    expected = few()
+    with buffers._lock:  # as if another thread were just taking one
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if all(torch.equal(one, other) for one, other in zip(few(), expected)) else 1)
+    deadline = time.monotonic() + 60
+    while (state := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if state == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert state == (child, 0)
+    assert_same_bits(few(), expected)

@@ -15,7 +15,7 @@ from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, r
 from .inputs import LISTS, given_lists, list_names, spread
 from .linear import Part
 from .operations import PAGE, VECTOR, Kind, Place, padded
-from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event
+from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event, tensor
 from .tapes import is_number
 
 BAR = "~"
@@ -249,7 +249,7 @@ class Backward:
         place = self.stage.places[record.array]
         if arrivals is None:
             if record.name in self.wanted:
-                out = torch.empty(self.extent.steps, self.extent.members, place.size, dtype=self.real)
+                out = tensor((self.extent.steps, self.extent.members, place.size), self.real)
                 row = place.size * place.item
                 self.stage.step(
                     Kind.COPY_OUT, place=place.address, stride=place.row, size=row, address=out.data_ptr(), per_step=self.extent.members * row, per_member=row

@@ -16,7 +16,7 @@ from ..recording import Count, Last, Max, Mean, Reduction
 from .inputs import Lists, given_lists, list_names, spread
 from .linear import Part
 from .operations import VECTOR, Kind, padded
-from .stage import Compiled, Extent, Stage, address, aligned, is_event
+from .stage import Compiled, Extent, Stage, address, aligned, is_event, tensor
 from .tapes import Beginnings, EveryStep, OnThread, Tape, resumed
 
 Tensors = Mapping[str, torch.Tensor]
@@ -308,9 +308,9 @@ class Forward:
             return
         extent, n, past = self.extent, self.stage.size(events), self.network.past(events)
         count = extent.steps + past
-        first = np.zeros((extent.tiles, count, extent.tile + 1), np.int64)
-        index = np.empty(extent.members * count * n, np.int32)
-        values, graded = np.empty(extent.members * count * n, extent.real), np.zeros(extent.tiles, np.int32)
+        first = aligned(extent.tiles * count * (extent.tile + 1), np.dtype(np.int64)).reshape(extent.tiles, count, extent.tile + 1)
+        index = aligned(extent.members * count * n, np.dtype(np.int32), sparse=True)  # only as many pages as there are events are ever touched
+        values, graded = aligned(extent.members * count * n, extent.real, sparse=True), np.zeros(extent.tiles, np.int32)
         self.scanned[events] = first, index, values, graded
         self.results.tape |= dict(zip(list_names(events), map(torch.from_numpy, self.scanned[events])))
         if past:
@@ -412,7 +412,7 @@ class Forward:
         match reduction_kind(self.network.reductions[record.name]):
             case None:
                 dtype = self.real if events or self.stage.dtype(record.array) == extent.real else self.tensors[record.array].dtype
-                out = torch.empty(extent.steps, members, n, dtype=dtype)
+                out = tensor((extent.steps, members, n), dtype)
                 row = n * out.element_size()
                 if not events:
                     fields["size"] = row

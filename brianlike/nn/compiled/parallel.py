@@ -22,8 +22,15 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         return _pools[threads]
 
 
+def forget_pools() -> None:
+    """After a fork, the threads of the parent are gone."""
+    global _lock
+    _lock = threading.Lock()
+    _pools.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)  # the threads of the parent are not in the child
+    os.register_at_fork(after_in_child=forget_pools)
 
 
 def thread_count(most: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from codegen.ir import Array, Map, Role, Source
 
 from ...build import NativeKernel
 from ...simulate import Connection
+from .buffers import buffers
 from .operations import LINE, Kind, Memory, Operations, Place, operation, padded
 
 SIDES = (Index.PRE, Index.POST)
@@ -58,12 +60,18 @@ class Compiled:
     native: NativeKernel
 
 
-def aligned(count: int, dtype: np.dtype) -> np.ndarray:
-    """An array that begins with a line of cache; its values are whatever was there."""
+def aligned(count: int, dtype: np.dtype, sparse: bool = False) -> np.ndarray:
+    """An array that begins with a line of cache; its values are whatever was there. `sparse`: few of them will be touched."""
     item = np.dtype(dtype).itemsize
-    whole = np.empty(count * item + LINE, np.uint8)
+    whole = buffers.take(count * item + LINE, sparse)
     start = -whole.ctypes.data % LINE
     return whole[start : start + count * item].view(dtype)
+
+
+def tensor(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """A tensor of whatever values, in memory that may have been used before."""
+    count = math.prod(shape)
+    return torch.from_numpy(aligned(count * dtype.itemsize, np.dtype(np.uint8))).view(dtype).view(shape) if count else torch.empty(shape, dtype=dtype)
 
 
 def address(array: np.ndarray) -> int:
