@@ -1,4 +1,4 @@
-"""Ours: the network as equations, `NetworkModule`. Options: `engine`, `events` (input as event lists), `checkpoint`, `kept` (measure bytes kept)."""
+"""Ours: the network as equations, `NetworkModule`. Options: `engine`, `events` (input as event lists), `checkpoint`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def prepare(task: Task, data: Data, number: int, engine: str | None = None, even
     threads(number)
     x, labels = tensors(data)
     options = {} if engine is None else {"engine": engine}
+    x = bnn.Events.from_dense(x) if events else x
     network = module(task, data, checkpoint=checkpoint, **options)
     training = Ours(lambda x: (network(x).v, None), network.parameters(), x, labels, hidden_steps(task))
     training.network, training.counting = network, module(task, data, count=True, **options)

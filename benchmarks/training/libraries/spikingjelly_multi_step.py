@@ -1,7 +1,7 @@
 """SpikingJelly in multi-step mode. Its LIF has no synaptic current: one state, where the others have two. Its read-out is a LIF that does not spike.
 
-Feed-forward: a product for all steps at once, and its multi-step LIF, whose backward pass is an operator of its own. Recurrent: its `LinearRecurrentContainer`,
-which is fed currents (that product again), has an identity in the place of input weights, and goes step by step.
+Feed-forward: a product for all steps at once, and its multi-step LIF, whose backward pass is an operator of its own. Recurrent: that product again, and its LIF
+step by step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .torch_training import Training, hidden_steps, tensors, threads, to_activit
 
 
 class Recurrent(torch.nn.Module):
-    """`layer.LinearRecurrentContainer` multiplies input and last spikes by one matrix; a product over all steps and its recurrent half alone are faster."""
+    """As `layer.LinearRecurrentContainer`, which multiplies input and last spikes by one matrix in every step; only its recurrent half is left to do here."""
 
     def __init__(self, task: Task, cell: torch.nn.Module) -> None:
         super().__init__()
