@@ -9,14 +9,14 @@ from math import exp
 import snntorch
 import torch
 from snntorch import surrogate
-from tasks import BETA, DT, TAU_M, TAU_S, Data, Task
+from tasks import BETA, DT, LEARNING_RATE, TAU_M, TAU_S, Data, Task
 
 from .torch_training import Training, hidden_steps, tensors, threads, to_activity
 
 GAIN = DT / TAU_M
 
 
-def prepare(task: Task, data: Data, number: int, bytes_kept: bool = False) -> Training:
+def prepare(task: Task, data: Data, number: int) -> Training:
     threads(number)
     x, labels = tensors(data)
     decays = {"alpha": exp(-DT / TAU_S), "beta": exp(-DT / TAU_M)}
@@ -56,4 +56,4 @@ def prepare(task: Task, data: Data, number: int, bytes_kept: bool = False) -> Tr
         return torch.stack(read), spikes
 
     to_activity(task, forward, [first.weight] + ([cell.recurrent.weight] if task.recurrent else []), x)
-    return Training(forward, network.parameters(), x, labels, hidden_steps(task))
+    return Training(forward, network.parameters(), x, labels, hidden_steps(task), GAIN * LEARNING_RATE)

@@ -21,9 +21,10 @@ class Training:
     inputs: Any
     labels: torch.Tensor
     hidden_steps: int
+    rate: float = LEARNING_RATE
 
     def __post_init__(self) -> None:
-        self.optimiser = torch.optim.Adam(list(self.parameters), LEARNING_RATE, fused=True)
+        self.optimiser = torch.optim.Adam(list(self.parameters), self.rate, fused=True)
 
     def step(self) -> float:
         self.optimiser.zero_grad(set_to_none=True)
