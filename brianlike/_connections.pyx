@@ -168,6 +168,23 @@ def fill_block(str law, out, uint32_t seed, samples, first, uint32_t stream, uin
     return out
 
 
+cdef void _row(bint normal, uint32_t seed, uint32_t sample, uint64_t step, uint32_t stream, uint32_t number, ptrdiff_t size, double *to) noexcept nogil:
+    """What one sample draws in one step: a row of `fill_block`."""
+    cdef Place place
+    place.seed, place.epoch, place.stream, place.first = seed, sample, stream, 0
+    place.element, place.row, place.column = NULL, NULL, NULL
+    place.step, place.last = <uint32_t>step, (number & <uint32_t>0xFFFF) | (<uint32_t>((step >> 32) & <uint64_t>0xFFFF) << 16)
+    if normal:
+        _kernels.normals(&place, size, to)
+    else:
+        _kernels.uniforms(&place, size, to)
+
+
+def row_function():
+    """The address of `_row`, for other compiled loops."""
+    return <uintptr_t>&_row
+
+
 def keep(chosen, rows, columns):
     """The pairs (int32) that are chosen (bool): `rows[chosen], columns[chosen]`."""
     cdef ptrdiff_t size = columns.size, count

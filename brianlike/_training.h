@@ -7,7 +7,7 @@
 enum { /* kinds of operations; nn/operations.py has the same */
     BL_MAP, BL_COPY_IN, BL_COPY_OUT, BL_ADD_IN, BL_ZERO, BL_BYTES_IN, BL_BYTES_OUT, BL_PACK, BL_UNPACK, BL_LIST, BL_SCAN, BL_DELIVER, BL_RETURN, BL_TURN,
     BL_CLOCK, BL_SUM, BL_MAXIMUM, BL_ADD_MAXIMUM, BL_GATHER, BL_SCATTER, BL_RING_IN, BL_RING_OUT, BL_TILE_OUT, BL_LAST_IN, BL_LAST_OUT,
-    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN, BL_SPREAD
+    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN, BL_SPREAD, BL_DRAW
 };
 
 typedef struct { /* what each field means stands with the operation below; unless it says so, numbers of bytes */
@@ -56,6 +56,8 @@ typedef void (*bl_unpack_bits)(const uint64_t *, ptrdiff_t, uint8_t *);
 typedef ptrdiff_t (*bl_list_bits)(const uint64_t *, ptrdiff_t, int32_t *);
 typedef ptrdiff_t (*bl_scan)(const void *, ptrdiff_t, int32_t *, void *, int32_t *);
 typedef void (*bl_some_products)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, const uint8_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+
+typedef void (*bl_draw_row)(int, uint32_t, uint32_t, uint64_t, uint32_t, uint32_t, ptrdiff_t, double *);
 
 #define BL_AT(T, address) ((T *)(uintptr_t)(address))
 
@@ -231,6 +233,27 @@ static void bl_half_in_##S(const bl_operation *o, char *to, const char *from, pt
 BL_HALVES(float, f) BL_HALVES(double, d)
 #define BL_EITHER(name, ...) (o->wide ? bl_##name##_d(__VA_ARGS__) : bl_##name##_f(__VA_ARGS__))
 
+/* Numbers of a draw as they are stored: a uniform one is cut to 24 bits, as rounded to the nearest it could become 1; of a law with a table (`rows` whole
+ * numbers at `index`) the number is how many of them do not exceed a uniform one. */
+static void bl_drawn(const bl_operation *o, const double *drawn, char *to) {
+    ptrdiff_t n;
+    if (o->flags == 2) {
+        const int64_t *table = BL_AT(int64_t, o->index);
+        for (n = 0; n < o->size; n++) {
+            const int64_t x = (int64_t)(drawn[n] * 9007199254740992.0);
+            int64_t k = 0;
+            while (k < o->rows && table[k] <= x) k++;
+            if (o->targets == 8) ((int64_t *)to)[n] = k; else ((int32_t *)to)[n] = (int32_t)k;
+        }
+    } else if (o->wide) {
+        memcpy(to, drawn, o->size * sizeof(double));
+    } else if (o->flags == 1) {
+        for (n = 0; n < o->size; n++) ((float *)to)[n] = (float)(int32_t)(drawn[n] * 16777216.0) * (1.0f / 16777216.0f);
+    } else {
+        for (n = 0; n < o->size; n++) ((float *)to)[n] = (float)drawn[n];
+    }
+}
+
 static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
     char *place = desk->memory + o->place;
     char *outside = BL_AT(char, o->address) + t * o->per_step + member * o->per_member;
@@ -377,6 +400,17 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         if (o->flags & 2) BL_EITHER(gather_near, o, desk->memory, place, t, members, run->tile);
         else BL_EITHER(gather, o, place, t, member, run->members, members);
         break;
+    case BL_DRAW: { /* a random number for each element; seed `value`, stream `n_source`, number `words`; flags: 1 uniform; or by a table of a law, 2 */
+        double *drawn = (double *)(desk->memory + o->extra);
+        for (m = 0; m < members; m++) {
+            const uint32_t sample = (uint32_t)BL_AT(int64_t, o->first)[member + m];
+            char *to = place + m * o->stride;
+            ((bl_draw_row)(uintptr_t)o->function)(!o->flags, (uint32_t)o->value, sample, (uint64_t)(run->first_number + t), (uint32_t)o->n_source,
+                (uint32_t)o->words, o->size, drawn);
+            bl_drawn(o, drawn, to);
+        }
+        break;
+    }
     case BL_SPREAD:
         BL_EITHER(spread, o, run, desk->memory, t, member, members);
         break;

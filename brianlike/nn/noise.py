@@ -92,6 +92,13 @@ class Rows:
         """Those of some samples."""
         return replace(self, samples=replace(self.samples, numbers=chosen(self.samples.numbers)), first=chosen(self.first))
 
+    def thresholds(self) -> torch.Tensor | None:
+        """What draws these numbers from uniform ones: nothing more, the table of a law (see `_thresholds`), or None where numbers are accepted or not."""
+        if self.noise.law in ("uniform", "normal"):
+            return torch.empty(0, dtype=torch.int64)
+        found = None if self.noise.parameters is None else self._thresholds([self._parameter(p.value) for p in self.noise.parameters])
+        return None if found is None else torch.from_numpy(np.ascontiguousarray(found, np.int64))
+
     def _parameter(self, value: float | str) -> np.ndarray:
         return self.values[value].detach().cpu().double().numpy() if isinstance(value, str) else np.array([value])
 

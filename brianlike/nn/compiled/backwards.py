@@ -12,7 +12,7 @@ from codegen.ir import Map, Program, Record, Role, Table
 from codegen.outside import Arrivals
 
 from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
-from .inputs import LISTS, given_lists, list_names, spread
+from .inputs import LISTS, draw, given_lists, is_drawn, list_names, spread
 from .linear import Part
 from .operations import PAGE, VECTOR, Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event, tensor
@@ -207,6 +207,10 @@ class Backward:
         if lists is not None:
             place = self.stage.own(name)
             spread(self.stage, lists, place.address, place.row, place.size, delay=self.network.past(name))
+            return
+        noise, stream = self.network.noises.get(name, (None, 0))
+        if noise is not None and is_drawn(noise, self.tensors[name]):
+            draw(self.stage, noise, stream, self.tensors, self.stage.own(name))
             return
         rows = flat(self.tensors[self.inputs[name]], self.extent.members, self.extent.steps)
         self.stage.kept.append(rows)

@@ -29,7 +29,7 @@ from ..engine import TorchEngine
 from ..recording import Reduction
 from .backwards import Backward
 from .forwards import PAST, Forward, Network, Results, Tensors
-from .inputs import dense_rows, given_lists, list_names
+from .inputs import SAMPLES, SEED, dense_rows, given_lists, list_names
 from .linear import parts_of
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
@@ -112,7 +112,8 @@ class CompiledEngine:
         delays = {one.name: _delays(engine, one) for one in arrivals if one.store is None}
         fed = {kernel.array for kernel in program.kernels if isinstance(kernel, Table)}
         moving = tuple(name for name in moving if name not in fed)
-        self.network = Network(program, {one.name: one for one in arrivals}, parts, delays, engine.memory, engine.fixed, moving, dict(reductions))
+        noises = {noise.name: (noise, engine.streams.get(noise.owner, 0)) for noise in engine.noises}
+        self.network = Network(program, {one.name: one for one in arrivals}, parts, delays, engine.memory, engine.fixed, moving, dict(reductions), noises)
         inputs = self.network.inputs()
         self.arrays = {a.name: _as_numbers(a) if a.name in inputs else a for a in program.arrays}
         self.fed_events = tuple(a.name for a in program.arrays if a.name in inputs and a.role is Role.EVENT)
@@ -195,7 +196,8 @@ class CompiledEngine:
         parts = [part.name for found in network.parts.values() for part in found]
         pasts = [events + PAST for events in network.memory]
         lists = [name for events in self.fed_events for name in list_names(events)]
-        return (*self.constants, *network.moving, *tables, *lists, *parts, *pasts)
+        noise = (SEED, SAMPLES) if network.noises else ()
+        return (*self.constants, *network.moving, *tables, *lists, *noise, *parts, *pasts)
 
     def size(self, name: str) -> int:
         """The number of elements of an array."""

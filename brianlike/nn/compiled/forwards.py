@@ -10,10 +10,11 @@ import torch
 
 from codegen.expr import Index
 from codegen.ir import Map, Program, Record, Role, Table
+from codegen.noise import Noise
 from codegen.outside import Arrivals
 
 from ..recording import Count, Last, Max, Mean, Reduction
-from .inputs import Lists, given_lists, list_names, spread
+from .inputs import Lists, draw, given_lists, is_drawn, list_names, spread
 from .linear import Part
 from .operations import VECTOR, Kind, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_event, tensor
@@ -37,6 +38,7 @@ class Network:
     memory : how many steps back the events of an array are needed.
     fixed, moving : the arrays that nothing changes, and those that make the state.
     reductions : of each record.
+    noises : what tables of random numbers hold, by name, and the streams of their objects.
     """
 
     program: Program
@@ -47,6 +49,7 @@ class Network:
     fixed: frozenset[str]
     moving: tuple[str, ...]
     reductions: Mapping[str, Reduction | None]
+    noises: Mapping[str, tuple[Noise, int]]
 
     @property
     def sources(self) -> dict[str, None]:
@@ -272,6 +275,11 @@ class Forward:
                 self._place(table.array)
                 place = self.stage.places[table.array]
                 spread(self.stage, self.given[table.array], place.address, place.row, place.size, delay=self.network.past(table.array))
+            return
+        noise, stream = self.network.noises.get(table.name, (None, 0))
+        if noise is not None and is_drawn(noise, self.tensors[table.name]):
+            self._place(table.array)
+            draw(self.stage, noise, stream, self.tensors, self.stage.places[table.array])
             return
         rows = self._rows(table.name)
         item = rows.element_size()

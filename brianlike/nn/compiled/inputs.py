@@ -7,9 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from codegen.noise import Noise
+
+from ..._connections import row_function
 from ..._training import event_lists
-from ..events import Events
-from .operations import Kind
+from ..events import Events, Fed
+from .operations import Kind, Place, padded
 from .stage import Extent, Stage, address
 
 LISTS = ("first", "index", "value", "graded")
@@ -60,6 +63,25 @@ def spread(stage: Stage, lists: Lists, place: int, row: int, size: int, *, delay
     fields = dict(first=address(first), index=address(index), value=address(values), extra=address(graded), words=first.shape[1])
     write = stage.step if before is None else stage.before
     write(Kind.SPREAD, place=place, stride=row, size=size, delay=delay if before is None else before, n_source=slots, **fields)
+
+
+SEED, SAMPLES = "noise|seed", "noise|samples"
+"""The names of the tensors with the seed of a run, and the numbers of its members."""
+
+
+def is_drawn(noise: Noise | None, table: Fed) -> bool:
+    """Whether the numbers of a table are made in the tile: then the tensor has no numbers, or the thresholds of a law."""
+    return noise is not None and isinstance(table, torch.Tensor) and table.dim() == 1
+
+
+def draw(stage: Stage, noise: Noise, stream: int, tensors: Mapping[str, torch.Tensor], place: Place) -> None:
+    """What members draw in a step, the same numbers whenever it is asked for."""
+    thresholds = tensors[noise.name]
+    flags = 2 if noise.law not in ("uniform", "normal") else 1 if noise.law == "uniform" else 0
+    law = dict(flags=flags, index=thresholds.data_ptr() if len(thresholds) else 0, rows=len(thresholds), targets=place.item)
+    which = dict(first=tensors[SAMPLES].data_ptr(), value=int(tensors[SEED]), n_source=stream, words=noise.number)
+    room = stage.memory.take(padded(place.size) * 8)
+    stage.step(Kind.DRAW, function=row_function(), place=place.address, stride=place.row, size=place.size, extra=room, **which, **law)
 
 
 def dense_rows(lists: Lists, begin: int, members: int, size: int) -> np.ndarray:

@@ -46,6 +46,7 @@ class Kind(IntEnum):
     HALF_OUT = 28
     HALF_IN = 29
     SPREAD = 30
+    DRAW = 31
 
 
 FIELDS = (

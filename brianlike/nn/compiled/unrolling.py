@@ -17,7 +17,7 @@ from ..unroll import Moment, Unrolling
 from . import operator
 from .engine import CompiledEngine
 from .forwards import PAST, reduction_kind
-from .inputs import made_lists, no_lists
+from .inputs import SAMPLES, SEED, is_drawn, made_lists, no_lists
 from .stage import is_event
 
 
@@ -36,10 +36,14 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Mapping[str,
     lists: dict[str, Events] = {}
     for array, name in network.inputs().items():
         table = tables[name] if name in tables else _noise(engine, moment, name, steps, values, how)
-        if isinstance(table, Events):
+        if is_drawn(network.noises.get(name, (None, 0))[0], table):
+            given[name] = table
+        elif isinstance(table, Events):
             lists[array], given[name] = table.members(batch), torch.empty(0, dtype=torch.int64)
         else:
             given[name] = _spread(table, steps, batch, engine.size(array))
+    if how.samples is not None:
+        given |= {SEED: torch.tensor([how.samples.seed]), SAMPLES: how.samples.numbers.reshape(-1).contiguous()}
     given |= engine.amounts(values)
     for events, past in network.memory.items():
         sent = padded(moment.past.get(events, []), past, values[events])
@@ -88,9 +92,12 @@ def _spread(table: torch.Tensor, steps: int, batch: torch.Size, size: int) -> to
 
 
 def _noise(engine: CompiledEngine, moment: Moment, name: str, steps: int, values: Values, how: Unrolling) -> torch.Tensor:
-    """The table of a random number, for all steps."""
+    """What a tile needs to draw a random number (see `draw`); or the table of a law that has to be tried again and again, for all steps."""
     noises = [noise for noise in engine.engine.noises if noise.name == name]
     rows = rows_of(noises, engine.engine.streams, engine.engine.sizes, how.samples, moment.step, steps, values)[name]
+    thresholds = rows.thresholds()
+    if thresholds is not None:
+        return thresholds
     found = [rows[n] for n in range(steps)]
     return torch.stack([row for row in found if isinstance(row, torch.Tensor)])
 
