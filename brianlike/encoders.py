@@ -9,9 +9,9 @@ import numpy as np
 from codegen.dims import UNITS
 
 from .clocks import defaultclock, seconds, seconds_array
-from .units import DimensionMismatchError, asarray_si, get_dimensions
+from .units import DimensionMismatchError, Quantity, asarray_si, get_dimensions, second
 
-__all__ = ["at_times", "hold", "latency", "level_crossing", "poisson"]
+__all__ = ["at_times", "hold", "latency", "latency_times", "level_crossing", "poisson"]
 
 
 def latency(intensity: np.ndarray, steps: int, tau: object, threshold: float = 0.2) -> np.ndarray:
@@ -41,10 +41,22 @@ def latency(intensity: np.ndarray, steps: int, tau: object, threshold: float = 0
     >>> latency(np.array([[1.0, 0.5, 0.1]]), 20, 10*ms).nonzero()[0]
     array([2, 5])
     """
+    return _at(np.asarray(latency_times(intensity, tau, threshold)), steps)
+
+
+def latency_times(intensity: np.ndarray, tau: object, threshold: float = 0.2) -> Quantity:
+    """The times of the spikes of `latency`, infinite for intensities that give none: what `brianlike.nn.Events.from_times` takes.
+
+    Examples
+    --------
+    >>> from brianlike import ms
+    >>> latency_times(np.array([[1.0, 0.5, 0.1]]), 10*ms)
+    array([[2.23143551, 5.10825624,        inf]]) * ms
+    """
     x = np.asarray(intensity, dtype=np.float64)
+    scale = seconds(tau, "tau")
     with np.errstate(divide="ignore", invalid="ignore"):
-        times = np.where(x > threshold, seconds(tau, "tau") * np.log(x / (x - threshold)), np.inf)
-    return _at(times, steps)
+        return Quantity(np.where(x > threshold, scale * np.log(x / (x - threshold)), np.inf), dim=second.dim)
 
 
 def at_times(times: Any, steps: int) -> np.ndarray:

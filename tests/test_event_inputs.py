@@ -8,6 +8,7 @@ import brianlike.nn as bnn
 from brianlike import InputGroup, Network, NeuronGroup, Synapses, defaultclock, ms
 from brianlike._training import event_lists
 from brianlike.datasets import EventLists
+from brianlike.encoders import latency, latency_times
 from brianlike.nn.events import dense
 
 STEPS, MEMBERS, CHANNELS, CELLS = 14, 11, 9, 5
@@ -275,3 +276,16 @@ def test_loader_and_fit_with_events(monkeypatch):
         bnn.loader(data, steps=3, encode=len)
     with pytest.raises(ValueError, match="^steps= is for EventLists; arrays have their steps, or encode= makes them$"):
         bnn.loader(np.zeros((2, 3, 4)), np.zeros(2), steps=3)
+
+
+def test_events_from_times_are_those_of_the_dense_encoder():
+    intensities = np.random.default_rng(3).random((7, 20))
+    times = latency_times(intensities, 15 * ms)
+    events = bnn.Events.from_times(times, 40, 1 * ms)
+    defaultclock.dt = 1 * ms
+    assert torch.equal(events.to_dense(), torch.from_numpy(latency(intensities, 40, 15 * ms)).float()) and len(events.t) > 50
+    assert torch.equal(bnn.Events.from_times(times, 40).t, events.t)
+    with pytest.raises(ValueError, match="not negative"):
+        bnn.Events.from_times(-times, 40)
+    with pytest.raises(ValueError, match="shape"):
+        bnn.Events.from_times(times[0], 40)

@@ -5,7 +5,7 @@ spikes reach 200 recurrently connected neurons; 27 leaky integrators read out, a
 
     BRIANLIKE_DATA=folder/with/braille.npz python tutorials/braille.py
 
-trains for 60 epochs (four minutes on two cores), prints the accuracy on a random fifth of the recordings, runs that fifth in the simulator, and saves the
+trains for 60 epochs (about a minute on one core), prints the accuracy on a random fifth of the recordings, runs that fifth in the simulator, and saves the
 learning curve as `braille.png`. `--epochs 1 --samples 100` is a quick try.
 """
 

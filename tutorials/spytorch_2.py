@@ -5,7 +5,7 @@ Each pixel is one spike, the brighter the sooner. 100 hidden neurons and 10 leak
     BRIANLIKE_DATA=folder/with/fashion_mnist.npz python tutorials/spytorch_2.py
     BRIANLIKE_DATA=folder/with/fashion_mnist.npz python tutorials/spytorch_2.py --few-spikes
 
-train for 30 epochs (twenty minutes on one core), the second with a cost on spikes as in tutorial 3, and print the accuracy on the 10,000 test images. 5,000 of
+train for 30 epochs (three minutes on one core), the second with a cost on spikes as in tutorial 3, and print the accuracy on the 10,000 test images. 5,000 of
 the training images are held out to choose the best epoch. An interrupted run goes on where it was when it is started again. Without the file the data are
 downloaded. `--epochs 1 --samples 500` is a quick try.
 
@@ -25,7 +25,7 @@ from torch.nn import functional
 import brianlike.nn as bnn
 from brianlike import InputGroup, Network, NeuronGroup, Synapses, defaultclock, ms, seed
 from brianlike.datasets import Split, fashion_mnist, split
-from brianlike.encoders import latency
+from brianlike.encoders import latency_times
 
 INPUTS, HIDDEN, CLASSES, STEPS, BATCH = 784, 100, 10, 100, 256
 
@@ -59,8 +59,8 @@ def right(y, labels: torch.Tensor) -> torch.Tensor:
 
 
 def batches(x: np.ndarray, y: np.ndarray, shuffle: bool = False):
-    """Images become spikes when their batch is needed."""
-    return bnn.loader(x, y, BATCH, encode=lambda images: latency(images, STEPS, 20 * ms), shuffle=shuffle)
+    """Images become spikes when their batch is needed, as a list: what does not happen costs nothing."""
+    return bnn.loader(x, y, BATCH, encode=lambda images: bnn.Events.from_times(latency_times(images, 20 * ms), STEPS), shuffle=shuffle)
 
 
 def main() -> float:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from ..clocks import defaultclock
 from ..datasets.events import EventLists
 
 
@@ -144,6 +145,36 @@ class Events:
         indices = np.arange(len(samples)) if chosen is None else np.arange(len(samples))[np.asarray(chosen, dtype=np.int64)]
         t, b, n = samples.binned(indices, steps, dt, binary)
         return cls(t, b, n, (steps, len(indices), samples.size))
+
+    @classmethod
+    def from_times(cls, times: Any, steps: int, dt: Any = None) -> Events:
+        """One spike for each input of each sample, at a given time, as `brianlike.encoders.latency_times` gives them.
+
+        Parameters
+        ----------
+        times : Quantity or array, shape (samples, inputs)
+            In seconds from 0; infinite times are no spikes, and so are those beyond the last step.
+        steps : int
+        dt : Quantity, optional
+            Length of a step (s); by default that of the default clock.
+
+        Returns
+        -------
+        Events of shape (steps, samples, inputs)
+
+        Examples
+        --------
+        >>> from brianlike import ms
+        >>> import brianlike.nn as bnn
+        >>> bnn.Events.from_times([[2, 0.5]]*ms, steps=5, dt=1*ms).t
+        tensor([2, 0], dtype=torch.int32)
+        """
+        given = np.asarray(times, np.float64)
+        if given.ndim != 2 or (given < 0).any():
+            raise ValueError(f"spike times have the shape (samples, inputs) and are not negative; these have {given.shape}, from {given.min(initial=np.inf)} s")
+        when = np.floor(given / (defaultclock.dt_ if dt is None else float(np.asarray(dt))) + 1e-9)
+        b, n = np.nonzero(when < steps)
+        return cls(torch.from_numpy(when[b, n].astype(np.int32)), torch.from_numpy(b), torch.from_numpy(n), (steps, *given.shape))
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- reading
     def __len__(self) -> int:
