@@ -10,6 +10,7 @@ from tasks import Task
 
 PEERS = (
     ENGINE,
+    replace(ENGINE, name="brianlike, event lists", options={"events": True}),
     replace(SPIKINGJELLY, at_least=7),
     SNNTORCH,
     NORSE,
