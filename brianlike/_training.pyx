@@ -6,7 +6,7 @@
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint64_t, uintptr_t
 
 import numpy as np
 
@@ -28,6 +28,8 @@ cdef extern from "_training.h" nogil:
         const bl_operation *again
         int64_t n_enter, n_again
     ptrdiff_t bl_list(const uint64_t *, ptrdiff_t, int32_t *)
+    uint16_t bl_half_f(float)
+    uint16_t bl_half_d(double)
     int64_t bl_run_tiles(const bl_run *, char *, char *, void **, ptrdiff_t *, int64_t *, int32_t *, int (*)() noexcept nogil)
 
 cdef extern from "_event_lists.h" nogil:
@@ -203,3 +205,22 @@ def event_lists(t, b, n, value, int64_t rows, int64_t members, int64_t tile, int
     if used < 0:
         raise IndexError("there are events outside the run")
     return first, index[:used], values[:used], graded
+
+
+def halves(values):
+    """Numbers as bfloat16, in an array of uint16: what a run keeps of them."""
+    cdef uint16_t[::1] made
+    cdef float[::1] single
+    cdef double[::1] double_
+    cdef ptrdiff_t n
+    result = np.empty(len(values), np.uint16)
+    made = result
+    if values.dtype == np.float32:
+        single = values
+        for n in range(single.shape[0]):
+            made[n] = bl_half_f(single[n])
+    else:
+        double_ = values
+        for n in range(double_.shape[0]):
+            made[n] = bl_half_d(double_[n])
+    return result

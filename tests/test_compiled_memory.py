@@ -7,6 +7,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -14,6 +15,7 @@ torch = pytest.importorskip("torch")
 import trained_models  # noqa: E402
 
 import brianlike.nn as bnn  # noqa: E402
+from brianlike._training import halves  # noqa: E402
 from brianlike.nn.compiled import backwards, engine  # noqa: E402
 from brianlike.nn.compiled.buffers import Buffers, buffers  # noqa: E402
 from brianlike.only import *  # noqa: E402
@@ -270,3 +272,91 @@ def test_a_forked_process_computes_the_same():
         os.waitpid(child, 0)
     assert state == (child, 0)
     assert_same_bits(few(), expected)
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------------- bytes that are kept
+def compiled(neuron, size=256, dtype=torch.float32, learn=(), **options):
+    """A population of a well-known neuron without a record of every step."""
+    seed(7)
+    defaultclock.dt = neuron.dt * ms
+    source = InputGroup(6, name="source")
+    events = {"threshold": neuron.threshold, "reset": neuron.reset, "refractory": neuron.refractory}
+    cells = NeuronGroup(size, neuron.equations, **events, method=neuron.method, name="cells")
+    for name, value in neuron.values.items():
+        setattr(cells, name, value)
+    feed = Synapses(source, cells, f"w : {neuron.unit}", on_pre="I_post += w", name="feed")
+    feed.connect()
+    feed.w = neuron.weight
+    gradient = bnn.Surrogate(bnn.SuperSpike(beta=10), width=neuron.width)
+    learned = [bnn.Learn(feed, "w"), *(bnn.Learn(cells, name) for name in learn)]
+    record = {"count": bnn.Count(cells)}
+    return bnn.NetworkModule(Network(source, cells, feed), record, learned, gradient, dtype=dtype, engine="cython", namespace={}, **options)
+
+
+def kept_in_truth(module, steps, batch):
+    """The bytes of the tensors that autograd saves, without those of parameters and lists of input events."""
+    storages = {}
+
+    def pack(tensor):
+        if tensor.numel() * tensor.element_size() >= steps * batch:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    x = torch.zeros(1, 1, 6).expand(steps, batch, 6)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        module(x)
+    lists = 2 * 4 * steps * batch * 6
+    return sum(storages.values()) - lists
+
+
+KEPT = {"LIF": 1, "adaptive": 1, "AdEx": 2}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_bytes_kept_of_a_neuron_in_a_step(name):
+    module = compiled(trained_models.NEURONS[name])
+    steps, batch, size = 200, 16, 256
+    bytes_of = bnn.memory_estimate(module, steps, batch).graph / (steps * batch * size)
+    assert 4 * KEPT[name] < bytes_of <= 4 * KEPT[name] + (0.35 if trained_models.NEURONS[name].refractory else 0.2)
+    assert bytes_of * steps * batch * size == pytest.approx(kept_in_truth(module, steps, batch), rel=0.02)
+    module.keep = "bfloat16"
+    halves = bnn.memory_estimate(module, steps, batch).graph / (steps * batch * size)
+    assert bytes_of - halves == pytest.approx(2 * KEPT[name], rel=1e-6)
+    fewer = bnn.memory_estimate(module, steps, batch, checkpoint=25).graph / (steps * batch * size)
+    assert fewer <= 0.7 + (0.4 if name == "AdEx" else 0.0) and module.checkpoint is None
+    module.checkpoint = 25
+    assert fewer * steps * batch * size == pytest.approx(kept_in_truth(module, steps, batch), rel=0.02)
+
+
+# -------------------------------------------------------------------------------------------------------------------------------------------------- halves
+def test_halves_change_no_result_and_gradients_by_their_rounding():
+    module, x = network(delay=2 * ms), inputs_of()
+    expected = gradients(module, x)
+    module.keep = "bfloat16"
+    found = gradients(module, x)
+    records = len(module(x))
+    assert_same_bits(found[:records], expected[:records])
+    for one, other in zip(found[records:], expected[records:]):
+        # Each kept number is wrong by 2**-9 of itself at most; a gradient is a sum over 23 steps of products of their
+        # surrogates, whose errors (several times those of what was kept, where the surrogate is steep) add like random numbers.
+        assert (one - other).norm() < 0.02 * other.norm()
+    assert any(not torch.equal(one, other) for one, other in zip(found, expected))
+    module.checkpoint = 5
+    assert_same_bits(gradients(module, x), expected)
+
+
+def test_halves_round_to_the_nearest_and_ties_to_even():
+    tied = torch.tensor([1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8, 3.4e38, 1e-40, 0.0, -0.0, float("inf"), -float("inf")], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(2)
+    values = torch.cat([tied, torch.randn(1000, generator=generator, dtype=torch.float64) * 10.0 ** torch.randint(-38, 38, (1000,), generator=generator)])
+    for dtype in (torch.float32, torch.float64):
+        given = values.to(dtype).numpy()
+        np.testing.assert_array_equal(halves(given).view(np.int16), torch.from_numpy(given).to(torch.bfloat16).view(torch.int16).numpy())
+    assert np.isnan((halves(np.array([np.nan, -np.nan])).astype(np.uint32) << 16).view(np.float32)).all()
+    twice = np.array([1 + 2.0**-8 + 2.0**-40, 1 + 2.0**-8 - 2.0**-40, -1 - 2.0**-8 - 2.0**-40])  # rounded to float first, they would be ties
+    assert (halves(twice).astype(np.uint32) << 16).view(np.float32).tolist() == [1 + 2.0**-7, 1.0, -1 - 2.0**-7]
+
+
+def test_keep_is_checked():
+    with pytest.raises(ValueError, match="^keep= takes 'float' or 'bfloat16', not 'half'$"):
+        network(keep="half")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from ..clocks import defaultclock, seconds
 from ..subgroups import Subgroup
 from ..synapses import Synapses
+from .choice import WORTHWHILE
 from .module import NetworkModule
 
 
@@ -162,16 +164,19 @@ class Memory:
         return f"Memory({parts})"
 
 
-def memory_estimate(module: NetworkModule, steps: int, batch: int) -> Memory:
+def memory_estimate(module: NetworkModule, steps: int, batch: int, checkpoint: int | None | EllipsisType = ...) -> Memory:
     """What training on sequences of so many steps and batches of so many samples will keep in memory, before it is tried.
 
-    What the graph of gradients keeps is counted on four tiny runs (few steps, one and two samples, silent input) and extrapolated: it is a constant, plus terms
-    proportional to steps, to samples and to their product. `checkpoint=K` is not extrapolated, since it is not proportional to steps.
+    The compiled engine says what it will keep; lists of the events of dense inputs come on top, 8 bytes for each event. What torch's graph
+    keeps is counted on four tiny runs (few steps, one and two samples, silent input) and extrapolated: it is a constant, plus terms
+    proportional to steps, to samples and to their product. With a checkpoint that is the graph of so many steps, and the state of every so many steps.
 
     Parameters
     ----------
     module : NetworkModule
     steps, batch : int
+    checkpoint : int or None
+        Instead of the module's own.
 
     Returns
     -------
@@ -189,19 +194,69 @@ def memory_estimate(module: NetworkModule, steps: int, batch: int) -> Memory:
     >>> bnn.memory_estimate(module, steps=100, batch=64).inputs
     768000
     """
-    if module.checkpoint is not None:
-        raise ValueError("checkpoint= keeps only part of the states, which is not proportional to steps; estimate without it")
+    before = module.checkpoint
+    if checkpoint is not ...:
+        module.checkpoint = checkpoint
+    try:
+        graph = _compiled_graph(module, steps, batch)
+        if graph is None:
+            graph = _torch_graph(module, steps, batch)
+    finally:
+        module.checkpoint = before
+    size = module._like.element_size()
+    fed = sum(n for _, n, _ in module._feeding.inputs.values())
+    learned = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
+    return Memory(max(0, round(graph)), steps * batch * fed * size, 4 * learned)
+
+
+def _silence(module: NetworkModule, steps: int, batch: int) -> dict[str, torch.Tensor]:
+    """Inputs without events, which take no memory."""
+    like = module._like
+    inputs = {key: torch.zeros(1, 1, n, dtype=like.dtype, device=like.device) for key, (_, n, _) in module._feeding.inputs.items()}
+    return {key: value.expand(*((batch, steps) if module.batch_first else (steps, batch)), -1) for key, value in inputs.items()}
+
+
+def _compiled_graph(module: NetworkModule, steps: int, batch: int) -> int | None:
+    """What the compiled engine keeps and hands out; None if such a run is for torch."""
+    choice, found = module._choice, None
+    sizes = sum(module._engines[()].sizes.values())
+    if choice.engine == "torch" or choice.engine == "auto" and sizes * steps * batch < WORTHWHILE:
+        return None
+    try:
+        from .compiled import Measured, measuring
+    except ImportError:
+        return None
+    before, choice.engine = choice.engine, "cython"
+    try:
+        for t, n in ((1, 1), (steps, batch)):  # the first one tells whether it can do such runs at all
+            found = None
+            try:
+                with torch.enable_grad(), measuring():
+                    module(**_silence(module, t, n), **({} if module._feeding.inputs else {"steps": t, "batch": (n,)}))
+            except Measured as measured:
+                found = sum(measured.tape.values()) + sum(count for key, count in measured.out.items() if key in module._specs)
+            if found is None:
+                return None
+    finally:
+        choice.engine = before
+    return found
+
+
+def _torch_graph(module: NetworkModule, steps: int, batch: int) -> float:
+    """What torch keeps, by extrapolation; under a checkpoint of so many steps, and the states between them."""
+    if module.checkpoint is not None and module.checkpoint < steps:
+        checkpoint, module.checkpoint = module.checkpoint, None
+        values = module._initial_values()
+        state = sum(values[name].shape[-1] * values[name].element_size() for name in module._moving)
+        return _torch_graph(module, checkpoint, batch) + -(-steps // checkpoint) * batch * state
+    module.checkpoint = None
     short = max((delivery.longest for engine in module._engines.values() for delivery in engine.deliveries.values()), default=0) + 2
     a, b = short, 2 * short
     kept = {(t, n): _kept(module, t, n) for t in (a, b) for n in (1, 2)}
     both = (kept[b, 2] - kept[b, 1] - kept[a, 2] + kept[a, 1]) / (b - a)
     per_step, per_sample = (kept[b, 1] - kept[a, 1]) / (b - a) - both, kept[a, 2] - kept[a, 1] - both * a
     fixed = kept[a, 1] - per_step * a - per_sample - both * a
-    graph = fixed + per_step * steps + per_sample * batch + both * steps * batch
-    size = module._like.element_size()
-    fed = sum(n for _, n, _ in module._feeding.inputs.values())
-    learned = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
-    return Memory(max(0, round(graph)), steps * batch * fed * size, 4 * learned)
+    return fixed + per_step * steps + per_sample * batch + both * steps * batch
 
 
 def _kept(module: NetworkModule, steps: int, batch: int) -> int:
@@ -217,8 +272,12 @@ def _kept(module: NetworkModule, steps: int, batch: int) -> int:
     like = module._like
     inputs = {key: torch.zeros(steps, batch, n, dtype=like.dtype, device=like.device) for key, (_, n, _) in module._feeding.inputs.items()}
     given = {name: tensor.transpose(0, 1) for name, tensor in inputs.items()} if module.batch_first else inputs
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        record = module(**given)
+    before, module._choice.engine = module._choice.engine, "torch"
+    try:
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            record = module(**given)
+    finally:
+        module._choice.engine = before
     for tensor in record:
         storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
     for tensor in (*inputs.values(), *module.parameters()):

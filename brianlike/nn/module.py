@@ -72,6 +72,9 @@ class NetworkModule(nn.Module):
     engine : {'auto', 'torch', 'cython'}
         What carries out runs: torch, step by step, on any device; or compiled kernels, whole batches at a time on several threads, which hand runs that
         they cannot do to torch. 'auto' takes compiled kernels for runs that are worth it. What was chosen, and why, is in the log.
+    keep : {'float', 'bfloat16'}
+        As what compiled kernels keep numbers of every step for the backward pass. 'bfloat16' takes half the memory: results are the same, gradients have
+        relative errors of about 2**-9. It changes nothing under `checkpoint`, nor on torch.
 
     Raises
     ------
@@ -113,13 +116,16 @@ class NetworkModule(nn.Module):
         device: torch.device | str | None = None,
         namespace: Mapping[str, object] | None = None,
         engine: str = "auto",
+        keep: str = "float",
     ) -> None:
         super().__init__()
         self._objects = [item for item in network.objects if not isinstance(item, Monitor | Subgroup)]
         self._gradient, self.batch_first = gradient, batch_first
         if checkpoint is not None and (not isinstance(checkpoint, int) or isinstance(checkpoint, bool) or checkpoint < 1):
             raise ValueError(f"checkpoint= takes a number of steps, 1 or more, not {checkpoint!r}")
-        self.checkpoint, self.check_finite = checkpoint, check_finite
+        if keep not in ("float", "bfloat16"):
+            raise ValueError(f"keep= takes 'float' or 'bfloat16', not {keep!r}")
+        self.checkpoint, self.check_finite, self.keep = checkpoint, check_finite, keep
         self._schedule = list(network.schedule)
         self._clock = common_clock(self._objects)
         self._specs = dict(record)
@@ -353,7 +359,7 @@ class NetworkModule(nn.Module):
             empty[key] = torch.zeros((*batch, size), dtype=self._like.dtype, device=self._like.device)
             if is_event(owner, variable):
                 events.add(key)
-        options: dict[str, Any] = dict(checkpoint=self.checkpoint, feedback=feedback, watch=self.watch, samples=samples, batch=batch)
+        options: dict[str, Any] = dict(checkpoint=self.checkpoint, keep=self.keep, feedback=feedback, watch=self.watch, samples=samples, batch=batch)
         how = Unrolling(reductions=reductions, empty=empty, events=frozenset(events), **options)
         number = torch.zeros((), dtype=torch.int64, device=self._like.device) if number is None else number.to(self._like.device)
         moment = Moment(values, past, number)

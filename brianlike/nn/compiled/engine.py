@@ -5,7 +5,9 @@ It takes from the torch engine what is computed once a run (set-up, amounts that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -38,6 +40,28 @@ from .weights import WeightGradients
 
 class Refused(Exception):
     """What this engine cannot do: the torch engine does it. The message says what, as the end of a sentence."""
+
+
+_measuring: ContextVar[bool] = ContextVar("measuring", default=False)
+
+
+class Measured(Exception):
+    """How many bytes a run would keep for the backward run, and hand out, by name. What lists of input events have room for is not touched, and not theirs."""
+
+    def __init__(self, tape: Mapping[str, int], out: Mapping[str, int]) -> None:
+        super().__init__("a run was measured")
+        self.tape = {name: count for name, count in tape.items() if not name.endswith(("|index", "|value"))}
+        self.out = out
+
+
+@contextmanager
+def measuring() -> Iterator[None]:
+    """Runs end with `Measured` where they would begin; their memory is asked for, but never touched."""
+    token = _measuring.set(True)
+    try:
+        yield
+    finally:
+        _measuring.reset(token)
 
 
 @dataclass(slots=True)
@@ -221,6 +245,8 @@ class CompiledEngine:
         functions = product_functions(extent.real.name)
         forward = Forward(self.network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None)
         results = forward.write()
+        if _measuring.get():
+            raise Measured({name: value.nbytes for name, value in results.tape.items()}, {name: value.nbytes for name, value in results.out.items()})
         _carry_out(stage, Desks(stage, extent.steps))
         if not wanted:
             results.tape = {}
