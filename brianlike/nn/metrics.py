@@ -198,9 +198,8 @@ def memory_estimate(module: NetworkModule, steps: int, batch: int, checkpoint: i
     if checkpoint is not ...:
         module.checkpoint = checkpoint
     try:
-        graph = _compiled_graph(module, steps, batch)
-        if graph is None:
-            graph = _torch_graph(module, steps, batch)
+        found = _compiled_graph(module, steps, batch)
+        graph = _torch_graph(module, steps, batch) if found is None else found
     finally:
         module.checkpoint = before
     size = module._like.element_size()
