@@ -50,7 +50,8 @@ typedef int (*bl_map_function)(void **, KernelContext *, const ptrdiff_t *, ptrd
 typedef void (*bl_event_rows)(void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, const int32_t *, const void *, const int64_t *, ptrdiff_t);
 typedef void (*bl_sparse_rows)(void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, const int32_t *, const void *, const int64_t *, ptrdiff_t);
 typedef void (*bl_product)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t);
-typedef void (*bl_sparse_back)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, ptrdiff_t, ptrdiff_t);
+typedef void (*bl_sparse_back)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, ptrdiff_t, ptrdiff_t, const uint8_t *,
+    ptrdiff_t);
 typedef void (*bl_pack_bits)(const uint8_t *, ptrdiff_t, uint64_t *);
 typedef void (*bl_unpack_bits)(const uint64_t *, ptrdiff_t, uint8_t *);
 typedef ptrdiff_t (*bl_list_bits)(const uint64_t *, ptrdiff_t, int32_t *);
@@ -59,6 +60,7 @@ typedef void (*bl_some_products)(void *, ptrdiff_t, const void *, ptrdiff_t, con
 
 typedef void (*bl_draw_row)(int, uint32_t, uint32_t, uint64_t, uint32_t, uint32_t, ptrdiff_t, double *);
 
+#define BL_FEW 4 /* rows from which on a product uses what it reads of a matrix more than once */
 #define BL_AT(T, address) ((T *)(uintptr_t)(address))
 
 static inline ptrdiff_t bl_list(const uint64_t *bits, ptrdiff_t words, int32_t *index) {
@@ -231,6 +233,35 @@ static void bl_half_in_##S(const bl_operation *o, char *to, const char *from, pt
     for (n = 0; n < members * o->size; n++) { const uint32_t bits = (uint32_t)y[n] << 16; float value; memcpy(&value, &bits, 4); x[n] = (T)value; } \
 }
 BL_HALVES(float, f) BL_HALVES(double, d)
+#define BL_DENSITY(T, S, U, EXPONENT) \
+/* whether all numbers of some rows are finite */ \
+static int bl_all_finite_##S(const void *from, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t rows) { \
+    ptrdiff_t r, k; \
+    for (r = 0; r < rows; r++) { \
+        const T *x = (const T *)from + r * stride; U other = 0; \
+        for (k = 0; k < n; k++) { U bits; memcpy(&bits, x + k, sizeof bits); other |= (U)((bits & EXPONENT) == EXPONENT); } \
+        if (other) return 0; \
+    } \
+    return 1; \
+} \
+/* lists of events as rows of numbers */ \
+static void bl_rows_of_lists_##S(void *to, ptrdiff_t stride, const int32_t *index, const void *value, const int64_t *first, ptrdiff_t rows) { \
+    ptrdiff_t r; int64_t e; \
+    memset(to, 0, sizeof(T) * stride * rows); \
+    for (r = 0; r < rows; r++) { \
+        T *x = (T *)to + r * stride; \
+        if (value == NULL) for (e = first[r]; e < first[r + 1]; e++) x[index[e]] = 1; \
+        else for (e = first[r]; e < first[r + 1]; e++) x[index[e]] = ((const T *)value)[e]; \
+    } \
+}
+BL_DENSITY(float, f, uint32_t, 0x7f800000u) BL_DENSITY(double, d, uint64_t, 0x7ff0000000000000u)
+
+static inline int64_t bl_count_bytes(const uint8_t *x, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t rows) {
+    int64_t found = 0;
+    ptrdiff_t r, k;
+    for (r = 0; r < rows; r++) for (k = 0; k < n; k++) found += x[r * stride + k] != 0;
+    return found;
+}
 #define BL_EITHER(name, ...) (o->wide ? bl_##name##_d(__VA_ARGS__) : bl_##name##_f(__VA_ARGS__))
 
 /* Numbers of a draw as they are stored: a uniform one is cut to 24 bits, as rounded to the nearest it could become 1; of a law with a table (`rows` whole
@@ -305,6 +336,7 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
                 BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words);
         break;
     case BL_UNPACK:
+        if (t + o->delay < 0) break; /* nothing is known of what was before the run */
         for (m = 0; m < members; m++)
             ((bl_unpack_bits)(uintptr_t)o->function)(BL_AT(uint64_t, o->address) + ((t + o->delay) * run->members + member + m) * o->words, o->size,
                 (uint8_t *)place + m * o->stride);
@@ -331,7 +363,8 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         for (; m < run->tile; m++) first[m + 1] = n;
         break;
     }
-    case BL_DELIVER: { /* flags: 1 sparse, 2 lists of the inputs instead of those in the tile's memory */
+    case BL_DELIVER: { /* flags: 1 sparse, 2 lists of the inputs instead of those in the tile's memory, 4 (dense) where a member has more than `size` events on
+        average, as rows of numbers (at `targets`, of `rows` elements) by the product at `address`; counts at `entries` how often it did which */
         const int64_t *first;
         const int32_t *index;
         const void *values = NULL;
@@ -348,19 +381,36 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         if (o->flags & 1)
             ((bl_sparse_rows)(uintptr_t)o->function)(place, o->stride, BL_AT(void, o->matrix), BL_AT(int64_t, o->rows), BL_AT(int32_t, o->targets), index, values,
                 first, members);
-        else
+        else if (o->flags & 4 && members >= BL_FEW && first[members] - first[0] > o->size * members) {
+            char *rows = desk->memory + o->targets;
+            BL_EITHER(rows_of_lists, rows, o->rows, index, values, first, members);
+            ((bl_product)(uintptr_t)o->address)(place, o->stride, rows, o->rows, BL_AT(void, o->matrix), o->matrix_stride, o->n_source, o->padded, members);
+            add_release(BL_AT(int64_t, o->entries) + 1, 1);
+            break;
+        } else
             ((bl_event_rows)(uintptr_t)o->function)(place, o->stride, BL_AT(void, o->matrix), o->matrix_stride, o->padded, index, values, first, members);
+        if (o->entries) add_release(BL_AT(int64_t, o->entries), 1);
         break;
     }
-    case BL_RETURN: { /* the cotangent of events by that of what they deliver (at `extra`); flags: 1 sparse, 2 into the ring of `delay` slots */
+    case BL_RETURN: { /* the cotangent of events by that of what they deliver (at `extra`); flags: 1 sparse, 2 into the ring of `delay` slots, 4 (bytes at
+        `first`, of `value` a member) only of some events, and dense only if on average a member wants no more than `n_entries` of them, by the dot products at
+        `address` with the rows of the matrix at `per_step` (stride `per_member`); counts at `entries` how often it did which. A cotangent that is not finite
+        makes NaN of 0, so all are wanted where there is one */
+        const char *bar = desk->memory + o->extra;
+        const uint8_t *wanted = o->flags & 4 && t >= o->delay ? (uint8_t *)desk->memory + o->first : NULL;
         char *to = place;
         if (o->flags & 2) to += ((t - o->delay + o->rows) % o->rows) * run->tile * o->stride * (o->wide ? 8 : 4);
+        if (wanted != NULL && !(o->flags & 1) && bl_count_bytes(wanted, o->value, o->n_source, members) > o->n_entries * members) wanted = NULL;
+        if (wanted != NULL && !BL_EITHER(all_finite, bar, o->words, o->words, members)) wanted = NULL;
+        if (o->entries) add_release(BL_AT(int64_t, o->entries) + (wanted == NULL), 1);
         if (o->flags & 1)
-            ((bl_sparse_back)(uintptr_t)o->function)(to, o->stride, desk->memory + o->extra, o->words, BL_AT(void, o->matrix), BL_AT(int64_t, o->index),
-                BL_AT(int32_t, o->targets), o->n_source, members);
+            ((bl_sparse_back)(uintptr_t)o->function)(to, o->stride, bar, o->words, BL_AT(void, o->matrix), BL_AT(int64_t, o->index),
+                BL_AT(int32_t, o->targets), o->n_source, members, wanted, o->value);
+        else if (wanted != NULL)
+            ((bl_some_products)(uintptr_t)o->address)(to, o->stride, bar, o->words, BL_AT(void, o->per_step), o->per_member, o->words, wanted, o->value,
+                o->n_source, members);
         else
-            ((bl_product)(uintptr_t)o->function)(to, o->stride, desk->memory + o->extra, o->words, BL_AT(void, o->matrix), o->matrix_stride, o->size, o->padded,
-                members);
+            ((bl_product)(uintptr_t)o->function)(to, o->stride, bar, o->words, BL_AT(void, o->matrix), o->matrix_stride, o->size, o->padded, members);
         break;
     }
     case BL_TURN: { /* this step's slot of a ring (at `extra`, of `delay` + 1) becomes the cotangent of the events, and is free again */

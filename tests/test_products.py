@@ -255,13 +255,13 @@ def test_lists_of_synapses(kernels, rows, n_source, n_target, graded):
     close(acc[:, :n_target], exact, 20 * n_source)
     y = filled(rng, rows, n_source, dtype)
     exact = y[:, :n_source] + bar[:, :n_target] @ matrix.T
-    call["sparse_back"](y, y.shape[1], bar, bar.shape[1], w, row, target, n_source, rows)
+    call["sparse_back"](y, y.shape[1], bar, bar.shape[1], w, row, target, n_source, rows, None, 0)
     close(y[:, :n_source], exact, 100)
     again = filled(np.random.default_rng(1), rows, n_source, dtype)
     alone = again.copy()
-    call["sparse_back"](again, y.shape[1], bar, bar.shape[1], w, row, target, n_source, rows)
+    call["sparse_back"](again, y.shape[1], bar, bar.shape[1], w, row, target, n_source, rows, None, 0)
     for k in range(rows):  # a row has the same bits alone
-        call["sparse_back"](alone[k], y.shape[1], bar[k], bar.shape[1], w, row, target, n_source, 1)
+        call["sparse_back"](alone[k], y.shape[1], bar[k], bar.shape[1], w, row, target, n_source, 1, None, 0)
     assert np.array_equal(alone, again)
     dw = rng.standard_normal(row[-1]).astype(dtype)
     exact = dw + (x[:, source] * bar[:, target]).sum(0)

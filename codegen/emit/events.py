@@ -296,8 +296,14 @@ BL_INLINE bl_side_$S bl_multiply_add_side_$S($T a, const $T *b, bl_side_$S c) {
     bl_side_$S r; int k;
     for (k = 0; k < BL_LANES; k++) r[k] = bl_multiply_add_$S(a, b[k], c[k]);
     return r; }
+BL_INLINE $T bl_back_$S(const $T *w, const int64_t *row, const int32_t *target, const $T *bar, ptrdiff_t j) {
+    ptrdiff_t s;
+    """
+    + _back("w[s + {k}], bar[target[s + {k}]]", "bl_multiply_add_$S", "$T", "0")
+    + """
+    return a0; }
 void bl_sparse_back_$S($T *y, ptrdiff_t y_stride, const $T *bar, ptrdiff_t bar_stride, const $T *w, const int64_t *row, const int32_t *target,
-    ptrdiff_t n_source, ptrdiff_t rows) {
+    ptrdiff_t n_source, ptrdiff_t rows, const uint8_t *wanted, ptrdiff_t wanted_stride) {
     ptrdiff_t r, j, s, t, n;
     int32_t last = -1;
     $T near[4096], *side = near;
@@ -308,19 +314,24 @@ void bl_sparse_back_$S($T *y, ptrdiff_t y_stride, const $T *bar, ptrdiff_t bar_s
         for (; side && rows >= BL_LANES; rows -= BL_LANES, y += BL_LANES * y_stride, bar += BL_LANES * bar_stride) {
             for (t = 0; t < n; t++) for (r = 0; r < BL_LANES; r++) side[t * BL_LANES + r] = bar[r * bar_stride + t];
             for (j = 0; j < n_source; j++) {
+                if (wanted != NULL) {
+                    ptrdiff_t alone = 0, some = 0;
+                    for (r = 0; r < BL_LANES; r++) if (wanted[r * wanted_stride + j]) { some++; alone = r; }
+                    if (some == 0) continue;
+                    if (some == 1) { y[alone * y_stride + j] += bl_back_$S(w, row, target, bar + alone * bar_stride, j); continue; }
+                }
             """
     + _back("w[s + {k}], side + (ptrdiff_t)target[s + {k}] * BL_LANES", "bl_multiply_add_side_$S", "bl_side_$S", "{0}")
     + """
-                for (r = 0; r < BL_LANES; r++) y[r * y_stride + j] += a0[r];
+                for (r = 0; r < BL_LANES; r++) if (wanted == NULL || wanted[r * wanted_stride + j]) y[r * y_stride + j] += a0[r];
             }
+            if (wanted != NULL) wanted += BL_LANES * wanted_stride;
         }
         if (side != near) free(side);
     }
-    for (; rows > 0; rows--, y += y_stride, bar += bar_stride) for (j = 0; j < n_source; j++) {
-            """
-    + _back("w[s + {k}], bar[target[s + {k}]]", "bl_multiply_add_$S", "$T", "0")
-    + """
-        y[j] += a0;
+    for (; rows > 0; rows--, y += y_stride, bar += bar_stride) {
+        for (j = 0; j < n_source; j++) if (wanted == NULL || wanted[j]) y[j] += bl_back_$S(w, row, target, bar, j);
+        if (wanted != NULL) wanted += wanted_stride;
     }
 }
 """

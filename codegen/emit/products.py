@@ -16,7 +16,8 @@ and `event_rows` the same bits as `product` wherever weights are finite. Strides
     scan_bytes(uint8 *x, n, int32 *index) -> count                          room for n
     pack_bits(uint8 *x, n, uint64 *bits), unpack_bits(uint64 *bits, n, uint8 *x), list_bits(uint64 *bits, words, int32 *index) -> count
     sparse_rows(T *acc, acc_stride, T *w, int64 *row, int32 *target, int32 *index, T *value, int64 *first, rows)     acc[r][target[s]] += value[e] * w[s]
-    sparse_back(T *y, y_stride, T *bar, bar_stride, T *w, int64 *row, int32 *target, n_source, rows)                 y[r][j] += sum of w[s] * bar[r][target[s]]
+    sparse_back(T *y, y_stride, T *bar, bar_stride, T *w, int64 *row, int32 *target, n_source, rows, uint8 *wanted, wanted_stride)
+                                                                            y[r][j] += sum of w[s] * bar[r][target[s]], where wanted[r][j] or wanted is NULL
     sparse_gradient(T *dw, source_begin, source_end, T *bar, bar_stride, int64 *row, int32 *target, int64 *first, int32 *index, T *value, count)
     some_products(T *y, y_stride, T *bar, bar_stride, T *w, w_stride, n_target, uint8 *wanted, wanted_stride, n_source, rows)   where wanted[r][j]
 """
@@ -73,6 +74,9 @@ def _source(name: str, float_dtype: str) -> Source:
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------------- density
+LEVEL_2 = 2**20
+"""Bytes of a core's second-level cache, as far as choices go: the same on every machine, because a dot product and a product differ in their last bits."""
+
 @dataclass(frozen=True, slots=True)
 class Densities:
     """The fraction of elements below which a kernel for some of them is faster than the dense one, which takes all.

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from codegen.emit import products
 from codegen.ir import Map, Program, Record, Role, Table
 from codegen.outside import Arrivals
+from codegen.wanted import WANTED
 
-from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
+from .forwards import PAST, Network, Tensors, flat, gathering, is_finite, reduction_kind, rows_of_vectors
 from .inputs import LISTS, draw, given_lists, is_drawn, list_names, spread
 from .linear import Part
 from .operations import PAGE, VECTOR, Kind, Place, padded
@@ -20,6 +22,8 @@ from .tapes import is_number
 
 BAR = "~"
 ROWS = 8 * 2**20  # bytes, about, of cotangents that wait for the gradients of weights
+LOW = 0.1  # of the cotangents of a dense part: where fewer must count to be worth a choice, there is none
+FEW = 8  # synapses of a source of a sparse part, likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Backward:
     tape : what it kept.
     gradients : of what it handed out, by name; those that are missing are 0.
     wanted : the names of the tensors whose gradients are asked for.
+    useful : for arrays of events, the Maps that find the cotangents that count.
     """
 
     def __init__(
@@ -65,12 +70,14 @@ class Backward:
         tape: Tensors,
         gradients: Tensors,
         wanted: frozenset[str],
+        useful: Mapping[str, Compiled],
     ) -> None:
         self.network, self.program, self.stage, self.kernels, self.functions = network, program, stage, kernels, functions
         self.tensors, self.tape, self.gradients, self.wanted = tensors, tape, gradients, wanted
         self.extent: Extent = stage.extent
         self.real = torch.float64 if self.extent.wide else torch.float32
-        self.inputs = network.inputs()
+        self.inputs, self.useful = network.inputs(), useful
+        self.found: dict[tuple[str, int], Place | None] = {}
         self.pairs = frozenset(f"{kernel}:{array}" for kernel, array in forward.tape)
         self.out: dict[str, torch.Tensor] = {}
         self.sums: dict[str, list[np.ndarray]] = {}
@@ -295,7 +302,49 @@ class Backward:
             assert part.row is not None and part.target is not None
             amounts = rows_of_vectors(self.stage, self.tensors[part.name], False)
             fields |= dict(function=self.functions["sparse_back"], matrix=address(amounts), index=address(part.row), targets=address(part.target))
-        self.stage.step(Kind.RETURN, flags=(0 if part.dense else 1) | (2 if ring else 0), **fields)
+        some = self._some(part)
+        self.stage.step(Kind.RETURN, flags=(0 if part.dense else 1) | (2 if ring else 0) | (4 if some else 0), **fields, **some)
+
+    def _some(self, part: Part) -> dict[str, int]:
+        """How a part returns only the cotangents that count, if that can be less work."""
+        events, limit = part.arrivals.pathway.events, 1.0
+        if part.dense:
+            limit = products.density_limits(part.n_source, part.n_target, products.LEVEL_2, self.extent.real.name).wanted
+        elif part.target is not None and len(part.target) < FEW * part.n_source:
+            limit = 0
+        if limit < LOW or events not in self.useful or events in self.wanted or not is_finite(self.tensors[part.name]):
+            return {}
+        place = self._find(events, part.delay)
+        if place is None:
+            return {}
+        fields = dict(first=place.address, value=place.stride, entries=self.stage.count(f"{part.name}{BAR}"))
+        if part.dense:
+            weights = rows_of_vectors(self.stage, self.tensors[part.name], True)
+            fields |= dict(address=self.functions["some_products"], per_step=address(weights), per_member=weights.shape[1])
+            fields["n_entries"] = int(limit * part.n_source)
+        return fields
+
+    def _find(self, events: str, delay: int) -> Place | None:
+        """Whether the cotangent counts of each event that was sent so many steps before; None if that is not known yet."""
+        if (events, delay) not in self.found:
+            self.found[events, delay] = self._kept(events, delay) if delay else self._now(self.useful[events])
+        return self.found[events, delay]
+
+    def _now(self, compiled: Compiled) -> Place:
+        """What the Map says of this step's events."""
+        place = self.stage.own(compiled.kernel.stores[0].array)
+        self.stage.map(compiled)
+        return place
+
+    def _kept(self, events: str, delay: int) -> Place | None:
+        """What the forward run kept of earlier events."""
+        bits = self.tape.get(events + WANTED)
+        if bits is None:
+            return None
+        place = self.stage.memory.members(self.stage.size(events), 1)
+        fields = dict(function=self.functions["unpack_bits"], address=bits.data_ptr(), words=bits.shape[-1], delay=-delay)
+        self.stage.step(Kind.UNPACK, place=place.address, stride=place.row, size=place.size, **fields)
+        return place
 
     def _transposed(self, part: Part) -> np.ndarray:
         """The matrix from targets to sources. Rows that begin at one place of their pages would share a few lines of cache; there they are a little longer."""

@@ -22,6 +22,7 @@ from codegen.ir import Array, Extern, Map, Program, Role, Table
 from codegen.outside import Arrivals, feed_pathways, trained_arrays
 from codegen.pipeline import joined_program, training_programs
 from codegen.surrogate import Gradients
+from codegen.wanted import wanted_cotangents
 
 from ..._training import run_tiles
 from ...build import build_cython
@@ -77,6 +78,7 @@ class Variant:
     kernels: Mapping[str, Compiled]
     read: frozenset[str] = frozenset()
     active: frozenset[str] = frozenset()
+    useful: Mapping[str, Compiled] = field(default_factory=dict)
     out: tuple[str, ...] = ()
     tapes: dict[tuple[bool, bool], tuple[str, ...]] = field(default_factory=dict)
     """What runs keep, by whether they save beginnings only, and whether in halves."""
@@ -147,6 +149,9 @@ class CompiledEngine:
         for kernel in program.kernels:
             if isinstance(kernel, Map) and any(load.index is Index.WHOLE and load.array not in engine.fixed for load in kernel.loads):
                 raise Refused(f"{kernel.name} reaches other elements of what changes during a run")
+        self.counts: dict[str, tuple[int, int]] = {}
+        """Of the last run, for each dense part how many steps of tiles added rows of events, and how many made a product; for each part with a `~` behind its
+        name, how many returned the cotangents that count, and how many all; with a `'`, for pieces of the gradient, rows of events or products."""
         self._variants: dict[tuple[bool, frozenset[str]], Variant | Refused] = {}
 
     # --------------------------------------------------------------------------------------------------------------------------------------- variants
@@ -177,12 +182,16 @@ class CompiledEngine:
         arrays = {**{a.name: a for a in more}, **self.arrays}
         maps = [k for k in (*forward.kernels, *(backward.kernels if backward is not None else ())) if isinstance(k, Map)]
         float_dtype = "float64" if wide else "float32"
+        more_arrays, useful = wanted_cotangents(forward, backward) if backward is not None else ((), {})
+        arrays |= {a.name: a for a in more_arrays}
+        maps += useful.values()
         sources = {kernel.name: cython.render(kernel, arrays, float_dtype, batch=True) for kernel in maps}
         built = build_cython(list(sources.values()))
         kernels = {kernel.name: Compiled(kernel, sources[kernel.name], built[sources[kernel.name].name]) for kernel in maps}
         events = {a.name for a in self.network.program.arrays if a.role is Role.EVENT}
         read = {load.array for kernel in backward.kernels if isinstance(kernel, Map) for load in kernel.loads} & events if backward is not None else set()
-        return Variant(forward, backward, arrays, kernels, frozenset(read), active)
+        counting = {events: kernels[kernel.name] for events, kernel in useful.items()}
+        return Variant(forward, backward, arrays, kernels, frozenset(read), active, counting)
 
     def _trained(self, wanted: frozenset[str]) -> tuple[str, ...]:
         """The arrays whose cotangents are needed for the gradients of these tensors."""
@@ -243,11 +252,12 @@ class CompiledEngine:
         variant = self.variant(extent.wide, wanted)
         stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
         functions = product_functions(extent.real.name)
-        forward = Forward(self.network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None)
+        forward = Forward(self.network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None, variant.useful)
         results = forward.write()
         if _measuring.get():
             raise Measured({name: value.nbytes for name, value in results.tape.items()}, {name: value.nbytes for name, value in results.out.items()})
         _carry_out(stage, Desks(stage, extent.steps))
+        self._count(stage)
         if not wanted:
             results.tape = {}
         for events, past in self.network.memory.items():
@@ -255,6 +265,9 @@ class CompiledEngine:
         variant.out = tuple(results.out)
         variant.tapes[bool(extent.checkpoint), extent.half] = tuple(results.tape)
         return results
+
+    def _count(self, stage: Stage) -> None:
+        self.counts = self.counts | {name: (int(some), int(every)) for name, (some, every) in stage.counts.items()}
 
     def _last_events(self, forward: Forward, tensors: Tensors, events: str, past: int) -> torch.Tensor:
         """The events of the last steps of a run."""
@@ -277,7 +290,7 @@ class CompiledEngine:
         assert variant.backward is not None
         stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
         functions = product_functions(extent.real.name)
-        backward = Backward(self.network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted)
+        backward = Backward(self.network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted, variant.useful)
         again = None
         if extent.checkpoint:
             again = stage.beside()
@@ -289,6 +302,7 @@ class CompiledEngine:
             _carry_out(stage, desks, again, (first, last))
             sums.add(first, last)
         sums.finish()
+        self._count(stage)
         return backward.finish()
 
 

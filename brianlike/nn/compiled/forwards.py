@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import torch
 
+from codegen.emit import products
 from codegen.expr import Index
 from codegen.ir import Map, Program, Record, Role, Table
 from codegen.noise import Noise
@@ -93,6 +95,7 @@ class Forward:
     tensors : the values of arrays, tables, parts and past events.
     functions : the addresses of the products, by name.
     keep : the arrays of events that the backward run reads; None if there will be none.
+    useful : for arrays of events, the Maps that find the cotangents that count.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Forward:
         tensors: Tensors,
         functions: Mapping[str, int],
         keep: frozenset[str] | None,
+        useful: Mapping[str, Compiled] = MappingProxyType({}),
     ) -> None:
         self.network, self.program, self.stage, self.kernels, self.tensors, self.functions, self.keep = (
             network, program, stage, kernels, tensors, functions, keep,
@@ -111,10 +115,11 @@ class Forward:
         self.extent: Extent = stage.extent
         self.results = Results()
         self.real = torch.float64 if self.extent.wide else torch.float32
-        self.inputs = network.inputs()
+        self.inputs, self.useful = network.inputs(), useful
         self.lists: dict[tuple[str, int], tuple[int, int]] = {}
         self.recent: dict[str, int] = {}
         self.rasters: dict[str, np.ndarray] = {}
+        self.rows_of_numbers: dict[int, int] = {}
         self.scanned: dict[str, Lists] = {}
         self.given = {events: lists for events in self.inputs if (lists := given_lists(tensors, events)) is not None}
         self.again = False
@@ -133,6 +138,9 @@ class Forward:
         for events in dict.fromkeys([*self._listed(), *self.given]):
             self._prepare_lists(events)
         self._kernels()
+        for events in self.useful if self.keep is not None and not self.extent.half else ():
+            if self.network.past(events):
+                self._keep_wanted(events)
         self._final()
         self.results.tape |= self.tape.tensors
         return self.results
@@ -150,6 +158,22 @@ class Forward:
                 self.scanned[events] = first, index, value, graded
         self._kernels()
         return tape
+
+    def _keep_wanted(self, events: str) -> None:
+        """Bits for the cotangents that count, which arrive before the steps to which they belong, where nothing else may be known of these."""
+        compiled, stage = self.useful[events], self.stage
+        for load in compiled.kernel.loads:
+            if stage.arrays[load.array].role is not Role.TAPE:
+                self._place(load.array)
+            elif load.array not in stage.places:
+                return
+        name = compiled.kernel.stores[0].array
+        place, words = stage.own(name), -(-stage.size(name) // 64)
+        stage.map(compiled)
+        bits = aligned(self.extent.steps * self.extent.members * words, np.dtype(np.uint64))
+        pack = self.functions["pack_bits"]
+        stage.step(Kind.PACK, function=pack, place=place.address, stride=place.row, size=place.size, address=address(bits), words=words)
+        self.results.tape[name] = torch.from_numpy(bits.view(np.int64).reshape(-1, words))
 
     def _rasters(self) -> list[str]:
         """The arrays of events of which the bits of all steps are needed."""
@@ -343,13 +367,16 @@ class Forward:
         stage, events = self.stage, part.arrivals.pathway.events
         acc, past = stage.places[part.arrivals.array], self.network.past(events)
         weights = self.weights(part)
+        flags = 0 if part.dense else 1
         fields = dict(place=acc.address, stride=acc.stride, matrix=address(weights), delay=past - part.delay)
         if part.dense:
             fields |= dict(function=self.functions["event_rows"], matrix_stride=weights.shape[1], padded=padded(part.n_target))
+            if is_finite(self.tensors[part.name]):
+                flags |= 4
+                fields |= self._dense_choice(part)
         else:
             assert part.row is not None and part.target is not None
             fields |= dict(function=self.functions["sparse_rows"], rows=address(part.row), targets=address(part.target))
-        flags = 0 if part.dense else 1
         if events in self.inputs:
             first, index, values, graded = self.scanned[events]
             stage.step(
@@ -359,6 +386,15 @@ class Forward:
         else:
             offsets, numbers = self._list(events, past - part.delay)
             stage.step(Kind.DELIVER, flags=flags, first=offsets, index=numbers, **fields)
+
+    def _dense_choice(self, part: Part) -> dict[str, int]:
+        """From how many events on they are rows of numbers, and a product adds the same bits (where all weights are finite: 0 times infinity is NaN)."""
+        width, item = padded(part.n_source), self.extent.real.itemsize
+        if width not in self.rows_of_numbers:
+            self.rows_of_numbers[width] = self.stage.memory.take(self.extent.tile * width * item)
+        limit = products.density_limits(part.n_source, part.n_target, products.LEVEL_2, self.extent.real.name).rows
+        fields = dict(address=self.functions["product"], targets=self.rows_of_numbers[width], rows=width, size=int(limit * part.n_source))
+        return fields | dict(n_source=part.n_source, entries=self.stage.count(part.name))
 
     def _list(self, events: str, shift: int) -> tuple[int, int]:
         """Lists of the events of one step, made once for all pathways."""
@@ -462,6 +498,11 @@ class Forward:
 def reduction_kind(reduction: Reduction | None) -> Kind | None:
     """The operation that makes a record; None for one that has a time axis, also where torch reduces it afterwards."""
     return {Count: Kind.SUM, Mean: Kind.SUM, Max: Kind.MAXIMUM, Last: Kind.LAST_OUT}.get(type(reduction))  # type: ignore[arg-type]
+
+
+def is_finite(weights: torch.Tensor) -> bool:
+    """Whether all weights are finite, going by their sum."""
+    return bool(weights.detach().sum().isfinite())
 
 
 def gathering(network: Network, stage: Stage, arrivals: Arrivals) -> dict[str, int]:

@@ -98,6 +98,7 @@ class Stage:
     operations: Operations = field(default_factory=Operations)
     places: dict[str, Place] = field(default_factory=dict)
     kept: list[object] = field(default_factory=list)
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
     memory: Memory = field(init=False)
     tape: Memory = field(init=False)
 
@@ -162,6 +163,10 @@ class Stage:
     def after(self, kind: Kind, **fields: int) -> None:
         """What is done after the last step."""
         self.operations.end.append(operation(kind, wide=self.extent.wide, **fields))
+
+    def count(self, name: str) -> int:
+        """Where an operation counts how often it took only some elements, and how often all."""
+        return address(self.counts.setdefault(name, np.zeros(2, np.int64)))
 
     def map(self, compiled: Compiled) -> None:
         """Run a Map in every step."""
