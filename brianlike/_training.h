@@ -75,6 +75,12 @@ static inline ptrdiff_t bl_list(const uint64_t *bits, ptrdiff_t words, int32_t *
     return n;
 }
 
+#if defined(__GNUC__) || defined(__clang__)
+static inline int64_t bl_bits_of(uint64_t word) { return __builtin_popcountll(word); }
+#else
+static inline int64_t bl_bits_of(uint64_t word) { int64_t n = 0; for (; word; word &= word - 1) n++; return n; }
+#endif
+
 /* rows of single numbers */
 #define BL_NUMBERS(T, S) \
 static void bl_add_in_##S(const bl_operation *o, char *to, const char *from, ptrdiff_t members) { \
@@ -253,6 +259,14 @@ static void bl_rows_of_lists_##S(void *to, ptrdiff_t stride, const int32_t *inde
         if (value == NULL) for (e = first[r]; e < first[r + 1]; e++) x[index[e]] = 1; \
         else for (e = first[r]; e < first[r + 1]; e++) x[index[e]] = ((const T *)value)[e]; \
     } \
+} \
+static void bl_rows_of_bits_##S(void *to, ptrdiff_t stride, const uint64_t *bits, ptrdiff_t words, ptrdiff_t rows) { \
+    ptrdiff_t r, word, k; \
+    for (r = 0; r < rows; r++) for (word = 0; word < words; word++, bits++) { \
+        T *x = (T *)to + r * stride + 64 * word; const uint64_t b = *bits; \
+        const ptrdiff_t n = stride - 64 * word < 64 ? stride - 64 * word : 64; \
+        for (k = 0; k < n; k++) x[k] = (T)(b >> k & 1); \
+    } \
 }
 BL_DENSITY(float, f, uint32_t, 0x7f800000u) BL_DENSITY(double, d, uint64_t, 0x7ff0000000000000u)
 
@@ -261,6 +275,42 @@ static inline int64_t bl_count_bytes(const uint8_t *x, ptrdiff_t stride, ptrdiff
     ptrdiff_t r, k;
     for (r = 0; r < rows; r++) for (k = 0; k < n; k++) found += x[r * stride + k] != 0;
     return found;
+}
+
+/* The gradient of a dense part by rows of numbers instead of events, for some rows of one step: the same bits if all cotangents are finite (0 times infinity
+   is NaN). 0 if there are too few events for that, or another reason against it. `lists` are those of the first of the rows' tiles. */
+typedef void (*bl_gradient_product)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+typedef struct {
+    int64_t product, n_source, most; /* `most`: events of a row, on average, up to which they are added one by one */
+    char *scratch; /* of `most_rows` rows of n_source elements, in whole vectors */
+    int64_t most_rows;
+} bl_choice;
+
+static int bl_gradient_by_product(const bl_choice *choice, void *gradient, ptrdiff_t stride, ptrdiff_t begin, ptrdiff_t end, const void *bar,
+    ptrdiff_t bar_stride, ptrdiff_t item, ptrdiff_t rows, ptrdiff_t tile, const int64_t *lists, ptrdiff_t lists_stride, const int32_t *index, const void *value,
+    const uint64_t *bits, ptrdiff_t words) {
+    const ptrdiff_t width = (choice->n_source + 15) / 16 * 16;
+    const char *columns = (const char *)bar + begin * item;
+    int64_t events = 0;
+    ptrdiff_t n, r;
+    if (rows < BL_FEW) return 0;
+    if (bits != NULL) for (n = 0; n < rows * words; n++) events += bl_bits_of(bits[n]);
+    else for (r = 0; r < rows; r += tile) {
+        const int64_t *first = lists + r / tile * lists_stride;
+        events += first[rows - r < tile ? rows - r : tile] - first[0];
+    }
+    if (events <= choice->most * rows) return 0;
+    if (!(item == 8 ? bl_all_finite_d(columns, bar_stride, end - begin, rows) : bl_all_finite_f(columns, bar_stride, end - begin, rows))) return 0;
+    if (bits != NULL) {
+        if (item == 8) bl_rows_of_bits_d(choice->scratch, width, bits, words, rows); else bl_rows_of_bits_f(choice->scratch, width, bits, words, rows);
+    } else for (r = 0; r < rows; r += tile) {
+        const int64_t *first = lists + r / tile * lists_stride;
+        char *to = choice->scratch + r * width * item;
+        const ptrdiff_t part = rows - r < tile ? rows - r : tile;
+        if (item == 8) bl_rows_of_lists_d(to, width, index, value, first, part); else bl_rows_of_lists_f(to, width, index, value, first, part);
+    }
+    ((bl_gradient_product)(uintptr_t)choice->product)(gradient, stride, begin, end, bar, bar_stride, choice->scratch, width, choice->n_source, rows);
+    return 1;
 }
 #define BL_EITHER(name, ...) (o->wide ? bl_##name##_d(__VA_ARGS__) : bl_##name##_f(__VA_ARGS__))
 

@@ -27,6 +27,12 @@ cdef extern from "_training.h" nogil:
         const bl_operation *enter
         const bl_operation *again
         int64_t n_enter, n_again
+    ctypedef struct bl_choice:
+        int64_t product, n_source, most
+        char *scratch
+        int64_t most_rows
+    int bl_gradient_by_product(const bl_choice *, void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+        const int64_t *, ptrdiff_t, const int32_t *, const void *, const uint64_t *, ptrdiff_t)
     ptrdiff_t bl_list(const uint64_t *, ptrdiff_t, int32_t *)
     uint16_t bl_half_f(float)
     uint16_t bl_half_d(double)
@@ -112,31 +118,54 @@ def run_tiles(
 def dense_gradient(
     int64_t function, int64_t gradient, ptrdiff_t stride, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item,
     ptrdiff_t step_from, ptrdiff_t step_to, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value,
-    int64_t bits, ptrdiff_t words, int32_t[::1] stop,
+    int64_t bits, ptrdiff_t words, int32_t[::1] stop, int64_t product, ptrdiff_t n_source, int64_t most, char[::1] scratch, ptrdiff_t most_rows,
+    int64_t[::1] counts,
 ):
     """Columns `begin` to `end` of the gradient of a weight matrix, by the cotangents of the steps `step_from` to `step_to`, the last first, and of all
-    members: rows of the events of step `t + shift`, from lists of `rows` steps or from bits. Column 0 of row 0 would be at `gradient`."""
-    cdef ptrdiff_t t, k, member, count
-    cdef int64_t place
+    members: rows of the events of step `t + shift`, from lists of `rows` steps or from bits. Column 0 of row 0 would be at `gradient`.
+
+    Where rows (so many as there is `scratch` for, a multiple of `tile`) have more than `most` events on average, they become numbers, and `product` adds the
+    same bits; `counts` tells how often events were added, and how often products."""
+    cdef ptrdiff_t t, k, member, count, part, done
+    cdef int64_t lists = 0
     cdef int32_t *flag = &stop[0]
+    cdef bl_choice choice
+    cdef const char *bar
+    cdef const uint64_t *found = NULL
+    choice.product, choice.n_source, choice.most, choice.scratch, choice.most_rows = product, n_source, most, &scratch[0], most_rows
     with nogil:
         for k in range(step_to - step_from - 1, -1, -1):
             t = step_from + k
             if flag[0]:
                 break
-            if bits:
-                (<GradientBits><uintptr_t>function)(<void *><uintptr_t>gradient, stride, begin, end,
-                    <const void *><uintptr_t>(cotangent + k*members*cotangent_stride*item), cotangent_stride,
-                    <const uint64_t *><uintptr_t>bits + (t + shift)*members*words, words, members)
-                continue
             member = 0
             while member < members:
-                count = tile if member + tile < members else members - member
-                place = ((member // tile)*rows + t + shift)*(tile + 1)
-                (<GradientRows><uintptr_t>function)(<void *><uintptr_t>gradient, stride, begin, end,
-                    <const void *><uintptr_t>(cotangent + (k*members + member)*cotangent_stride*item), cotangent_stride,
-                    <const int64_t *><uintptr_t>first + place, <const int32_t *><uintptr_t>index, <const void *><uintptr_t>value, count)
-                member += tile
+                count = most_rows if member + most_rows < members else members - member
+                bar = <const char *><uintptr_t>(cotangent + (k*members + member)*cotangent_stride*item)
+                if bits:
+                    found = <const uint64_t *><uintptr_t>bits + ((t + shift)*members + member)*words
+                else:
+                    lists = first + 8*((member // tile)*rows + t + shift)*(tile + 1)
+                if bl_gradient_by_product(
+                    &choice, <void *><uintptr_t>gradient, stride, begin, end, bar, cotangent_stride, item, count, tile, <const int64_t *><uintptr_t>lists,
+                    rows*(tile + 1), <const int32_t *><uintptr_t>index, <const void *><uintptr_t>value, found, words,
+                ):
+                    counts[1] += 1
+                    member += count
+                    continue
+                counts[0] += 1
+                if bits:
+                    (<GradientBits><uintptr_t>function)(<void *><uintptr_t>gradient, stride, begin, end, bar, cotangent_stride, found, words, count)
+                    member += count
+                    continue
+                done = 0
+                while done < count:
+                    part = tile if done + tile < count else count - done
+                    (<GradientRows><uintptr_t>function)(<void *><uintptr_t>gradient, stride, begin, end, bar + done*cotangent_stride*item, cotangent_stride,
+                        <const int64_t *><uintptr_t>lists + (done // tile)*rows*(tile + 1), <const int32_t *><uintptr_t>index,
+                        <const void *><uintptr_t>value, part)
+                    done += part
+                member += count
 
 
 def sparse_gradient(

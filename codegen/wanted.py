@@ -22,7 +22,7 @@ def wanted_cotangents(forward: Program, backward: Program) -> tuple[tuple[Array,
     """`Program, Program -> Maps`: for each array of events some of whose cotangents may not count, the Map that finds those that do, and what it stores to.
 
     The Map stores a boolean to `<events>?`, and reads what the backward Program reads in the same step. Of other events all cotangents count: those that
-    are recorded, that several Maps read, or that are used in another way than as a factor (a reset through which gradients reach the spike).
+    are recorded, that several Maps read, or that are used in another way than as a factor.
     """
     kept = _definitions(forward)
     arrays: list[Array] = []
@@ -236,8 +236,5 @@ class _Uses:
         assert callable(ask)
         if name in lines:
             return bool(ask(lines[name], lines, arrays))
-        array = arrays.get(name)
-        if array in self.kept:
-            stored, other = self.kept[array]
-            return bool(ask(Name(stored), other, {})) if stored in other else unknown
-        return unknown
+        stored, other = self.kept.get(arrays.get(name, ""), ("", {}))
+        return bool(ask(other[stored], other, {})) if stored in other else unknown

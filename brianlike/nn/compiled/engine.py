@@ -290,7 +290,9 @@ class CompiledEngine:
         assert variant.backward is not None
         stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
         functions = product_functions(extent.real.name)
-        backward = Backward(self.network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted, variant.useful)
+        backward = Backward(
+            self.network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted, variant.useful
+        )
         again = None
         if extent.checkpoint:
             again = stage.beside()
@@ -303,6 +305,7 @@ class CompiledEngine:
             sums.add(first, last)
         sums.finish()
         self._count(stage)
+        self.counts |= sums.counts()
         return backward.finish()
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from codegen.emit import products
+
 from ..._training import dense_gradient, sparse_gradient
 from .backwards import WeightGradient
 from .operations import padded
@@ -17,6 +19,9 @@ from .parallel import thread_count, together
 from .stage import Extent, address, aligned
 
 NEAR = 512 * 1024  # bytes of a gradient that a thread works on at a time: what stays in half of a level 2 cache
+
+
+ROWS = 128
 
 
 @dataclass(slots=True)
@@ -27,6 +32,7 @@ class _Piece:
     begin: int
     end: int
     near: np.ndarray | None = None
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
 
 
 @dataclass(slots=True)
@@ -37,6 +43,7 @@ class WeightGradients:
     extent: Extent
     functions: Mapping[str, int]
     pieces: list[_Piece] = field(init=False)
+    scratch: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pieces = [piece for one in self.weights for piece in (_columns(one, self.extent) if one.part.dense else _sources(one))]
@@ -44,31 +51,43 @@ class WeightGradients:
     def add(self, first: int, last: int) -> None:
         """Add what the steps `first` to `last` say."""
 
-        def work(piece: _Piece, stop: np.ndarray) -> None:
-            (self._add_dense if piece.one.part.dense else self._add_sparse)(piece, (first, last), stop)
+        def work(piece: _Piece, scratch: np.ndarray, stop: np.ndarray) -> None:
+            (self._add_dense if piece.one.part.dense else self._add_sparse)(piece, (first, last), scratch, stop)
 
         self._each(work)
 
     def finish(self) -> None:
         """Put the gradients together."""
 
-        def work(piece: _Piece, stop: np.ndarray) -> None:
+        def work(piece: _Piece, scratch: np.ndarray, stop: np.ndarray) -> None:
             if piece.near is not None:
                 piece.one.gradient.reshape(piece.one.part.n_source, -1)[:, piece.begin : piece.end] = piece.near
 
         self._each(work)
 
-    def _each(self, work: Callable[[_Piece, np.ndarray], None]) -> None:
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """For each dense part, with a `'` behind its name, how often rows of events were added, and how often products."""
+        found: dict[str, np.ndarray] = {}
+        for piece in self.pieces:
+            if piece.one.part.dense:
+                found[piece.one.part.name + "'"] = found.get(piece.one.part.name + "'", 0) + piece.counts
+        return {name: (int(some), int(every)) for name, (some, every) in found.items()}
+
+    def _each(self, work: Callable[[_Piece, np.ndarray, np.ndarray], None]) -> None:
         stop, taken = np.zeros(1, np.int32), iter(self.pieces)
 
         def share(number: int) -> None:
             for piece in taken:  # a list's iterator gives each piece to one thread
                 if stop[0]:
                     return
-                work(piece, stop)
+                work(piece, self.scratch[number], stop)
 
         if self.pieces:
-            together(share, thread_count(len(self.pieces)), stop)
+            threads = thread_count(len(self.pieces))
+            while len(self.scratch) < threads:
+                width = max(padded(one.part.n_source) for one in self.weights)
+                self.scratch.append(aligned(_rows(self.extent) * width * self.extent.real.itemsize, np.dtype(np.int8)))
+            together(share, threads, stop)
 
     def _lists(self, one: WeightGradient) -> tuple[int, ...]:
         """The events: `rows` steps of lists, or bits."""
@@ -82,16 +101,21 @@ class WeightGradients:
         extent = self.extent
         return padded(one.part.n_target), extent.real.itemsize, *steps, extent.members, extent.tile, one.shift, *self._lists(one)
 
-    def _add_dense(self, piece: _Piece, steps: tuple[int, int], stop: np.ndarray) -> None:
+    def _add_dense(self, piece: _Piece, steps: tuple[int, int], scratch: np.ndarray, stop: np.ndarray) -> None:
         one, width, item = piece.one, piece.end - piece.begin, self.extent.real.itemsize
         if piece.near is None:
             piece.near = aligned(one.part.n_source * width, self.extent.real).reshape(one.part.n_source, width)
             piece.near[:] = 0
-        function = self.functions["gradient_bits" if "" in one.events else "gradient_rows"]
+        n_source, name = one.part.n_source, "gradient_bits" if "" in one.events else "gradient_rows"
+        limits = products.density_limits(n_source, one.part.n_target, products.LEVEL_2, self.extent.real.name)
+        most, rows = int((limits.bits if "" in one.events else limits.lists) * n_source), _rows(self.extent)
         place = address(piece.near) - piece.begin * item
-        dense_gradient(function, place, width, piece.begin, piece.end, address(one.cotangents), *self._common(one, steps), stop)
+        dense_gradient(
+            self.functions[name], place, width, piece.begin, piece.end, address(one.cotangents), *self._common(one, steps), stop,
+            self.functions["gradient_product"], n_source, most, scratch, rows, piece.counts,
+        )
 
-    def _add_sparse(self, piece: _Piece, steps: tuple[int, int], stop: np.ndarray) -> None:
+    def _add_sparse(self, piece: _Piece, steps: tuple[int, int], scratch: np.ndarray, stop: np.ndarray) -> None:
         one, part, tile = piece.one, piece.one.part, self.extent.tile
         assert part.row is not None and part.target is not None
         offsets, numbers = np.zeros(tile + 1, np.int64), np.zeros(tile * part.n_source, np.int32)
@@ -99,6 +123,11 @@ class WeightGradients:
             self.functions["sparse_gradient"], address(one.gradient), piece.begin, piece.end, address(one.cotangents), *self._common(one, steps),
             address(part.row), address(part.target), offsets, numbers, stop,
         )
+
+
+def _rows(extent: Extent) -> int:
+    """How many rows of a step are numbers at a time: whole tiles."""
+    return max(1, ROWS // extent.tile) * extent.tile
 
 
 def _columns(one: WeightGradient, extent: Extent) -> list[_Piece]:
