@@ -256,8 +256,8 @@ static void bl_rows_of_lists_##S(void *to, ptrdiff_t stride, const int32_t *inde
     memset(to, 0, sizeof(T) * stride * rows); \
     for (r = 0; r < rows; r++) { \
         T *x = (T *)to + r * stride; \
-        if (value == NULL) for (e = first[r]; e < first[r + 1]; e++) x[index[e]] = 1; \
-        else for (e = first[r]; e < first[r + 1]; e++) x[index[e]] = ((const T *)value)[e]; \
+        if (value == NULL) for (e = first[r]; e < first[r + 1]; e++) x[index[e]] += 1; \
+        else for (e = first[r]; e < first[r + 1]; e++) x[index[e]] += ((const T *)value)[e]; \
     } \
 } \
 static void bl_rows_of_bits_##S(void *to, ptrdiff_t stride, const uint64_t *bits, ptrdiff_t words, ptrdiff_t rows) { \
