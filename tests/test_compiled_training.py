@@ -1,13 +1,141 @@
 """The compiled engine is the torch engine: records and gradients, over models and everything that can be combined with them."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import trained_models  # noqa: E402
+import training_cases  # noqa: E402
+from training_cases import Case, Result  # noqa: E402
 
 import brianlike.nn as bnn  # noqa: E402
+import brianlike.nn.compiled as compiled  # noqa: E402
+from brianlike.build import NativeKernel, build_cython  # noqa: E402
+from brianlike.nn.compiled import engine as compiled_engine  # noqa: E402
+from brianlike.nn.compiled import operator  # noqa: E402
+from brianlike.nn.unroll import unroll  # noqa: E402
 from brianlike.only import *  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# --------------------------------------------------------------------------------------------------------------------------------- one compilation for all
+class _Collected(Exception):
+    """A run would begin."""
+
+
+def compile_together(runs: Iterable[tuple[Case, torch.dtype]]) -> None:
+    """Compile the kernels of many runs in one go: the runs are carried out by the torch engine, and tell what the compiled one would need."""
+    sources = {}
+
+    def noted(found):
+        sources.update({source.name: source for source in found})
+        return defaultdict(lambda: NativeKernel("", 0, ""))
+
+    def begun(tensors, number, *rest):
+        operator._engines[number]._variants.clear()
+        raise _Collected
+
+    def unroll_instead(made, moment, tables, steps, how):
+        try:
+            return original(made, moment, tables, steps, how)
+        except _Collected:
+            return unroll(made.engine, moment, tables, steps, how)
+
+    original = compiled.unroll_compiled
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(compiled_engine, "build_cython", noted)
+        patched.setattr(operator, "run", begun)
+        patched.setattr(compiled, "unroll_compiled", unroll_instead)
+        for case, dtype in runs:
+            training_cases.run(case, training_cases.build(case, "cython", dtype), training_cases.inputs(case, dtype), backward=False)
+    build_cython(list(sources.values()))
+
+
+TOGETHER = 64
+_compiled: set[tuple[Case, torch.dtype]] = set()
+
+
+@pytest.fixture
+def compiled_together(request):
+    """The kernels of this run, compiled with those of the next ones that this session has chosen."""
+    chosen = [item.callspec.params for item in request.session.items if item.path == request.path and "case" in item.fixturenames]
+    runs = list(dict.fromkeys((params["case"], params.get("dtype", torch.float64)) for params in chosen))
+    place = runs.index((request.getfixturevalue("case"), request.node.callspec.params.get("dtype", torch.float64)))
+    if runs[place] not in _compiled:
+        compile_together(runs[place : place + TOGETHER])
+        _compiled.update(runs[place : place + TOGETHER])
+
+
+# -------------------------------------------------------------------------------------------------------------------------------------------- the tables
+def assert_same(found: Result, expected: Result, rtol: float) -> None:
+    """Equal to `rtol` of the largest number of each tensor; spikes are identical."""
+    for kind in ("records", "gradients", "state"):
+        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        assert ours.keys() == theirs.keys()
+        for key, value in theirs.items():
+            assert ours[key].dtype == value.dtype and ours[key].shape == value.shape, (kind, key)
+            if key.startswith(("spikes", "count", "first", "now")) and kind == "records":
+                assert torch.equal(ours[key], value), key
+            if not value.is_floating_point():
+                assert torch.equal(ours[key], value), key
+                continue
+            scale = float(value.abs().max()) if value.numel() else 0.0
+            torch.testing.assert_close(ours[key], value, rtol=rtol, atol=0.1 * rtol * scale, msg=lambda text, what=f"{kind} {key}": f"{what}: {text}")
+
+
+def means_something(case: Case, result: Result) -> None:
+    """Spikes are neither rare nor everywhere, and every gradient that is asked for is there."""
+    spikes = torch.cat([value.flatten() for key, value in result.records.items() if key.startswith("spikes")])
+    assert 0.03 < float(spikes.mean()) < 0.65
+    silent = [key for key, value in result.gradients.items() if not value.any()]
+    assert not silent or case.surrogate == "none", silent  # with the true gradient, what only moves the threshold has none
+
+
+def compare(case: Case) -> None:
+    """Both engines in float64."""
+    expected, found = (training_cases.run(case, training_cases.build(case, engine), training_cases.inputs(case)) for engine in ("torch", "cython"))
+    means_something(case, expected)
+    assert_same(found, expected, 1e-9)
+
+
+def compare_in_float32(case: Case) -> None:
+    """Both engines in float32, with the spikes of the compiled one replayed in both."""
+    module, other = (training_cases.build(case, engine, torch.float32) for engine in ("cython", "torch"))
+    x = training_cases.inputs(case, torch.float32)
+    groups = [item for item in module.objects if isinstance(item, NeuronGroup)]
+    raster = bnn.NetworkModule(Network(*module.objects), {group.name: group for group in groups}, gradient=module._gradient, namespace={}, dtype=torch.float32)
+    with torch.no_grad():
+        spikes = raster(**x)
+    force = [{item: getattr(spikes, item.name) for item in one.objects if isinstance(item, NeuronGroup)} for one in (module, other)]
+    found, expected = (training_cases.run(case, one, x, forced) for one, forced in zip((module, other), force))
+    assert_same(found, expected, 1e-4)
+
+
+@pytest.mark.parametrize("case", training_cases.PAIRS, ids=str)
+def test_engines_agree(case: Case, compiled_together) -> None:
+    compare(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", training_cases.table(), ids=str)
+def test_engines_agree_in_everything(case: Case, compiled_together) -> None:
+    compare(case)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32])
+@pytest.mark.parametrize("case", training_cases.PAIRS[::4], ids=str)
+def test_engines_agree_under_replayed_spikes(case: Case, dtype: torch.dtype, compiled_together) -> None:
+    compare_in_float32(case)
 
 
 @pytest.mark.parametrize("name", trained_models.NEURONS)
