@@ -14,7 +14,9 @@ and `event_rows` the same bits as `product` wherever weights are finite. Strides
     gradient_product(T *dw, dw_stride, begin, end, T *bar, bar_stride, T *x, x_stride, n_source, count)              dw[j] += sum of x[k][j] * bar[k]
     scan(T *x, n, int32 *index, T *value, int32 *graded) -> count           what is not 0 (NaN is not); graded |= whether any is not 1; room for n
     scan_bytes(uint8 *x, n, int32 *index) -> count                          room for n
-    pack_bits(uint8 *x, n, uint64 *bits), unpack_bits(uint64 *bits, n, uint8 *x), list_bits(uint64 *bits, words, int32 *index) -> count
+    pack_bits(uint8 *x, n, uint64 *bits)                                    bits behind n are 0
+    unpack_bits(uint64 *bits, n, uint8 *x)                                  bytes 0 and 1, up to the next multiple of 16
+    list_bits(uint64 *bits, words, int32 *index) -> count                   room for 64 a word
     sparse_rows(T *acc, acc_stride, T *w, int64 *row, int32 *target, int32 *index, T *value, int64 *first, rows)     acc[r][target[s]] += value[e] * w[s]
     sparse_back(T *y, y_stride, T *bar, bar_stride, T *w, int64 *row, int32 *target, n_source, rows, uint8 *wanted, wanted_stride)
                                                                             y[r][j] += sum of w[s] * bar[r][target[s]], where wanted[r][j] or wanted is NULL
@@ -31,7 +33,7 @@ from ..ir import Source
 from . import events, tiles
 
 FUNCTIONS = {
-    "event_rows": (tiles.SCALARS, events.EVENT_ROWS,),
+    "event_rows": (tiles.SCALARS, events.EVENT_ROWS),
     "product": (tiles.SCALARS, tiles.TILES, tiles.PRODUCT),
     "transpose": (tiles.SCALARS, tiles.ORDERS, tiles.TRANSPOSE),
     "gradient_rows": (tiles.SCALARS, events.SCATTER, events.GRADIENT_ROWS),
@@ -45,7 +47,7 @@ FUNCTIONS = {
     "sparse_rows": (tiles.SCALARS, events.SPARSE_ROWS),
     "sparse_back": ("#include <stdlib.h>\n", tiles.SCALARS, events.SPARSE_BACK),
     "sparse_gradient": (tiles.SCALARS, events.SPARSE_GRADIENT),
-    "some_products": (tiles.SCALARS, events.WORDS, tiles.ORDERS, tiles.SOME_PRODUCTS,),
+    "some_products": (tiles.SCALARS, events.WORDS, tiles.ORDERS, tiles.SOME_PRODUCTS),
 }
 """The pieces of each function: its own, and those that it shares with others."""
 

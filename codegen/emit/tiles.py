@@ -36,16 +36,16 @@ BL_INLINE float bl_multiply_add_f(float a, float b, float c) { return a * b + c;
 """
 
 
-def _tile(height: int, width: int) -> str:
-    """`acc[r][:] += sum over k of x[r][k] * w[k][:]` for `height` rows and `width` vectors, k ascending."""
+def _tile(height: int, width: int, name: str = "tile") -> str:
+    """`acc[r][:] += sum over k of x[r][k] * w[k][:]` for `height` rows and `width` vectors, k ascending; `ahead`: and fetch the tile to the right."""
     cells = [(row, part) for row in range(height) for part in range(width)]
-    lines = [f"static void bl_tile_{height}_{width}_$S($T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t row, ptrdiff_t next,"]
+    lines = [f"static void bl_{name}_{height}_{width}_$S($T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t row, ptrdiff_t next,"]
     lines += ["    const $T *w, ptrdiff_t w_stride, ptrdiff_t depth) {"]
     lines += [f"    const $T *x{row} = x + {row} * row;" for row in range(height)]
     lines += [f"    $V a{row}_{part} = bl_load_$S(acc + {row} * acc_stride + {part} * $L);" for row, part in cells]
     lines += ["    ptrdiff_t k, at = 0;", "    for (k = 0; k < depth; k++, w += w_stride, at += next) {"]
     lines += [f"        $V w{part} = bl_load_$S(w + {part} * $L);" for part in range(width) if height > 2]
-    if height == 8:  # the tile to the right comes next
+    if name == "ahead":
         lines += [f"        BL_PREFETCH_2(w + {width + part} * $L);" for part in range(width)]
     lines += [f"        $V b{row} = bl_splat_$S(x{row}[at]);" for row in range(height) if height <= 2]
     if height <= 2:
@@ -62,11 +62,11 @@ def _tile(height: int, width: int) -> str:
     return "\n".join(lines)
 
 
-def _column(height: int) -> str:
+def _column(height: int, name: str = "tile") -> str:
     """The rows of one column of tiles, for each width."""
     conditions = [("else " if n else "") + f"if (width == {width}) " for n, width in enumerate(WIDTHS[height])]
     calls = [
-        f"        {condition}bl_tile_{height}_{width}_$S(acc, acc_stride, x, row, next, w, w_stride, depth);"
+        f"        {condition}bl_{name}_{height}_{width}_$S(acc, acc_stride, x, row, next, w, w_stride, depth);"
         for condition, width in zip(conditions, WIDTHS[height], strict=True)
     ]
     return "\n".join([f"    for (; rows >= {height}; rows -= {height}, acc += {height} * acc_stride, x += {height} * row) {{", *calls, "    }", ""])
@@ -93,7 +93,17 @@ BL_INLINE int bl_width_$S(ptrdiff_t vectors) { return vectors > 4 || vectors == 
 """
 )
 
-PRODUCT = """
+PRODUCT = (  # gradients stay in a panel that is near already: fetching ahead would cost them a tenth
+    "\n".join(_tile(8, width, "ahead") for width in WIDTHS[8])
+    + """
+static void bl_column_ahead_$S(int width, $T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t row, ptrdiff_t next, const $T *w, ptrdiff_t w_stride,
+    ptrdiff_t depth, ptrdiff_t rows) {
+#if BL_TALL == 8
+"""
+    + _column(8, "ahead")
+    + """#endif
+    bl_column_$S(width, acc, acc_stride, x, row, next, w, w_stride, depth, rows);
+}
 #define BL_DEPTH_$S (512 / (ptrdiff_t)sizeof($T)) /* rows of w that stay near while all rows of acc pass by */
 void bl_product_$S($T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t x_stride, const $T *w, ptrdiff_t w_stride, ptrdiff_t n_source, ptrdiff_t n_target,
     ptrdiff_t rows) {
@@ -103,12 +113,13 @@ void bl_product_$S($T *acc, ptrdiff_t acc_stride, const $T *x, ptrdiff_t x_strid
         for (c = 0; c < n_target;) {
             ptrdiff_t vectors = (n_target - c) / $L;
             int width = rows < BL_TALL / 2 && vectors >= 12 ? 12 : bl_width_$S(vectors);
-            bl_column_$S(width, acc + c, acc_stride, x + j, x_stride, 1, w + j * w_stride + c, w_stride, depth, rows);
+            bl_column_ahead_$S(width, acc + c, acc_stride, x + j, x_stride, 1, w + j * w_stride + c, w_stride, depth, rows);
             c += width * $L;
         }
     }
 }
 """
+)
 
 GRADIENT_PRODUCT = """
 void bl_gradient_product_$S($T *dw, ptrdiff_t dw_stride, ptrdiff_t begin, ptrdiff_t end, const $T *bar, ptrdiff_t bar_stride, const $T *x, ptrdiff_t x_stride,
