@@ -297,14 +297,15 @@ def test_values_that_are_not_finite_are_named() -> None:
 
 
 INTERRUPTED = """
-import resource, signal, sys, threading, torch
+import gc, resource, signal, sys, threading, torch
+gc.disable()
 sys.path[:0] = {paths!r}
 torch.set_num_threads({threads})
 import training_cases
 from training_cases import Case
 case = Case("lif", batch=(64,), record="reduced", learned="weights")
-module = training_cases.build(case, "cython")
-x = training_cases.inputs(case)["source"].detach()
+module = training_cases.build(case, "cython", torch.float32)
+x = training_cases.inputs(case, torch.float32)["source"].detach()
 def passes(x):
     module.zero_grad()
     y = module(x)
@@ -330,7 +331,7 @@ for _ in range({times}):
     used.append(resident())
 after = passes(x)
 assert all(torch.equal(a, b) for a, b in zip(before, after))
-assert used[-1] < used[0] + {allowed}, used
+assert used[-1] < used[0] + {allowed}, used  # gc is off: nothing waits for it
 print("works", flush=True)
 """
 
@@ -340,8 +341,8 @@ print("works", flush=True)
 def test_an_interrupt_ends_a_pass(threads: int) -> None:
     """A pass of minutes ends at once, again and again; what it had is given back, and the module goes on working."""
     tests = os.path.dirname(os.path.abspath(__file__))
-    times, repeat = 3, 20_000
-    text = INTERRUPTED.format(paths=[tests, os.path.dirname(tests)], threads=threads, repeat=repeat, times=times, allowed=200_000_000)
+    times, repeat = 3, 6_000
+    text = INTERRUPTED.format(paths=[tests, os.path.dirname(tests)], threads=threads, repeat=repeat, times=times, allowed=100_000_000)
     process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         said = []

@@ -57,5 +57,8 @@ def together(work: Callable[[int], Any], threads: int, stop: np.ndarray) -> list
                 if future.done():
                     break
     if failure is not None:
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # or this frame and its error would hold each other, and the memory of the run
     return results
