@@ -18,21 +18,22 @@ LEAKY = """dv/dt = (I - v)/(20*ms) : 1
 
 
 def module(shape, engine="cython", dtype=torch.float64, delay=0.0, refractory=False, connect=1.0, detach=None, n=70, width=0.4, spread=False, checkpoint=None):
+    """Objects have names of their own: the order of those that run at the same time is that of their names, and with it that of sums."""
     start_scope()
     defaultclock.dt = 1 * ms
     seed(4)
     inputs = InputGroup(40, name="inputs")
     hidden = NeuronGroup(n, LEAKY, threshold="v > 1", reset="v = 0", refractory=3 * ms if refractory else False, method="exact", namespace={}, name="hidden")
-    readout = NeuronGroup(50, LEAKY, method="exact", namespace={})
+    readout = NeuronGroup(50, LEAKY, method="exact", namespace={}, name="readout")
     first = Synapses(inputs, hidden, "w : 1", on_pre="I_post += w", name="first")
     first.connect()
     first.w = "1.5*randn()"
-    again = Synapses(hidden, hidden, "w : 1", on_pre="I_post += w", delay=None if spread else delay * ms)
+    again = Synapses(hidden, hidden, "w : 1", on_pre="I_post += w", delay=None if spread else delay * ms, name="again")
     again.connect(p=connect)
     again.w = "0.4*randn()"
     if spread:
         again.delay = "int(3*rand())*ms"
-    last = Synapses(hidden, readout, "w : 1", on_pre="I_post += w")
+    last = Synapses(hidden, readout, "w : 1", on_pre="I_post += w", name="last")
     last.connect()
     last.w = "0.3*randn()"
     return bnn.NetworkModule(
