@@ -147,7 +147,8 @@ def many_members_and_neurons():
 OWN = {
     one.__name__: one
     for one in (
-        of_spytorch, late_delivery, arrays_in_time, linked, one_input_in_many_ways, many_types, reductions, nobody_connected, one_of_each, many_members_and_neurons,
+        of_spytorch, late_delivery, arrays_in_time, linked, one_input_in_many_ways, many_types, reductions, nobody_connected, one_of_each,
+        many_members_and_neurons,
     )
 }  # fmt: skip
 
