@@ -28,6 +28,7 @@ typedef struct {
     int64_t steps, members, tile, first_number; /* of the run; members of a tile; the number of the first step */
     double dt;
     int64_t reverse, memory; /* bytes of a tile's memory */
+    const int64_t *active, *lengths; /* how many members are left in each step (and none after the last), and of each member how many steps it has; or NULL */
     /* Backward runs: only the steps from `from` to `to` (which comes first) are done, then every tile's memory is needed again; what the forward run did not
        keep of `segment` steps is computed `again`, after `enter`, and goes to the thread's tape. */
     int64_t from, to, apart, segment;
@@ -335,6 +336,12 @@ static void bl_drawn(const bl_operation *o, const double *drawn, char *to) {
     }
 }
 
+/* how many of a tile's members have a step */
+static inline ptrdiff_t bl_left(const bl_run *run, int64_t t, int64_t member, ptrdiff_t members) {
+    const int64_t left = run->active ? run->active[t] - member : t < run->steps ? members : 0;
+    return (ptrdiff_t)(left < 0 ? 0 : left < members ? left : members);
+}
+
 static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
     char *place = desk->memory + o->place;
     char *outside = BL_AT(char, o->address) + t * o->per_step + member * o->per_member;
@@ -361,12 +368,12 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         if (o->stride == o->size && o->per_member == o->size) memcpy(outside, place, members * o->size);
         else for (m = 0; m < members; m++) memcpy(outside + m * o->per_member, place + m * o->stride, o->size);
         break;
-    case BL_LAST_OUT: /* only in the last step */
-        if (t == run->steps - 1)
-            for (m = 0; m < members; m++) memcpy(outside + m * o->per_member, place + m * o->stride, o->size);
+    case BL_LAST_OUT: /* only in the last step of a member */
+        for (m = bl_left(run, t + 1, member, members); m < members; m++) memcpy(outside + m * o->per_member, place + m * o->stride, o->size);
         break;
     case BL_LAST_IN:
-        if (t == run->steps - 1) BL_EITHER(add_in, o, place, outside, members);
+        m = bl_left(run, t + 1, member, members);
+        BL_EITHER(add_in, o, place + m * o->stride, outside + m * o->per_member, members - m);
         break;
     case BL_ADD_IN:
         BL_EITHER(add_in, o, place, outside, members);
@@ -466,16 +473,17 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
     case BL_TURN: { /* this step's slot of a ring (at `extra`, of `delay` + 1) becomes the cotangent of the events, and is free again */
         const int64_t slots = o->delay + 1;
         char *slot = desk->memory + o->extra + (t % slots) * o->size;
-        memcpy(place, slot, o->size);
-        memset(slot, 0, o->size);
+        memcpy(place, slot, o->size / run->tile * members);
+        memset(slot, 0, o->size / run->tile * members);
         break;
     }
     case BL_RING_IN: /* of the step `delay` before the end, or (RING_OUT) before the beginning */
     case BL_RING_OUT: {
-        const int64_t slots = o->n_source, step = (o->kind == BL_RING_IN ? run->steps : 0) - o->delay;
-        char *slot = place + ((step + slots) % slots) * run->tile * o->stride;
+        const int64_t slots = o->n_source;
         outside = BL_AT(char, o->address) + member * o->per_member;
         for (m = 0; m < members; m++) {
+            const int64_t end = o->kind == BL_RING_OUT ? 0 : run->lengths ? run->lengths[member + m] : run->steps;
+            char *slot = place + ((end - o->delay + slots) % slots) * run->tile * o->stride;
             if (o->kind == BL_RING_IN) memcpy(slot + m * o->stride, outside + m * o->per_member, o->size);
             else memcpy(outside + m * o->per_member, slot + m * o->stride, o->size);
         }
@@ -548,6 +556,13 @@ static void bl_do(
     if (desk->interrupted()) *stop = 1;
 }
 
+/* for the members that are left */
+static void bl_left_do(const bl_operation *first, int64_t n, const bl_run *run, bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members,
+    volatile int32_t *stop) {
+    const ptrdiff_t left = bl_left(run, t, member, members);
+    if (left) bl_do(first, n, run, desk, t, member, left, stop);
+}
+
 static void bl_tile(const bl_run *run, bl_desk *desk, int64_t tile, volatile int32_t *stop) {
     const int64_t member = tile * run->tile;
     const ptrdiff_t members = (ptrdiff_t)(run->members - member < run->tile ? run->members - member : run->tile);
@@ -557,15 +572,15 @@ static void bl_tile(const bl_run *run, bl_desk *desk, int64_t tile, volatile int
         bl_do(run->begin, run->n_begin, run, desk, 0, member, members, stop);
     }
     if (!run->reverse) {
-        for (t = run->from; t < run->to && !*stop; t++) bl_do(run->step, run->n_step, run, desk, t, member, members, stop);
+        for (t = run->from; t < run->to && !*stop; t++) bl_left_do(run->step, run->n_step, run, desk, t, member, members, stop);
     } else {
         for (last = run->to; last > run->from && !*stop; last = desk->begin) {
             desk->begin = run->segment ? (last - 1) / run->segment * run->segment : run->from;
             if (run->segment) {
-                bl_do(run->enter, run->n_enter, run, desk, desk->begin / run->segment, member, members, stop);
-                for (t = desk->begin; t < last && !*stop; t++) bl_do(run->again, run->n_again, run, desk, t, member, members, stop);
+                bl_do(run->enter, run->n_enter, run, desk, desk->begin / run->segment, member, bl_left(run, desk->begin, member, members), stop);
+                for (t = desk->begin; t < last && !*stop; t++) bl_left_do(run->again, run->n_again, run, desk, t, member, members, stop);
             }
-            for (t = last - 1; t >= desk->begin && !*stop; t--) bl_do(run->step, run->n_step, run, desk, t, member, members, stop);
+            for (t = last - 1; t >= desk->begin && !*stop; t--) bl_left_do(run->step, run->n_step, run, desk, t, member, members, stop);
         }
     }
     if (!run->reverse || run->from == 0) bl_do(run->end, run->n_end, run, desk, 0, member, members, stop);

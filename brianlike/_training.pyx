@@ -23,7 +23,10 @@ cdef extern from "_training.h" nogil:
         const bl_entry *entries
         int64_t n_entries, steps, members, tile, first_number
         double dt
-        int64_t reverse, memory, begin_step "from", end_step "to", apart, segment
+        int64_t reverse, memory
+        const int64_t *active
+        const int64_t *lengths
+        int64_t begin_step "from", end_step "to", apart, segment
         const bl_operation *enter
         const bl_operation *again
         int64_t n_enter, n_again
@@ -87,10 +90,11 @@ def run_tiles(
     int64_t[:, ::1] begin, int64_t[:, ::1] step, int64_t[:, ::1] end, int64_t[:, ::1] enter, int64_t[:, ::1] again, int64_t[:, ::1] entries,
     int64_t steps, int64_t members, int64_t tile, int64_t first_number, double dt, bint reverse, int64_t first, int64_t last, int64_t segment, bint apart,
     int64_t bytes, char[::1] memory, char[::1] tape, int64_t[::1] pointers, int64_t[::1] strides, int64_t[::1] next_tile, int32_t[::1] stop,
-    bint first_thread,
+    bint first_thread, int64_t[::1] active, int64_t[::1] lengths,
 ):
     """Carry out the steps `first` to `last` of a run for tiles that no other thread has taken, until there are none left; the number of tiles that this
-    thread did. `memory` has one place of so many `bytes`, or (`apart`) one for each tile; `tape` is what of `segment` steps is computed again."""
+    thread did. `memory` has one place of so many `bytes`, or (`apart`) one for each tile; `tape` is what of `segment` steps is computed again.
+    Where members have `lengths` of their own, the longest comes first, and `active` are how many are left in each step."""
     cdef bl_run run
     cdef int64_t done
     run.begin, run.step, run.end, run.enter, run.again = _rows(begin), _rows(step), _rows(end), _rows(enter), _rows(again)
@@ -98,6 +102,7 @@ def run_tiles(
     run.n_enter, run.n_again = enter.shape[0], again.shape[0]
     run.entries = <bl_entry *>&entries[0, 0] if entries.shape[0] else NULL
     run.steps, run.members, run.tile, run.first_number, run.dt, run.reverse, run.memory = steps, members, tile, first_number, dt, reverse, bytes
+    run.active, run.lengths = &active[0] if active.shape[0] else NULL, &lengths[0] if lengths.shape[0] else NULL
     run.begin_step, run.end_step, run.segment, run.apart = first, last, segment, apart
     cdef char *place = &memory[0]
     cdef char *kept = &tape[0]
@@ -118,16 +123,17 @@ def run_tiles(
 def dense_gradient(
     int64_t function, int64_t gradient, ptrdiff_t stride, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item,
     ptrdiff_t step_from, ptrdiff_t step_to, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value,
-    int64_t bits, ptrdiff_t words, int32_t[::1] stop, int64_t product, ptrdiff_t n_source, int64_t most, char[::1] scratch, ptrdiff_t most_rows,
-    int64_t[::1] counts,
+    int64_t bits, ptrdiff_t words, int64_t[::1] active, int32_t[::1] stop, int64_t product, ptrdiff_t n_source, int64_t most, char[::1] scratch,
+    ptrdiff_t most_rows, int64_t[::1] counts,
 ):
     """Columns `begin` to `end` of the gradient of a weight matrix, by the cotangents of the steps `step_from` to `step_to`, the last first, and of all
     members: rows of the events of step `t + shift`, from lists of `rows` steps or from bits. Column 0 of row 0 would be at `gradient`.
 
     Where rows (so many as there is `scratch` for, a multiple of `tile`) have more than `most` events on average, they become numbers, and `product` adds the
     same bits; `counts` tells how often events were added, and how often products."""
-    cdef ptrdiff_t t, k, member, count, part, done
+    cdef ptrdiff_t t, k, member, count, part, done, left
     cdef int64_t lists = 0
+    cdef const int64_t *ends = &active[0] if active.shape[0] else NULL
     cdef int32_t *flag = &stop[0]
     cdef bl_choice choice
     cdef const char *bar
@@ -138,9 +144,10 @@ def dense_gradient(
             t = step_from + k
             if flag[0]:
                 break
+            left = ends[t] if ends != NULL else members
             member = 0
-            while member < members:
-                count = most_rows if member + most_rows < members else members - member
+            while member < left:
+                count = most_rows if member + most_rows < left else left - member
                 bar = <const char *><uintptr_t>(cotangent + (k*members + member)*cotangent_stride*item)
                 if bits:
                     found = <const uint64_t *><uintptr_t>bits + ((t + shift)*members + member)*words
@@ -171,11 +178,13 @@ def dense_gradient(
 def sparse_gradient(
     int64_t function, int64_t gradient, ptrdiff_t begin, ptrdiff_t end, int64_t cotangent, ptrdiff_t cotangent_stride, ptrdiff_t item, ptrdiff_t step_from,
     ptrdiff_t step_to, ptrdiff_t members, ptrdiff_t tile, ptrdiff_t shift, ptrdiff_t rows, int64_t first, int64_t index, int64_t value, int64_t bits,
-    ptrdiff_t words, int64_t row, int64_t target, int64_t[::1] offsets, int32_t[::1] numbers, int32_t[::1] stop,
+    ptrdiff_t words, int64_t row, int64_t target, int64_t[::1] offsets, int32_t[::1] numbers, int64_t[::1] active,
+    int32_t[::1] stop,
 ):
     """The gradient of the amounts of synapses whose sources are `begin` to `end`, as `dense_gradient`; `offsets` and `numbers` have room for the events of one
     tile."""
-    cdef ptrdiff_t t, step, member, count, k
+    cdef ptrdiff_t t, step, member, count, k, left
+    cdef const int64_t *counts = &active[0] if active.shape[0] else NULL
     cdef const int64_t *starts
     cdef const int32_t *listed
     cdef int64_t *made = &offsets[0]
@@ -186,9 +195,10 @@ def sparse_gradient(
             t = step_from + step
             if flag[0]:
                 break
+            left = counts[t] if counts != NULL else members
             member = 0
-            while member < members:
-                count = tile if member + tile < members else members - member
+            while member < left:
+                count = tile if member + tile < left else left - member
                 if bits:
                     made[0] = 0
                     for k in range(count):

@@ -358,6 +358,24 @@ def test_only_some_gradients_are_asked_for(trained, compiled_together):
         assert_engines_agree(one_by_one, x)
 
 
+@pytest.mark.parametrize("name", ["stdp", "short_term_plasticity", "several_pathways", "white_noise", "late_delivery", "reductions", "arrays_in_time"])
+def test_samples_with_lengths_of_their_own(name, compiled_together):
+    """As in the torch engine; what the inputs hold after the end of a sample does not matter, whatever it is."""
+    module, x = CASES[name]()
+    steps = len(x["source"])
+    for lengths in ([2, steps, 5, 1, steps - 1, 5, 9, 12, 3, 7, 30], [4, 4, 4]):
+        x = {"source": events(steps, len(lengths), 6)}
+        for member, length in enumerate(lengths):
+            x["source"][length:, member] = 1e30
+        expected = assert_engines_agree(module, x, lambda m, given, lengths=lengths: run_once(m, given, lengths=torch.tensor(lengths)))
+        assert expected["record spikes"].sum() > 2 or len(lengths) == 3
+    assert ran_compiled(module)
+    module.checkpoint = 4
+    assert_engines_agree(module, x, lambda m, given: run_once(m, given, lengths=torch.tensor([steps, 3, 17])))
+    two = {"source": events(steps, 2, 3, 6)}
+    assert_engines_agree(module, two, lambda m, given: run_once(m, given, lengths=torch.tensor([[2, 30, 5], [11, 8, 30]])))
+
+
 # -------------------------------------------------------------------------------------------------------------------------------------------- who does what
 def test_what_torch_alone_can_do_goes_to_torch(compiled_together):
     module, x = CASES["many_members_and_neurons"]()

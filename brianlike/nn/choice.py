@@ -42,12 +42,12 @@ class Choice:
         self, engine: TorchEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, lengths: torch.Tensor | None, how: Unrolling
     ) -> tuple[Moment, dict[str, torch.Tensor]]:
         """Carry out a run; `lengths` are the numbers of steps of the samples, where they differ."""
-        compiled = None if self.engine == "torch" or torch.compiler.is_compiling() else self._of(engine, moment, tables, steps, lengths, how)
+        compiled = None if self.engine == "torch" or torch.compiler.is_compiling() else self._of(engine, moment, tables, steps, how)
         if compiled is not None:
             from .compiled import Refused, unroll_compiled
 
             try:
-                found = unroll_compiled(compiled, moment, tables, steps, how)
+                found = unroll_compiled(compiled, moment, tables, steps, how, lengths)
                 self._say(f"{self._name} runs on compiled kernels{self._because()}; torch.set_num_threads() says on how many threads.", reason=False)
                 return found
             except (Refused, CompilerUnavailable) as error:  # known only when it is clear which gradients are wanted
@@ -58,11 +58,9 @@ class Choice:
             return unroll(engine, moment, rows, steps, how)
         return unroll_ragged(engine, moment, rows, steps, lengths, how)
 
-    def _of(
-        self, engine: TorchEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, lengths: torch.Tensor | None, how: Unrolling
-    ) -> Any:
+    def _of(self, engine: TorchEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, how: Unrolling) -> Any:
         """The compiled engine, if this run is for it."""
-        reason = _reason_against(moment, tables, steps, lengths, how)
+        reason = _reason_against(moment, tables, steps, how)
         small = sum(engine.sizes.values()) * steps * how.batch.numel() < WORTHWHILE
         if reason is None and self.engine == "auto" and small and engine not in self._compiled:
             reason = f"a run of fewer than {WORTHWHILE:,} neurons times steps times samples is not worth compiling (engine='cython' compiles it)"
@@ -100,14 +98,12 @@ class Choice:
 
 
 def _reason_against(
-    moment: Moment, tables: Mapping[str, Fed], steps: int, lengths: torch.Tensor | None, how: Unrolling
+    moment: Moment, tables: Mapping[str, Fed], steps: int, how: Unrolling
 ) -> str | None:
     """Why a run is not for the compiled engine; None if it is."""
     like = next(iter(how.empty.values()), None)
     if like is not None and (like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64)):
         return f"the module is on {like.device} in {like.dtype}"
-    if lengths is not None:
-        return "samples have lengths of their own"
     if how.feedback:
         return "a layer of torch runs in every step"
     if how.watch is not None:

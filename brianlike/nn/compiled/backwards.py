@@ -261,6 +261,8 @@ class Backward:
         if arrivals is None:
             if record.name in self.wanted:
                 out = tensor((self.extent.steps, self.extent.members, place.size), self.real)
+                if self.extent.lengths:
+                    out.zero_()
                 row = place.size * place.item
                 self.stage.step(
                     Kind.COPY_OUT, place=place.address, stride=place.row, size=row, address=out.data_ptr(), per_step=self.extent.members * row, per_member=row

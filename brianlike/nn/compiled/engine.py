@@ -242,10 +242,10 @@ class CompiledEngine:
         return {part.name: part.amounts(values) for found in self.network.parts.values() for part in found}
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
-    def extent(self, steps: int, members: int, first: int, wide: bool, checkpoint: int = 0, half: bool = False) -> Extent:
+    def extent(self, steps: int, members: int, first: int, wide: bool, checkpoint: int = 0, half: bool = False, lengths: Sequence[int] = ()) -> Extent:
         """How a run is divided; never by the number of threads."""
         tile = min(tile_of(self.network, wide), max(1, members))
-        return Extent(steps, members, tile, first, self.dt, wide, min(checkpoint, steps), half and not checkpoint)
+        return Extent(steps, members, tile, first, self.dt, wide, min(checkpoint, steps), half and not checkpoint, tuple(lengths))
 
     def run(self, tensors: Tensors, extent: Extent, wanted: frozenset[str]) -> Results:
         """The forward run."""
@@ -272,7 +272,14 @@ class CompiledEngine:
     def _last_events(self, forward: Forward, tensors: Tensors, events: str, past: int) -> torch.Tensor:
         """The events of the last steps of a run."""
         extent, real = forward.extent, torch.float64 if forward.extent.wide else torch.float32
-        size = self.size(events)
+        size, own = self.size(events), np.array(extent.lengths, np.int64)
+        if extent.lengths:
+            each = own + np.arange(past)[:, None], np.arange(extent.members)
+            if events in forward.rasters:
+                bits = forward.rasters[events][each].view(np.uint8)
+                return torch.from_numpy(np.unpackbits(bits, axis=-1, count=size, bitorder="little")).to(real)
+            parts = tensors[events + PAST], tensors[self.network.inputs()[events]]
+            return torch.cat([part.expand(-1, extent.members, size).to(real) for part in parts])[each]
         if events in forward.rasters:
             bits = forward.rasters[events][-past:].view(np.uint8)
             return torch.from_numpy(np.unpackbits(bits, axis=-1, count=size, bitorder="little")).to(real)
@@ -348,13 +355,14 @@ def _carry_out(stage: Stage, desks: Desks, again: Stage | None = None, back: tup
     enter, repeated = again.operations.tables()[:2] if again is not None else (begin[:0], step[:0])
     following, stop = np.zeros(1, np.int64), np.zeros(1, np.int32)
     first, last = back or (0, extent.steps)
+    active, lengths = extent.active, np.array(extent.lengths, np.int64)
 
     def work(number: int) -> int:
         pointers, strides = np.zeros(len(entries) + 1, np.int64), np.zeros(len(entries) + 1, np.int64)
         return run_tiles(
             begin, step, end, enter, repeated, entries, extent.steps, extent.members, extent.tile, extent.first, extent.dt, back is not None, first, last,
             extent.checkpoint if again is not None else 0, desks.apart, stage.memory.bytes, desks.memory[number], desks.tapes[number], pointers, strides,
-            following, stop, number == 0,
+            following, stop, number == 0, active, lengths,
         )
 
     together(work, desks.threads, stop)

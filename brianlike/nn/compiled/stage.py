@@ -28,7 +28,8 @@ ITEMS: dict[str, np.dtype] = {
 class Extent:
     """How large a run is: steps, members of the batch, members of a tile, number of the first step, dt in seconds, and whether reals are doubles.
 
-    What is kept for the backward run: the state of every `checkpoint` steps, or (0) all steps, `half`: as bfloat16.
+    What is kept for the backward run: the state of every `checkpoint` steps, or (0) all steps, `half`: as bfloat16. `lengths` are the numbers
+    of steps of the members, the longest first, where they have numbers of their own.
     """
 
     steps: int
@@ -39,11 +40,18 @@ class Extent:
     wide: bool
     checkpoint: int = 0
     half: bool = False
+    lengths: tuple[int, ...] = ()
 
     @property
     def real(self) -> np.dtype:
         """The type of reals."""
         return np.dtype(np.float64 if self.wide else np.float32)
+
+    @property
+    def active(self) -> np.ndarray:
+        """How many members are left in each step, and none after the last; empty if all have the same number of steps."""
+        ends = np.sort(np.array(self.lengths, np.int64))
+        return len(ends) - np.searchsorted(ends, np.arange(self.steps + 1), side="right").astype(np.int64) if self.lengths else ends
 
     @property
     def tiles(self) -> int:

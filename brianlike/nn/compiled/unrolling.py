@@ -18,11 +18,14 @@ from . import operator
 from .engine import CompiledEngine
 from .forwards import PAST, reduction_kind
 from .inputs import SAMPLES, SEED, is_drawn, made_lists, no_lists
+from .lengths import Lengths
 from .stage import is_event
 
 
-def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, how: Unrolling) -> tuple[Moment, dict[str, torch.Tensor]]:
-    """`unroll` by the compiled engine."""
+def unroll_compiled(
+    engine: CompiledEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, how: Unrolling, lengths: torch.Tensor | None = None
+) -> tuple[Moment, dict[str, torch.Tensor]]:
+    """`unroll` by the compiled engine, or `unroll_ragged` where samples have lengths of their own."""
     torch_engine, network = engine.engine, engine.network
     values = dict(moment.values)
     for setup in torch_engine._setup:
@@ -38,10 +41,11 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Mapping[str,
         table = tables[name] if name in tables else _noise(engine, moment, name, steps, values, how)
         if is_drawn(network.noises.get(name, (None, 0))[0], table):
             given[name] = table
-        elif isinstance(table, Events):
+        elif isinstance(table, Events) and lengths is None:
             lists[array], given[name] = table.members(batch), torch.empty(0, dtype=torch.int64)
         else:
-            given[name] = _spread(table, steps, batch, engine.size(array))
+            rows = dense(table, values[array]) if isinstance(table, Events) else table
+            given[name] = _spread(rows, steps, batch, engine.size(array))
     if how.samples is not None:
         given |= {SEED: torch.tensor([how.samples.seed]), SAMPLES: how.samples.numbers.reshape(-1).contiguous()}
     given |= engine.amounts(values)
@@ -49,6 +53,11 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Mapping[str,
         sent = padded(moment.past.get(events, []), past, values[events])
         rows = torch.stack([row.expand(*batch, row.shape[-1]).reshape(members, -1) for row in sent])
         given[events + PAST] = rows.to(values[events].dtype) if rows.dtype is torch.bool else rows
+    each = None if lengths is None else Lengths.of(lengths)
+    if each is not None:
+        given |= {name: each.sorted(given[name], 0) for name in (*network.moving, SAMPLES) if name in given}
+        rows = (*network.inputs().values(), *(events + PAST for events in network.memory))
+        given |= {name: each.sorted(given[name], 1) for name in rows if given[name].dim() > 1}
     wide = any(value.dtype is torch.float64 for value in given.values())
     extent = engine.extent(steps, members, int(moment.step), wide)
     for events in engine.fed_events:
@@ -59,29 +68,36 @@ def unroll_compiled(engine: CompiledEngine, moment: Moment, tables: Mapping[str,
     wanted = [name for name in names if given[name].requires_grad] if torch.is_grad_enabled() else []
     variant = engine.variant(wide, frozenset(wanted))  # refuses before anything is run
     kept = how.checkpoint or 0, how.keep == "bfloat16"
-    found = operator.run(tensors, operator.register(engine), steps, members, extent.first, *kept, "\n".join(wanted))
+    ends = torch.empty(0, dtype=torch.int64) if each is None else each.own
+    found = operator.run(tensors, operator.register(engine), steps, members, extent.first, *kept, ends, "\n".join(wanted))
     shown = {kernel.name: kernel.array for kernel in network.program.kernels if isinstance(kernel, Record)}
     out = {name: value if shown.get(name, name.removesuffix(PAST)) in variant.active else value.detach() for name, value in zip(variant.out, found)}
+
+    def whole(value: torch.Tensor, axis: int) -> torch.Tensor:
+        value = value if each is None else each.returned(value, axis)
+        return value.reshape(*value.shape[:axis], *batch, value.shape[-1])
+
     for name in network.moving:
-        values[name] = out[name].reshape(*batch, out[name].shape[-1])
+        values[name] = whole(out[name], 0)
     for array, name in network.inputs().items():
         if array in values:  # what was fed in the last step
-            last = dense(lists[array][steps - 1 :], values[array]) if array in lists else given[name][-1]
-            values[array] = last.reshape(*batch, last.shape[-1])
+            last = dense(lists[array][steps - 1 :], values[array])[0] if array in lists else given[name][-1] if each is None else each.last(given[name])
+            values[array] = whole(last, 0)
     records = {}
     for key, reduction in network.reductions.items():
         value = out.get(key)
         if value is None:
-            value = values[shown[key]]
-            value = value.expand(steps, *batch, value.shape[-1])
+            value = values[shown[key]].expand(steps, members, -1)
         elif reduction_kind(reduction) is not None and reduction is not None:
-            records[key] = reduction.finish((value,) if isinstance(reduction, Max) else value, steps).reshape(*batch, -1)
+            ends = steps if each is None else each.own[:, None]
+            records[key] = whole(reduction.finish((value,) if isinstance(reduction, Max) else value, ends), 0)
             continue
+        if reduction is None:
+            records[key] = whole(value if each is None else each.filled(value, key in how.events), 1)
         else:
-            value = value.reshape(steps, *batch, -1)
-        records[key] = value if reduction is None else _reduced(reduction, value, steps)
-    past_events = {events: list(out[events + PAST].reshape(past, *batch, -1).unbind(0)) for events, past in network.memory.items()}
-    return Moment(values, past_events, moment.step + steps), records
+            records[key] = whole(_reduced(reduction, value, steps) if each is None else each.reduced(reduction, value), 0)
+    past_events = {events: list(whole(out[events + PAST], 1).unbind(0)) for events in network.memory}
+    return Moment(values, past_events, moment.step + (steps if lengths is None else lengths.unsqueeze(-1))), records
 
 
 def _spread(table: torch.Tensor, steps: int, batch: torch.Size, size: int) -> torch.Tensor:

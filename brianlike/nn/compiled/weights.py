@@ -42,10 +42,12 @@ class WeightGradients:
     weights: Sequence[WeightGradient]
     extent: Extent
     functions: Mapping[str, int]
+    active: np.ndarray = field(init=False)
     pieces: list[_Piece] = field(init=False)
     scratch: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.active = self.extent.active
         self.pieces = [piece for one in self.weights for piece in (_columns(one, self.extent) if one.part.dense else _sources(one))]
 
     def add(self, first: int, last: int) -> None:
@@ -111,7 +113,7 @@ class WeightGradients:
         most, rows = int((limits.bits if "" in one.events else limits.lists) * n_source), _rows(self.extent)
         place = address(piece.near) - piece.begin * item
         dense_gradient(
-            self.functions[name], place, width, piece.begin, piece.end, address(one.cotangents), *self._common(one, steps), stop,
+            self.functions[name], place, width, piece.begin, piece.end, address(one.cotangents), *self._common(one, steps), self.active, stop,
             self.functions["gradient_product"], n_source, most, scratch, rows, piece.counts,
         )
 
@@ -121,7 +123,7 @@ class WeightGradients:
         offsets, numbers = np.zeros(tile + 1, np.int64), np.zeros(tile * part.n_source, np.int32)
         sparse_gradient(
             self.functions["sparse_gradient"], address(one.gradient), piece.begin, piece.end, address(one.cotangents), *self._common(one, steps),
-            address(part.row), address(part.target), offsets, numbers, stop,
+            address(part.row), address(part.target), offsets, numbers, self.active, stop,
         )
 
 
