@@ -45,9 +45,9 @@ def compile_together(runs: Iterable[tuple[Case, torch.dtype]]) -> None:
         operator._engines[number]._variants.clear()
         raise _Collected
 
-    def unroll_instead(made, moment, tables, steps, how):
+    def unroll_instead(made, moment, tables, steps, how, lengths):
         try:
-            return original(made, moment, tables, steps, how)
+            return original(made, moment, tables, steps, how, lengths)
         except _Collected:
             return unroll(made.engine, moment, tables, steps, how)
 
