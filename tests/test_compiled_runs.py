@@ -382,10 +382,6 @@ def small(engine: str, delay_learned: bool = False, **options: object) -> tuple[
     return module, (torch.rand(20, 6, 4, generator=torch.Generator().manual_seed(1)) < 0.3).double()
 
 
-def run_ragged(module, x):
-    return module(x, lengths=torch.tensor([20, 3, 7, 20, 11, 5]))
-
-
 def run_watched(module, x):
     with bnn.GradientNorms(module):
         return module(x)
@@ -402,7 +398,6 @@ def run_vmapped(module, x):
 
 
 TO_TORCH = {
-    "lengths": (run_ragged, {}, "samples have lengths of their own"),
     "learned delays": (lambda module, x: module(x), {"delay_learned": True}, "delays are learned"),
     "watched": (run_watched, {}, "something watches every step"),
     "autocast": (run_autocast, {}, "autocast is on"),
