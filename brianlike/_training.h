@@ -342,6 +342,16 @@ static inline ptrdiff_t bl_left(const bl_run *run, int64_t t, int64_t member, pt
     return (ptrdiff_t)(left < 0 ? 0 : left < members ? left : members);
 }
 
+/* what the next step will read or write: rows of a step lie together, but far from those of the next one, where the processor expects nothing */
+static inline void bl_fetch(const char *rows, int64_t bytes) {
+#if defined(__GNUC__) || defined(__clang__)
+    int64_t n;
+    for (n = 0; n < bytes; n += 64) __builtin_prefetch(rows + n);
+#else
+    (void)rows; (void)bytes;
+#endif
+}
+
 static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
     char *place = desk->memory + o->place;
     char *outside = BL_AT(char, o->address) + t * o->per_step + member * o->per_member;
@@ -355,7 +365,12 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         context.i = BL_AT(int32_t, o->index); context.j = BL_AT(int32_t, o->value);
         for (n = o->entries; n < o->entries + o->n_entries; n++) {
             const bl_entry *e = run->entries + n;
-            if (e->kind == 2) desk->pointers[n] = BL_AT(char, e->address) + t * e->per_step + member * e->per_member;
+            if (e->kind == 2) {
+                char *rows = BL_AT(char, e->address) + t * e->per_step + member * e->per_member;
+                const int64_t next = run->reverse ? -1 : 1;
+                desk->pointers[n] = rows;
+                if (t + next >= 0 && t + next < run->steps) bl_fetch(rows + next * e->per_step, members * e->per_member);
+            }
             else if (e->kind == 3) desk->pointers[n] = desk->tape + e->address + (t - desk->begin) * e->per_step;
         }
         ((bl_map_function)(uintptr_t)o->function)(desk->pointers + o->entries, &context, desk->strides + o->entries, members);
@@ -414,6 +429,7 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         first[0] = n;
         for (m = 0; m < members; m++) {
             char *values = o->value ? BL_AT(char, o->value) + n * (o->wide ? 8 : 4) : NULL;
+            if (t + 1 < run->steps) bl_fetch(outside + m * o->per_member + o->per_step, o->n_source * (o->wide ? 8 : 4));
             n += ((bl_scan)(uintptr_t)o->function)(outside + m * o->per_member, o->n_source, BL_AT(int32_t, o->index) + n, values, graded);
             first[m + 1] = n;
         }

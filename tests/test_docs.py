@@ -205,7 +205,7 @@ timed_arrays pathways synapses monitors.base monitors.smoothing monitors.events 
 simulate traces recorders blueprints lookups prepare waiting calls engines layout shares deliveries drive choosing progress interrupts store summaries
 network magic explain times devices compatibility later only aliases
 plots
-nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.acceptance
+nn.idle nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.acceptance
 nn.delays nn.delivery nn.constants nn.maps nn.noise nn.engine nn.states nn.events nn.feeding nn.unroll
 nn.compiled.buffers nn.compiled.operations nn.compiled.parallel nn.compiled.linear nn.compiled.stage nn.compiled.tapes nn.compiled.inputs
 nn.compiled.forwards

@@ -1,5 +1,7 @@
 """Training: torch modules made from the same groups and synapses that `run` simulates."""
 
+from . import idle as idle  # before torch is imported
+
 try:
     import torch as _torch
 except ImportError as error:

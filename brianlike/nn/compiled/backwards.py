@@ -21,7 +21,7 @@ from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event,
 from .tapes import is_number
 
 BAR = "~"
-ROWS = 8 * 2**20  # bytes, about, of cotangents that wait for the gradients of weights
+ROWS = 32 * 2**20  # bytes, about, of cotangents that wait for the gradients of weights
 LOW = 0.1  # of the cotangents of a dense part: where fewer must count to be worth a choice, there is none
 FEW = 8  # synapses of a source of a sparse part, likewise
 

@@ -32,7 +32,7 @@ from ..engine import TorchEngine
 from ..recording import Reduction
 from .backwards import Backward
 from .forwards import PAST, Forward, Network, Results, Tensors
-from .inputs import SAMPLES, SEED, dense_rows, given_lists, list_names
+from .inputs import SAMPLES, SEED, dense_rows, given_lists, list_names, trimmed
 from .linear import parts_of
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
@@ -260,6 +260,8 @@ class CompiledEngine:
         self._count(stage)
         if not wanted:
             results.tape = {}
+        for events in forward.scanned.keys() - forward.given.keys() if wanted else ():
+            results.tape |= dict(zip(list_names(events), map(torch.from_numpy, trimmed(forward.scanned[events]))))
         for events, past in self.network.memory.items():
             results.out[events + PAST] = self._last_events(forward, tensors, events, past)
         variant.out = tuple(results.out)

@@ -65,6 +65,17 @@ def spread(stage: Stage, lists: Lists, place: int, row: int, size: int, *, delay
     write(Kind.SPREAD, place=place, stride=row, size=size, delay=delay if before is None else before, n_source=slots, **fields)
 
 
+def trimmed(lists: Lists) -> Lists:
+    """Lists that a scan has made, without the room that each tile had for more; and without values, if all of them are 1."""
+    first, index, values, graded = lists
+    ends = first.reshape(len(first), -1)[:, [0, -1]] if first.size else np.zeros((0, 2), np.int64)
+    counts = ends[:, 1] - ends[:, 0]
+    moved = first - (ends[:, 0] - (np.cumsum(counts) - counts))[:, None, None]
+    parts = [slice(begin, end) for begin, end in ends]
+    kept = np.concatenate([index[:0], *(index[part] for part in parts)])
+    return moved, kept, np.concatenate([values[:0], *(values[part] for part in parts)]) if graded.any() else values[:0].copy(), graded
+
+
 SEED, SAMPLES = "noise|seed", "noise|samples"
 """The names of the tensors with the seed of a run, and the numbers of its members."""
 
