@@ -95,6 +95,7 @@ def check_finite(program: Program, values: Values, step: torch.Tensor) -> None:
 
 def _is_finite(value: torch.Tensor) -> bool:
     """A sum is quick, and not finite where a value is not. On a CPU numpy makes it: torch would wake threads that then stay awake for milliseconds."""
-    on_cpu = value.device.type == "cpu" and value.dtype in (torch.float32, torch.float64)
+    plain = type(value) is torch.Tensor and not torch._C._are_functorch_transforms_active()
+    on_cpu = plain and value.device.type == "cpu" and value.dtype in (torch.float32, torch.float64)
     total = float(np.add.reduce(value.numpy(), axis=None)) if on_cpu else float(value.sum())
     return math.isfinite(total) or bool(torch.isfinite(value).all())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import brianlike.nn as bnn  # isort: skip  before torch, as brianlike/nn/idle.py wants it
+
 import torch
 from tasks import BETA, CONDITIONS, DT, EQUATIONS, Data, Task
 
-import brianlike.nn as bnn
 from brianlike import InputGroup, Network, NeuronGroup, Synapses, defaultclock, ms
 
 from .torch_training import Training, hidden_steps, tensors, threads

@@ -68,10 +68,11 @@ def spread(stage: Stage, lists: Lists, place: int, row: int, size: int, *, delay
 def trimmed(lists: Lists) -> Lists:
     """Lists that a scan has made, without the room that each tile had for more; and without values, if all of them are 1."""
     first, index, values, graded = lists
-    ends = first.reshape(len(first), -1)[:, [0, -1]] if first.size else np.zeros((0, 2), np.int64)
-    counts = ends[:, 1] - ends[:, 0]
-    moved = first - (ends[:, 0] - (np.cumsum(counts) - counts))[:, None, None]
-    parts = [slice(begin, end) for begin, end in ends]
+    begins = first[:, 0, 0]
+    ends = np.maximum(begins, first.reshape(len(first), -1).max(1, initial=0))  # steps after the last one of a tile have no offsets
+    counts = ends - begins
+    moved = first - (begins - (np.cumsum(counts) - counts))[:, None, None]
+    parts = [slice(begin, end) for begin, end in zip(begins, ends)]
     kept = np.concatenate([index[:0], *(index[part] for part in parts)])
     return moved, kept, np.concatenate([values[:0], *(values[part] for part in parts)]) if graded.any() else values[:0].copy(), graded
 
