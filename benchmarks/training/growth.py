@@ -28,9 +28,9 @@ from scaling import as_text, fitted, plot
 
 BASE = Task(recurrent=True)
 VARIED: dict[str, tuple[Callable[[float], Task], float]] = {
-    "steps": (lambda size: replace(BASE, batch=16, steps=round(size)), 10),
-    "batch": (lambda size: replace(BASE, batch=round(size), steps=50), 5),
-    "neurons": (lambda size: replace(BASE, recurrent=False, batch=32, steps=50, hidden=round(size)), 40),
+    "steps": (lambda size: replace(BASE, batch=16, steps=round(size)), 30),
+    "batch": (lambda size: replace(BASE, batch=round(size), steps=50), 20),
+    "neurons": (lambda size: replace(BASE, recurrent=False, batch=32, steps=50, hidden=round(size)), 150),
     "activity": (lambda size: replace(BASE, hidden=512, batch=64, activity=size), 0.001),
 }
 """What is varied, over two decades from here on."""

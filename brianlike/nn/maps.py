@@ -34,6 +34,16 @@ class Elements:
         self._draws = [f"{kernel.name}:{line.name}" for line in kernel.body if isinstance(line, Draw)]
         self._stores = [(store.array, 1 if store.index is Index.SHARED and not store.add else size, _special(store)) for store in kernel.stores]
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The arrays that it loads."""
+        return tuple(array for array, _ in self._loads)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The arrays that it stores."""
+        return tuple(array for array, _, _ in self._stores)
+
     def run(self, values: Values, rows: Mapping[str, Any]) -> None:
         """Compute the step, with one row of each draw."""
         arguments = [values[array] if side is None else self._gathered(values[array], side) for array, side in self._loads]

@@ -29,6 +29,7 @@ from ...build import build_cython
 from ...simulate import Connection
 from ..delivery import Values
 from ..engine import TorchEngine
+from ..maps import Elements
 from ..recording import Reduction
 from .backwards import Backward
 from .forwards import PAST, Forward, Network, Results, Tensors
@@ -124,6 +125,7 @@ class CompiledEngine:
         dt: float,
     ) -> None:
         self.engine, self.gradient, self.connections, self.dt = engine, gradient, connections, dt
+        self.set_ups = SetUps(engine._setup)
         if engine._learned:
             raise Refused("delays are learned")
         if any(noise.parameters is None for noise in engine.noises):
@@ -337,6 +339,26 @@ def _delays(engine: TorchEngine, arrivals: Arrivals) -> np.ndarray:
     for delay, chosen in delivery.delays:
         found[slice(None) if chosen is None else chosen.numpy()] = delay
     return found
+
+
+class SetUps:
+    """The set-up of a Program, which the torch engine computes: again only where what it reads is not what it was, or is learned."""
+
+    def __init__(self, maps: Sequence[Elements]) -> None:
+        self._maps = maps
+        self._known: dict[int, tuple[list[tuple[torch.Tensor, int]], Values]] = {}
+
+    def run(self, values: Values) -> None:
+        """Put the arrays of the set-up among the values."""
+        for number, one in enumerate(self._maps):
+            read = [(values[name], values[name]._version) for name in one.reads]
+            known = self._known.get(number)
+            if known is not None and all(a is b and m == n for (a, m), (b, n) in zip(known[0], read)):
+                values |= known[1]
+                continue
+            one.run(values, {})
+            if not any(value.requires_grad for value, _ in read):
+                self._known[number] = read, {name: values[name] for name in one.writes}
 
 
 class Desks:

@@ -26,10 +26,9 @@ def unroll_compiled(
     engine: CompiledEngine, moment: Moment, tables: Mapping[str, Fed], steps: int, how: Unrolling, lengths: torch.Tensor | None = None
 ) -> tuple[Moment, dict[str, torch.Tensor]]:
     """`unroll` by the compiled engine, or `unroll_ragged` where samples have lengths of their own."""
-    torch_engine, network = engine.engine, engine.network
+    network = engine.network
     values = dict(moment.values)
-    for setup in torch_engine._setup:
-        setup.run(values, {})
+    engine.set_ups.run(values)
     batch = how.batch
     members = batch.numel()
     given: dict[str, torch.Tensor] = {name: values[name] for name in engine.constants}
