@@ -427,7 +427,7 @@ class NetworkModule(nn.Module):
     @torch.no_grad()
     def learned_values(self) -> dict[str, np.ndarray]:
         """The current values of everything learned in SI units, flat, by array name."""
-        return {array: self.learned[key]().detach().to("cpu", torch.float64).numpy().copy() for array, key in self._learned_arrays.items()}
+        return {array: self.learned[key]().detach().to("cpu", torch.float64).numpy() for array, key in self._learned_arrays.items()}
 
     def write_back(self) -> None:
         """Put the learned values into the user's objects, so that `run` simulates them."""

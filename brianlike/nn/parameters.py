@@ -180,8 +180,7 @@ class Held(nn.Module):
 
     def forward(self) -> torch.Tensor:
         """The values in SI units, flat."""
-        flat = self.value.reshape(-1)
-        flat = flat if self.scale == 1 else flat * self.scale
+        flat = self.value.reshape(-1) * self.scale
         return flat if self.share is None else flat[self.share]
 
     @property
