@@ -103,6 +103,17 @@ def test_without_gradients_nothing_is_kept() -> None:
     assert not any(value.requires_grad for value in frozen(x))
 
 
+def test_evaluation_in_inference_mode_leaves_nothing_behind() -> None:
+    """Set-up and kernels are there after it, and a pass with gradients finds none of its tensors."""
+    module = pair()[1]
+    given = training_cases.inputs(CASE)
+    with torch.inference_mode():
+        evaluated = module(**given)
+    trained = module(**given)
+    assert all(torch.equal(a, b) for a, b in zip(evaluated, trained))
+    assert all(gradient is None or torch.isfinite(gradient).all() for gradient in gradients(module, loss_of(trained)))
+
+
 def test_a_graph_that_is_kept_is_used_again() -> None:
     _, module = pair()
     loss = loss_of(module(**training_cases.inputs(CASE)))

@@ -83,7 +83,8 @@ class Choice:
         except ImportError as error:
             return f"brianlike was installed without its compiled parts ({error})", None
         try:
-            return None, self._compile(engine)
+            with torch.inference_mode(False):  # what it keeps serves runs with gradients, too
+                return None, self._compile(engine)
         except (Refused, CompilerUnavailable) as error:
             return str(error), None
 

@@ -351,6 +351,9 @@ class SetUps:
     def run(self, values: Values) -> None:
         """Put the arrays of the set-up among the values."""
         for number, one in enumerate(self._maps):
+            if torch.is_inference_mode_enabled():  # its tensors have no versions, and autograd takes none of them later
+                one.run(values, {})
+                continue
             read = [(values[name], values[name]._version) for name in one.reads]
             known = self._known.get(number)
             if known is not None and all(a is b and m == n for (a, m), (b, n) in zip(known[0], read)):
