@@ -120,7 +120,7 @@ def everything():
     record = {"v": (cells, "v"), "spikes": cells, "n": bnn.Count(cells), "top": bnn.Max((cells, "I")), "margin": bnn.Margin(cells)}
     gradient = bnn.Surrogate(bnn.Triangle(), width=0.7, scale=0.3, detach_reset={"b"})
     names = {"jump": 0.02, "gain": gain}
-    return bnn.NetworkModule(net, record, learn, gradient, batch_first=True, checkpoint=7, dtype=torch.float64, namespace=names)
+    return bnn.NetworkModule(net, record, learn, gradient, batch_first=True, checkpoint=7, dtype=torch.float64, namespace=names, engine="torch")
 
 
 def spikes(batch=2, steps=40):
@@ -137,7 +137,7 @@ def test_every_part_of_a_module_comes_back(tmp_path):
     assert module(**spikes()).spikes.sum() > 5
     y, z = module(**spikes()), again(**spikes())
     assert all(torch.equal(one, other) for one, other in zip(y, z)) and again.digest() == module.digest()
-    assert [p.requires_grad for p in again.parameters()] == [False] + [True] * 5 and again.checkpoint == 7
+    assert [p.requires_grad for p in again.parameters()] == [False] + [True] * 5 and again.checkpoint == 7 and again._choice.engine == "torch"
     names = [(name, tuple(p.shape), p.dtype) for name, p in module.named_parameters()]
     assert names == [(name, tuple(p.shape), p.dtype) for name, p in again.named_parameters()]
     cells, loop = again["cells"], again["loop"]

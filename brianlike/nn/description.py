@@ -60,7 +60,7 @@ def describe(module: NetworkModule) -> Description:
         "record": [[key, writer.value(spec, f"record={{{key!r}: ...}}")] for key, spec in module._specs.items()],
         "learn": [writer.learn(key, held) for key, held in module.learned.items()],
         "gradient": writer.value(module._gradient, "gradient="),
-        "options": {"batch_first": module.batch_first, "checkpoint": module.checkpoint, "check_finite": module.check_finite, "keep": module.keep},
+        "options": {name: getattr(module, name) for name in ("batch_first", "checkpoint", "check_finite", "keep")} | {"engine": module._choice.engine},
         "dtype": str(module._like.dtype).removeprefix("torch."),
     }
     return Description(data, writer.arrays)

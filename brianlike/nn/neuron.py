@@ -50,7 +50,8 @@ class NeuronModule(nn.Module):
     gradient : Surrogate or TrueGradient
     output : str, optional
         What `forward` returns: 'spikes' or the name of a variable; by default spikes, or the first variable of neurons without a threshold.
-    batch_first, checkpoint, check_finite, dtype, device, namespace, engine : as for NetworkModule; dtype and device, where given, are those of `recurrent`, too
+    batch_first, checkpoint, check_finite, dtype, device, namespace, engine, keep : as for NetworkModule; dtype and device, where given, are those of
+        `recurrent`, too
 
     Attributes
     ----------
@@ -98,6 +99,7 @@ class NeuronModule(nn.Module):
         device: torch.device | str | None = None,
         namespace: Mapping[str, object] | None = None,
         engine: str = "auto",
+        keep: str = "float",
     ) -> None:
         super().__init__()
         names = dict(caller_namespace()) if namespace is None else dict(namespace)
@@ -115,7 +117,7 @@ class NeuronModule(nn.Module):
         record: dict[str, Any] = {"output": self.group if self.output == "spikes" else (self.group, self.output)}
         self.network = NetworkModule(
             Network(self.group), record, learned, gradient, batch_first=batch_first, checkpoint=checkpoint, check_finite=check_finite, dtype=dtype,
-            device=device, namespace=names, engine=engine,
+            device=device, namespace=names, engine=engine, keep=keep,
         )  # fmt: skip
         self.recurrent = nn.ModuleDict(self._recurrent_layers(recurrent))
         if dtype is not None or device is not None:

@@ -47,7 +47,7 @@ def rebuild(description: Description, device: torch.device | str | None = None) 
     network.schedule = data["schedule"]
     record = {key: reader.value(spec) for key, spec in data["record"]}
     learn = [reader.learn(one) for one in data["learn"]]
-    options = {name: data["options"][name] for name in ("batch_first", "checkpoint", "check_finite", "keep") if name in data["options"]}
+    options = {name: data["options"][name] for name in ("batch_first", "checkpoint", "check_finite", "keep", "engine") if name in data["options"]}
     gradient = reader.value(data["gradient"])
     module = NetworkModule(network, record, learn, gradient, **options, dtype=_DTYPES[data["dtype"]], device=device, namespace={})
     for one in data["learn"]:
