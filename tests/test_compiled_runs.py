@@ -508,3 +508,11 @@ def test_without_a_compiler_torch_does_it(caplog: pytest.LogCaptureFixture, monk
         y = module(x), module(x)
     assert ["runs on torch, because there is no C compiler" in line for line in lines(caplog)] == [True]
     assert torch.equal(y[0].v, small("torch")[0](x).v)
+
+
+def test_the_driver_and_its_operations_have_the_same_fields() -> None:
+    """Operations go to C as rows of whole numbers."""
+    from brianlike._training import ENTRY_FIELDS, OPERATION_FIELDS
+    from brianlike.nn.compiled.operations import FIELDS, Place
+
+    assert len(FIELDS) == OPERATION_FIELDS and len(Place(0, 0, 1, 8, 16).entry) == ENTRY_FIELDS

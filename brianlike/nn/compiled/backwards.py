@@ -13,7 +13,8 @@ from codegen.ir import Map, Program, Record, Role, Table
 from codegen.outside import Arrivals
 from codegen.wanted import WANTED
 
-from .forwards import PAST, Network, Tensors, flat, gathering, is_finite, reduction_kind, rows_of_vectors
+from ..states import sum_is_finite
+from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
 from .inputs import LISTS, draw, given_lists, is_drawn, list_names, spread
 from .linear import Part
 from .operations import PAGE, VECTOR, Kind, Place, padded
@@ -314,7 +315,7 @@ class Backward:
             limit = products.density_limits(part.n_source, part.n_target, products.LEVEL_2, self.extent.real.name).wanted
         elif part.target is not None and len(part.target) < FEW * part.n_source:
             limit = 0
-        if limit < LOW or events not in self.useful or events in self.wanted or not is_finite(self.tensors[part.name]):
+        if limit < LOW or events not in self.useful or events in self.wanted or not sum_is_finite(self.tensors[part.name].detach()):
             return {}
         place = self._find(events, part.delay)
         if place is None:

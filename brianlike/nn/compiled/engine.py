@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -223,7 +223,7 @@ class CompiledEngine:
         return replace(backward, arrays=(*backward.arrays, *new.values()), kernels=tuple(kernels))
 
     # ---------------------------------------------------------------------------------------------------------------------------------------- tensors
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the tensors that the operator takes, in order."""
         network = self.network

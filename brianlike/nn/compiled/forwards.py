@@ -16,6 +16,7 @@ from codegen.noise import Noise
 from codegen.outside import Arrivals
 
 from ..recording import Count, Last, Max, Mean, Reduction
+from ..states import sum_is_finite
 from .inputs import Lists, draw, given_lists, is_drawn, list_names, spread
 from .linear import Part
 from .operations import VECTOR, Kind, padded
@@ -371,7 +372,7 @@ class Forward:
         fields = dict(place=acc.address, stride=acc.stride, matrix=address(weights), delay=past - part.delay)
         if part.dense:
             fields |= dict(function=self.functions["event_rows"], matrix_stride=weights.shape[1], padded=padded(part.n_target))
-            if is_finite(self.tensors[part.name]):
+            if sum_is_finite(self.tensors[part.name].detach()):
                 flags |= 4
                 fields |= self._dense_choice(part)
         else:
@@ -498,11 +499,6 @@ class Forward:
 def reduction_kind(reduction: Reduction | None) -> Kind | None:
     """The operation that makes a record; None for one that has a time axis, also where torch reduces it afterwards."""
     return {Count: Kind.SUM, Mean: Kind.SUM, Max: Kind.MAXIMUM, Last: Kind.LAST_OUT}.get(type(reduction))  # type: ignore[arg-type]
-
-
-def is_finite(weights: torch.Tensor) -> bool:
-    """Whether all weights are finite, going by their sum."""
-    return bool(weights.detach().sum().isfinite())
 
 
 def gathering(network: Network, stage: Stage, arrivals: Arrivals) -> dict[str, int]:
