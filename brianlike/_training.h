@@ -29,6 +29,7 @@ typedef struct {
     double dt;
     int64_t reverse, memory; /* bytes of a tile's memory */
     const int64_t *active, *lengths; /* how many members are left in each step (and none after the last), and of each member how many steps it has; or NULL */
+    const int64_t *firsts; /* of each member the number of its first step; or NULL, and all have `first_number` */
     /* Backward runs: only the steps from `from` to `to` (which comes first) are done, then every tile's memory is needed again; what the forward run did not
        keep of `segment` steps is computed `again`, after `enter`, and goes to the thread's tape. */
     int64_t from, to, apart, segment;
@@ -336,6 +337,9 @@ static void bl_drawn(const bl_operation *o, const double *drawn, char *to) {
     }
 }
 
+/* the number of a step of a member */
+static inline int64_t bl_number(const bl_run *run, int64_t t, int64_t member) { return (run->firsts ? run->firsts[member] : run->first_number) + t; }
+
 /* how many of a tile's members have a step */
 static inline ptrdiff_t bl_left(const bl_run *run, int64_t t, int64_t member, ptrdiff_t members) {
     const int64_t left = run->active ? run->active[t] - member : t < run->steps ? members : 0;
@@ -505,12 +509,13 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         }
         break;
     }
-    case BL_CLOCK: {
-        const int64_t number = run->first_number + t;
-        memcpy(desk->memory + o->extra, &number, 8);
-        *(double *)place = (double)number * run->dt;
+    case BL_CLOCK: /* one for the tile, or (`stride`) one for each member */
+        for (m = 0; m < (o->stride ? members : 1); m++) {
+            const int64_t number = bl_number(run, t, member + m);
+            memcpy(desk->memory + o->extra + m * o->stride, &number, 8);
+            *(double *)(place + m * o->stride) = (double)number * run->dt;
+        }
         break;
-    }
     case BL_SUM:
         BL_EITHER(sum, o, place, outside, o->value ? BL_AT(uint64_t, o->value) + ((t + o->delay) * run->members + member) * o->words : NULL, members);
         break;
@@ -529,7 +534,7 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         for (m = 0; m < members; m++) {
             const uint32_t sample = (uint32_t)BL_AT(int64_t, o->first)[member + m];
             char *to = place + m * o->stride;
-            ((bl_draw_row)(uintptr_t)o->function)(!o->flags, (uint32_t)o->value, sample, (uint64_t)(run->first_number + t), (uint32_t)o->n_source,
+            ((bl_draw_row)(uintptr_t)o->function)(!o->flags, (uint32_t)o->value, sample, (uint64_t)bl_number(run, t, member + m), (uint32_t)o->n_source,
                 (uint32_t)o->words, o->size, drawn);
             bl_drawn(o, drawn, to);
         }

@@ -26,6 +26,7 @@ cdef extern from "_training.h" nogil:
         int64_t reverse, memory
         const int64_t *active
         const int64_t *lengths
+        const int64_t *firsts
         int64_t begin_step "from", end_step "to", apart, segment
         const bl_operation *enter
         const bl_operation *again
@@ -90,11 +91,12 @@ def run_tiles(
     int64_t[:, ::1] begin, int64_t[:, ::1] step, int64_t[:, ::1] end, int64_t[:, ::1] enter, int64_t[:, ::1] again, int64_t[:, ::1] entries,
     int64_t steps, int64_t members, int64_t tile, int64_t first_number, double dt, bint reverse, int64_t first, int64_t last, int64_t segment, bint apart,
     int64_t bytes, char[::1] memory, char[::1] tape, int64_t[::1] pointers, int64_t[::1] strides, int64_t[::1] next_tile, int32_t[::1] stop,
-    bint first_thread, int64_t[::1] active, int64_t[::1] lengths,
+    bint first_thread, int64_t[::1] active, int64_t[::1] lengths, int64_t[::1] firsts,
 ):
     """Carry out the steps `first` to `last` of a run for tiles that no other thread has taken, until there are none left; the number of tiles that this
     thread did. `memory` has one place of so many `bytes`, or (`apart`) one for each tile; `tape` is what of `segment` steps is computed again.
-    Where members have `lengths` of their own, the longest comes first, and `active` are how many are left in each step."""
+    Where members have `lengths` of their own, the longest comes first, and `active` are how many are left in each step; `firsts` are the numbers of their
+    first steps, if not all begin with `first_number`."""
     cdef bl_run run
     cdef int64_t done
     run.begin, run.step, run.end, run.enter, run.again = _rows(begin), _rows(step), _rows(end), _rows(enter), _rows(again)
@@ -103,6 +105,7 @@ def run_tiles(
     run.entries = <bl_entry *>&entries[0, 0] if entries.shape[0] else NULL
     run.steps, run.members, run.tile, run.first_number, run.dt, run.reverse, run.memory = steps, members, tile, first_number, dt, reverse, bytes
     run.active, run.lengths = &active[0] if active.shape[0] else NULL, &lengths[0] if lengths.shape[0] else NULL
+    run.firsts = &firsts[0] if firsts.shape[0] else NULL
     run.begin_step, run.end_step, run.segment, run.apart = first, last, segment, apart
     cdef char *place = &memory[0]
     cdef char *kept = &tape[0]

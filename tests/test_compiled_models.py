@@ -376,6 +376,35 @@ def test_samples_with_lengths_of_their_own(name, compiled_together):
     assert_engines_agree(module, two, lambda m, given: run_once(m, given, lengths=torch.tensor([[2, 30, 5], [11, 8, 30]])))
 
 
+@pytest.mark.parametrize("name", ["refractory_text", "arrays_in_time", "white_noise", "poisson_input", "several_pathways", "stdp", "reductions"])
+def test_samples_that_stand_at_different_steps(name, compiled_together):
+    """What samples of different lengths leave goes on, each at a step of its own: its time, its noise and its refractory period."""
+    module, x = CASES[name]()
+    steps = len(x["source"])
+
+    def streamed(m, given, lengths, batch, rest, seed=3):
+        given = {key: value.detach().clone().requires_grad_() for key, value in given.items()}
+        first, state = m.run(**{key: value[:9] for key, value in given.items()}, lengths=torch.tensor(lengths).reshape(batch), seed=seed)
+        left = None if rest is None else torch.tensor(rest).reshape(batch)
+        second, state = m.run(**{key: value[9:] for key, value in given.items()}, state=state, lengths=left)
+        assert state["clock"]["t_in_timesteps"].reshape(-1).tolist() == [a + b for a, b in zip(lengths, rest or [steps - 9] * len(lengths))]
+        found = {f"record {key} {n}": value for n, record in enumerate((first, second)) for key, value in record._asdict().items()}
+        return found | states(state, given), given
+
+    lengths = [9, 2, 5, 1, 8, 5, 9, 3, 7, 4, 6]
+    x = {"source": events(steps, 11, 6)}
+    run = lambda batch, rest: lambda m, given: streamed(m, given, lengths[: batch.numel()], batch, rest)  # noqa: E731
+    expected = assert_engines_agree(module, x, run(torch.Size([11]), None))
+    assert expected["record spikes 1"].sum() > 2 and ran_compiled(module)
+    went_on, _ = module.run(x["source"][9:, 1], seed=3, samples=1, state=module.run(x["source"][:2, 1], seed=3, samples=1)[1])
+    torch.testing.assert_close(went_on.spikes, expected["record spikes 1"][:, 1].detach(), rtol=0, atol=0)
+    module.checkpoint = 4
+    assert_engines_agree(module, x, run(torch.Size([11]), [steps - 9, 3, 1, 20, 2, 13, 9, 9, 5, 6, 7]))
+    module.checkpoint = None
+    assert_engines_agree(module, {"source": events(steps, 2, 3, 6)}, run(torch.Size([2, 3]), None))
+    assert ran_compiled(module) and all("runs on compiled kernels" in text for text in module._choice._said)
+
+
 # -------------------------------------------------------------------------------------------------------------------------------------------- who does what
 def test_what_torch_alone_can_do_goes_to_torch(compiled_together):
     module, x = CASES["many_members_and_neurons"]()

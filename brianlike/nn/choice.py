@@ -109,8 +109,6 @@ def _reason_against(
         return "a layer of torch runs in every step"
     if how.watch is not None:
         return "something watches every step"
-    if moment.step.dim():
-        return "samples are at different steps"
     if steps < 1 or not how.batch.numel():
         return "there is nothing to run"
     if torch._C._are_functorch_transforms_active():

@@ -244,10 +244,12 @@ class CompiledEngine:
         return {part.name: part.amounts(values) for found in self.network.parts.values() for part in found}
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
-    def extent(self, steps: int, members: int, first: int, wide: bool, checkpoint: int = 0, half: bool = False, lengths: Sequence[int] = ()) -> Extent:
-        """How a run is divided; never by the number of threads."""
+    def extent(
+        self, steps: int, members: int, first: Sequence[int], wide: bool, checkpoint: int = 0, half: bool = False, lengths: Sequence[int] = ()
+    ) -> Extent:
+        """How a run is divided; never by the number of threads. `first` is the number of the first step, one or one for each member."""
         tile = min(tile_of(self.network, wide), max(1, members))
-        return Extent(steps, members, tile, first, self.dt, wide, min(checkpoint, steps), half and not checkpoint, tuple(lengths))
+        return Extent(steps, members, tile, tuple(first), self.dt, wide, min(checkpoint, steps), half and not checkpoint, tuple(lengths))
 
     def run(self, tensors: Tensors, extent: Extent, wanted: frozenset[str]) -> Results:
         """The forward run."""
@@ -383,13 +385,14 @@ def _carry_out(stage: Stage, desks: Desks, again: Stage | None = None, back: tup
     following, stop = np.zeros(1, np.int64), np.zeros(1, np.int32)
     first, last = back or (0, extent.steps)
     active, lengths = extent.active, np.array(extent.lengths, np.int64)
+    number, firsts = extent.first[0], np.array(extent.first if len(extent.first) > 1 else (), np.int64)
 
-    def work(number: int) -> int:
+    def work(thread: int) -> int:
         pointers, strides = np.zeros(len(entries) + 1, np.int64), np.zeros(len(entries) + 1, np.int64)
         return run_tiles(
-            begin, step, end, enter, repeated, entries, extent.steps, extent.members, extent.tile, extent.first, extent.dt, back is not None, first, last,
-            extent.checkpoint if again is not None else 0, desks.apart, stage.memory.bytes, desks.memory[number], desks.tapes[number], pointers, strides,
-            following, stop, number == 0, active, lengths,
+            begin, step, end, enter, repeated, entries, extent.steps, extent.members, extent.tile, number, extent.dt, back is not None, first, last,
+            extent.checkpoint if again is not None else 0, desks.apart, stage.memory.bytes, desks.memory[thread], desks.tapes[thread], pointers, strides,
+            following, stop, thread == 0, active, lengths, firsts,
         )
 
     together(work, desks.threads, stop)

@@ -23,12 +23,12 @@ def register(engine: CompiledEngine) -> int:
 
 @torch.library.custom_op("brianlike::run", mutates_args=())
 def run(
-    tensors: Sequence[torch.Tensor], engine: int, steps: int, members: int, first: int, checkpoint: int, half: bool, lengths: torch.Tensor, wanted: str
+    tensors: Sequence[torch.Tensor], engine: int, steps: int, members: int, first: torch.Tensor, checkpoint: int, half: bool, lengths: torch.Tensor, wanted: str
 ) -> list[torch.Tensor]:
     """A forward run: what it hands out, and behind it what it keeps for the backward run."""
     found = _engines[engine]
     named = dict(zip(found.names, tensors))
-    results = found.run(named, found.extent(steps, members, first, _is_wide(tensors), checkpoint, half, lengths.tolist()), _names(wanted))
+    results = found.run(named, found.extent(steps, members, first.tolist(), _is_wide(tensors), checkpoint, half, lengths.tolist()), _names(wanted))
     return [*results.out.values(), *results.tape.values()]
 
 
@@ -41,7 +41,7 @@ def run_back(
     engine: int,
     steps: int,
     members: int,
-    first: int,
+    first: torch.Tensor,
     checkpoint: int,
     half: bool,
     lengths: torch.Tensor,
@@ -53,7 +53,7 @@ def run_back(
     variant = found.variant(wide, names)
     named = dict(zip(found.names, tensors))
     known = {variant.out[n]: gradient for n, gradient in zip(given, gradients)}
-    extent = found.extent(steps, members, first, wide, checkpoint, half, lengths.tolist())
+    extent = found.extent(steps, members, first.tolist(), wide, checkpoint, half, lengths.tolist())
     made = found.run_back(named, dict(zip(variant.tape(extent), tape)), known, extent, names)
     return [made[name].reshape(named[name].shape) if name in made else torch.zeros_like(named[name]) for name in found.names if name in names]
 

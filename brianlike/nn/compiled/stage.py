@@ -26,7 +26,8 @@ ITEMS: dict[str, np.dtype] = {
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How large a run is: steps, members of the batch, members of a tile, number of the first step, dt in seconds, and whether reals are doubles.
+    """How large a run is: steps, members of the batch, members of a tile, number of the first step (one, or one for each member), dt in seconds, and whether
+    reals are doubles.
 
     What is kept for the backward run: the state of every `checkpoint` steps, or (0) all steps, `half`: as bfloat16. `lengths` are the numbers
     of steps of the members, the longest first, where they have numbers of their own.
@@ -35,7 +36,7 @@ class Extent:
     steps: int
     members: int
     tile: int
-    first: int
+    first: tuple[int, ...]
     dt: float
     wide: bool
     checkpoint: int = 0
@@ -198,9 +199,11 @@ class Stage:
         )
 
     def clock(self, name: str) -> None:
-        """Keep the time of a clock, and the number of its step."""
-        t, number = self.common(f"{name}.t"), self.common(f"{name}.t_in_timesteps")
-        self.step(Kind.CLOCK, place=t.address, extra=number.address)
+        """Keep the time of a clock, and the number of its step; of each member, if they are at different steps."""
+        make = self.common if len(self.extent.first) == 1 else self.own
+        t, number = make(f"{name}.t"), make(f"{name}.t_in_timesteps")
+        assert t.row == number.row  # both have elements of eight bytes
+        self.step(Kind.CLOCK, place=t.address, extra=number.address, stride=t.row)
 
 
 def is_event(array: Array) -> bool:

@@ -52,13 +52,15 @@ def unroll_compiled(
         sent = padded(moment.past.get(events, []), past, values[events])
         rows = torch.stack([row.expand(*batch, row.shape[-1]).reshape(members, -1) for row in sent])
         given[events + PAST] = rows.to(values[events].dtype) if rows.dtype is torch.bool else rows
+    first = _first_steps(moment.step, batch)
     each = None if lengths is None else Lengths.of(lengths)
     if each is not None:
+        first = first if len(first) == 1 else each.sorted(first, 0)
         given |= {name: each.sorted(given[name], 0) for name in (*network.moving, SAMPLES) if name in given}
         rows = (*network.inputs().values(), *(events + PAST for events in network.memory))
         given |= {name: each.sorted(given[name], 1) for name in rows if given[name].dim() > 1}
     wide = any(value.dtype is torch.float64 for value in given.values())
-    extent = engine.extent(steps, members, int(moment.step), wide)
+    extent = engine.extent(steps, members, first.tolist(), wide)
     for events in engine.fed_events:
         before = given[events + PAST] if moment.past.get(events) else torch.zeros(network.past(events), 0, 0) if network.past(events) else None
         given |= made_lists(events, lists[events], before, extent) if events in lists else no_lists(events)
@@ -68,7 +70,7 @@ def unroll_compiled(
     variant = engine.variant(wide, frozenset(wanted))  # refuses before anything is run
     kept = how.checkpoint or 0, how.keep == "bfloat16"
     ends = torch.empty(0, dtype=torch.int64) if each is None else each.own
-    found = operator.run(tensors, operator.register(engine), steps, members, extent.first, *kept, ends, "\n".join(wanted))
+    found = operator.run(tensors, operator.register(engine), steps, members, first, *kept, ends, "\n".join(wanted))
     shown = {kernel.name: kernel.array for kernel in network.program.kernels if isinstance(kernel, Record)}
     out = {name: value if shown.get(name, name.removesuffix(PAST)) in variant.active else value.detach() for name, value in zip(variant.out, found)}
 
@@ -97,6 +99,12 @@ def unroll_compiled(
             records[key] = whole(_reduced(reduction, value, steps) if each is None else each.reduced(reduction, value), 0)
     past_events = {events: list(whole(out[events + PAST], 1).unbind(0)) for events in network.memory}
     return Moment(values, past_events, moment.step + (steps if lengths is None else lengths.unsqueeze(-1))), records
+
+
+def _first_steps(step: torch.Tensor, batch: torch.Size) -> torch.Tensor:
+    """The number of the first step: one, or one for each member where they differ."""
+    own = (step.squeeze(-1) if step.dim() else step).expand(batch).reshape(-1)
+    return own[:1].clone() if bool((own == own[0]).all()) else own.contiguous()
 
 
 def _spread(table: torch.Tensor, steps: int, batch: torch.Size, size: int) -> torch.Tensor:
