@@ -361,12 +361,18 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
     char *outside = BL_AT(char, o->address) + t * o->per_step + member * o->per_member;
     ptrdiff_t m;
     switch (o->kind) {
-    case BL_MAP: {
-        KernelContext context;
+    case BL_MAP: { /* flags: 1 it draws: seed `words`, stream `n_source`, samples at `first`, and there is room for a context of each member at `extra` */
+        KernelContext context, *contexts = o->flags ? (KernelContext *)(desk->memory + o->extra) : &context;
         ptrdiff_t n;
         memset(&context, 0, sizeof context);
         context.end = o->padded; context.size = o->size;
         context.i = BL_AT(int32_t, o->index); context.j = BL_AT(int32_t, o->value);
+        context.seed = (uint32_t)o->words; context.stream = (uint32_t)o->n_source;
+        for (m = 0; o->flags && m < members; m++) {
+            contexts[m] = context;
+            contexts[m].epoch = (uint32_t)BL_AT(int64_t, o->first)[member + m];
+            contexts[m].step = (uint64_t)bl_number(run, t, member + m);
+        }
         for (n = o->entries; n < o->entries + o->n_entries; n++) {
             const bl_entry *e = run->entries + n;
             if (e->kind == 2) {
@@ -377,7 +383,7 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
             }
             else if (e->kind == 3) desk->pointers[n] = desk->tape + e->address + (t - desk->begin) * e->per_step;
         }
-        ((bl_map_function)(uintptr_t)o->function)(desk->pointers + o->entries, &context, desk->strides + o->entries, members);
+        ((bl_map_function)(uintptr_t)o->function)(desk->pointers + o->entries, contexts, desk->strides + o->entries, members);
         break;
     }
     case BL_COPY_IN:

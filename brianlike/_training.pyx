@@ -15,6 +15,8 @@ cdef extern from "_training.h" nogil:
         int64_t kind
     ctypedef struct bl_entry:
         int64_t kind
+    ctypedef struct KernelContext:
+        uint64_t step
     ctypedef struct bl_run:
         const bl_operation *begin
         const bl_operation *step
@@ -81,6 +83,7 @@ cdef int interrupted() noexcept with gil:
 
 OPERATION_FIELDS = sizeof(bl_operation) // 8
 ENTRY_FIELDS = sizeof(bl_entry) // 8
+CONTEXT_BYTES = sizeof(KernelContext)
 
 
 cdef bl_operation *_rows(int64_t[:, ::1] table):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from .dataflow import constant_in_run
 from .expr import Expr, Index, Name, Number
-from .ir import Array, Deliver, Draw, Kernel, Line, Load, Map, Program, Role, Table
+from .ir import Array, Deliver, Draw, Kernel, Line, Load, Map, Program, Role, Store, Table
+from .optimize import names_read, prune
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +91,47 @@ def _parameter(argument: Expr, loads: dict[str, Load], fixed: frozenset[str]) ->
         case Name(name) if name in loads and loads[name].array in fixed and loads[name].index in (Index.SELF, Index.SHARED):
             return Parameter(loads[name].array, loads[name].index is Index.SHARED)
     return None
+
+
+def draw_apart(program: Program) -> Program:
+    """`Program -> Program`: every draw in a Map gets a Map of its own before it, and the other finds the number in an array.
+
+    So a number is drawn once, also where the Map is differentiated or done again: its parameters could differ in their last bits the second time.
+    """
+    arrays: list[Array] = []
+    kernels: list[Kernel] = []
+    for kernel in program.kernels:
+        while isinstance(kernel, Map) and (line := next((line for line in kernel.body if isinstance(line, Draw)), None)) is not None:
+            assert kernel.only is None and not kernel.after, "draws stand apart where every Map runs for all elements"
+            array = Array(f"{kernel.name}:{line.name}", kernel.space or None, Role.INPUT, line.dtype)
+            drawing, kernel = _apart(kernel, line, array.name)
+            arrays.append(array)
+            kernels.append(drawing)
+        kernels.append(kernel)
+    return replace(program, arrays=(*program.arrays, *arrays), kernels=tuple(kernels))
+
+
+def _apart(kernel: Map, line: Draw, array: str) -> tuple[Map, Map]:
+    """A Map that draws, and the Map without that draw."""
+    before = kernel.body[: kernel.body.index(line)]
+    body = (*prune(before, names_read([line])), line)
+    read = names_read(body)
+    store = Store(array, Index.SELF, line.name, line.dtype)
+    drawing = replace(kernel, name=f"{array}:draw", loads=tuple(load for load in kernel.loads if load.name in read), body=body, stores=(store,))
+    rest = tuple(other for other in kernel.body if other is not line)
+    return drawing, replace(kernel, loads=(*kernel.loads, Load(line.name, array, Index.SELF, line.dtype)), body=rest)
+
+
+def drawing_map(program: Program, noise: Noise) -> Map:
+    """The Map that draws what the table of a law with parameters has to hold."""
+    loads: list[Load] = []
+    arguments: list[Expr] = []
+    for number, parameter in enumerate(noise.parameters or ()):
+        if isinstance(parameter.value, str):
+            load = Load(f"parameter_{number}", parameter.value, Index.SHARED if parameter.shared else Index.SELF, program.array(parameter.value).dtype)
+            loads.append(load)
+            arguments.append(Name(load.name))
+        else:
+            arguments.append(Number(parameter.value))
+    line = Draw("drawn", noise.law, noise.number, tuple(arguments))
+    return Map(f"{noise.name}:draw", noise.space, tuple(loads), (line,), (Store(noise.name, Index.SELF, line.name, line.dtype),))

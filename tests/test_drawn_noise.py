@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import brianlike.nn as bnn
-from brianlike import Network, NeuronGroup, Synapses, defaultclock, ms
+from brianlike import BinomialFunction, Network, NeuronGroup, Synapses, defaultclock, ms
 from brianlike.nn.compiled import unrolling
 
 LAWS = {
@@ -15,6 +15,12 @@ LAWS = {
     "poisson": "v += 0.1*gain*poisson(2.5)",
     "poisson with a parameter": "v += 0.1*gain*poisson(level)",
     "many": "v += 0.01*gain*poisson(30.0)",
+    "poisson with a parameter of each": "v += 0.1*gain*poisson(3*gain)",
+    "many of each": "v += 0.01*gain*poisson(30*each)",
+    "binomial": "v += 0.1*gain*few() + 0.01*gain*many()",
+    "poisson that changes": "v += 0.1*gain*poisson(clip(3*v, 0, 5))",
+    "many that change": "v += 0.01*gain*poisson(20*(1 + v**2))",
+    "one from another": "v += 0.05*gain*poisson(poisson(2*each) + rand())",
     "compared": "v += gain*int(rand() < 0.3)",
 }
 
@@ -27,10 +33,11 @@ def _clock():
 
 
 def network(law, engine, dtype, **options):
-    equations = "dv/dt = -v/(10*ms) + 0.3*xi*(10*ms)**-0.5 : 1\ngain : 1 (constant)\nlevel : 1 (shared, constant)"
+    equations = "dv/dt = -v/(10*ms) + 0.3*xi*(10*ms)**-0.5 : 1\ngain : 1 (constant)\neach : 1 (constant)\nlevel : 1 (shared, constant)"
     cells = NeuronGroup(9, equations, threshold="v > 1", reset="v = 0", method="euler", name="cells")
     cells.run_regularly(LAWS[law], dt=defaultclock.dt)
-    cells.gain, cells.level = np.linspace(0.5, 1.5, 9), 1.5
+    cells.gain, cells.each, cells.level = np.linspace(0.5, 1.5, 9), np.linspace(0.4, 1.6, 9), 1.5
+    few, many = BinomialFunction(20, 0.1), BinomialFunction(60, 0.5, approximate=False)  # noqa: F841  in a law
     again = Synapses(cells, cells, "w : 1", on_pre="v_post += w", name="again")
     again.connect()
     again.w = np.random.default_rng(1).normal(0.0, 0.3, 81)

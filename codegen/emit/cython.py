@@ -136,7 +136,8 @@ def render(kernel: Map | Deliver, arrays: Mapping[str, Array], float_dtype: str 
 
     `steady` names arrays that nothing changes in a run: a Deliver finds the synaptic ones among them in the order of its rows (see `by_row`). With `batch`,
     a Map runs for several members of a batch: `int kernel_<hash>(void **p, KernelContext *c, const ptrdiff_t *strides, ptrdiff_t members)`, in which
-    `strides` are the elements of each array from one member to the next, 0 for arrays that all of them share.
+    `strides` are the elements of each array from one member to the next, 0 for arrays that all of them share; `c` is one context, or one for each member
+    if the Map draws.
     """
     for part in _ends(kernel):
         if part.delayed:
@@ -204,7 +205,8 @@ def _function(kernel: Map | Deliver, ctypes: Mapping[str, str], real: str, steps
         yield "cdef int KERNEL(void **p, KernelContext *c, const ptrdiff_t *strides, ptrdiff_t members) noexcept nogil:"
         yield "    cdef ptrdiff_t member"
         yield "    for member in range(members):"
-        yield f"        KERNEL_loop({', '.join([*(f'{text} + member*strides[{n}]' for n, text in enumerate(arguments)), 'c'])})"
+        context = "c + member" if any(isinstance(line, Draw) for line in kernel.body) else "c"
+        yield f"        KERNEL_loop({', '.join([*(f'{text} + member*strides[{n}]' for n, text in enumerate(arguments)), context])})"
     else:
         yield "cdef int KERNEL(void **p, KernelContext *c) noexcept nogil:"
         yield f"    KERNEL_loop({', '.join([*arguments, 'c'])})"

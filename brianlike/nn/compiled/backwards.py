@@ -14,8 +14,9 @@ from codegen.outside import Arrivals
 from codegen.wanted import WANTED
 
 from ..states import sum_is_finite
+from .draws import draw, drawing, is_simple
 from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
-from .inputs import LISTS, draw, given_lists, is_drawn, list_names, spread
+from .inputs import LISTS, given_lists, list_names, spread
 from .linear import Part
 from .operations import PAGE, VECTOR, Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event, tensor
@@ -216,9 +217,8 @@ class Backward:
             place = self.stage.own(name)
             spread(self.stage, lists, place.address, place.row, place.size, delay=self.network.past(name))
             return
-        noise, stream = self.network.noises.get(name, (None, 0))
-        if noise is not None and is_drawn(noise, self.tensors[name]):
-            draw(self.stage, noise, stream, self.tensors, self.stage.own(name))
+        if name in self.network.noises:
+            self._draw(name)
             return
         rows = flat(self.tensors[self.inputs[name]], self.extent.members, self.extent.steps)
         self.stage.kept.append(rows)
@@ -227,6 +227,17 @@ class Backward:
             Kind.COPY_IN, place=place.address, stride=place.row, size=place.size * place.item, address=rows.data_ptr(), per_step=rows.stride(0) * item,
             per_member=rows.stride(1) * item,
         )
+
+    def _draw(self, name: str) -> None:
+        """The random numbers that the forward run had."""
+        (noise, stream), place = self.network.noises[name], self.stage.own(name)
+        if is_simple(noise, self.tensors):
+            draw(self.stage, noise, stream, self.tensors, place)
+            return
+        compiled = self.kernels[self.network.draws[name].name]
+        for load in compiled.kernel.loads:
+            self._place(load.array)
+        self.stage.map(compiled, **drawing(self.stage, self.network.streams, compiled.kernel.name, self.tensors))
 
     def _forget(self, arrays: set[str]) -> None:
         """Cotangents that were kept before are no longer those of these arrays."""

@@ -18,7 +18,8 @@ from codegen.adjoint import active_arrays
 from codegen.emit import cython, products
 from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
-from codegen.ir import Array, Extern, Map, Program, Role, Table
+from codegen.ir import Array, Draw, Extern, Map, Program, Role, Table
+from codegen.noise import draw_apart, drawing_map
 from codegen.outside import Arrivals, feed_pathways, trained_arrays
 from codegen.pipeline import joined_program, training_programs
 from codegen.surrogate import Gradients
@@ -32,8 +33,9 @@ from ..engine import TorchEngine
 from ..maps import Elements
 from ..recording import Reduction
 from .backwards import Backward
+from .draws import SAMPLES, SEED
 from .forwards import PAST, Forward, Network, Results, Tensors
-from .inputs import SAMPLES, SEED, dense_rows, given_lists, list_names, trimmed
+from .inputs import dense_rows, given_lists, list_names, trimmed
 from .linear import parts_of
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
@@ -128,9 +130,8 @@ class CompiledEngine:
         self.set_ups = SetUps(engine._setup)
         if engine._learned:
             raise Refused("delays are learned")
-        if any(noise.parameters is None for noise in engine.noises):
-            raise Refused("random numbers have parameters that change during a run")
         program, arrivals = feed_pathways(joined_program(replace(engine.program, setup=())))
+        program = draw_apart(program)
         for kernel in program.kernels:
             if isinstance(kernel, Extern):
                 raise Refused(f"it calls the function {kernel.name}")
@@ -140,13 +141,19 @@ class CompiledEngine:
         delays = {one.name: _delays(engine, one) for one in arrivals if one.store is None}
         fed = {kernel.array for kernel in program.kernels if isinstance(kernel, Table)}
         moving = tuple(name for name in moving if name not in fed)
-        noises = {noise.name: (noise, engine.streams.get(noise.owner, 0)) for noise in engine.noises}
-        self.network = Network(program, {one.name: one for one in arrivals}, parts, delays, engine.memory, engine.fixed, moving, dict(reductions), noises)
+        known = [noise for noise in engine.noises if noise.parameters is not None]
+        noises = {noise.name: (noise, engine.streams.get(noise.owner, 0)) for noise in known}
+        draws = {noise.name: drawing_map(program, noise) for noise in known if noise.parameters}
+        drawing = (*draws.values(), *(kernel for kernel in program.kernels if isinstance(kernel, Map) and any(isinstance(line, Draw) for line in kernel.body)))
+        streams = {kernel.name: engine.streams.get(kernel.space or kernel.name.partition(".")[0], 0) for kernel in drawing}
+        fed_by = {one.name: one for one in arrivals}
+        self.network = Network(program, fed_by, parts, delays, engine.memory, engine.fixed, moving, dict(reductions), noises, draws, streams)
         inputs = self.network.inputs()
         self.arrays = {a.name: _as_numbers(a) if a.name in inputs else a for a in program.arrays}
         self.fed_events = tuple(a.name for a in program.arrays if a.name in inputs and a.role is Role.EVENT)
         """The inputs that hold events: lists are taken for them."""
-        loaded = dict.fromkeys(load.array for kernel in program.kernels if isinstance(kernel, Map) for load in kernel.loads)
+        maps = [kernel for kernel in (*program.kernels, *draws.values()) if isinstance(kernel, Map)]
+        loaded = dict.fromkeys(load.array for kernel in maps for load in kernel.loads)
         self.constants = tuple(name for name in loaded if name in engine.fixed)
         for kernel in program.kernels:
             if isinstance(kernel, Map) and any(load.index is Index.WHOLE and load.array not in engine.fixed for load in kernel.loads):
@@ -182,18 +189,19 @@ class CompiledEngine:
             backward = self._summed_at_the_end(backward)
         more = (*forward.arrays, *(backward.arrays if backward is not None else ()))
         arrays = {**{a.name: a for a in more}, **self.arrays}
-        maps = [k for k in (*forward.kernels, *(backward.kernels if backward is not None else ())) if isinstance(k, Map)]
+        kernels = (*forward.kernels, *(backward.kernels if backward is not None else ()), *self.network.draws.values())
+        maps = [kernel for kernel in kernels if isinstance(kernel, Map)]
         float_dtype = "float64" if wide else "float32"
         more_arrays, useful = wanted_cotangents(forward, backward) if backward is not None else ((), {})
         arrays |= {a.name: a for a in more_arrays}
         maps += useful.values()
         sources = {kernel.name: cython.render(kernel, arrays, float_dtype, batch=True) for kernel in maps}
         built = build_cython(list(sources.values()))
-        kernels = {kernel.name: Compiled(kernel, sources[kernel.name], built[sources[kernel.name].name]) for kernel in maps}
+        compiled = {kernel.name: Compiled(kernel, sources[kernel.name], built[sources[kernel.name].name]) for kernel in maps}
         events = {a.name for a in self.network.program.arrays if a.role is Role.EVENT}
         read = {load.array for kernel in backward.kernels if isinstance(kernel, Map) for load in kernel.loads} & events if backward is not None else set()
-        counting = {events: kernels[kernel.name] for events, kernel in useful.items()}
-        return Variant(forward, backward, arrays, kernels, frozenset(read), active, counting)
+        counting = {events: compiled[kernel.name] for events, kernel in useful.items()}
+        return Variant(forward, backward, arrays, compiled, frozenset(read), active, counting)
 
     def _trained(self, wanted: frozenset[str]) -> tuple[str, ...]:
         """The arrays whose cotangents are needed for the gradients of these tensors."""
@@ -231,7 +239,7 @@ class CompiledEngine:
         parts = [part.name for found in network.parts.values() for part in found]
         pasts = [events + PAST for events in network.memory]
         lists = [name for events in self.fed_events for name in list_names(events)]
-        noise = (SEED, SAMPLES) if network.noises else ()
+        noise = (SEED, SAMPLES) if self.engine.noises else ()
         return (*self.constants, *network.moving, *tables, *lists, *noise, *parts, *pasts)
 
     def size(self, name: str) -> int:

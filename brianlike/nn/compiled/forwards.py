@@ -17,7 +17,8 @@ from codegen.outside import Arrivals
 
 from ..recording import Count, Last, Max, Mean, Reduction
 from ..states import sum_is_finite
-from .inputs import Lists, draw, given_lists, is_drawn, list_names, spread
+from .draws import draw, drawing, is_simple
+from .inputs import Lists, given_lists, list_names, spread
 from .linear import Part
 from .operations import VECTOR, Kind, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_event, tensor
@@ -42,6 +43,8 @@ class Network:
     fixed, moving : the arrays that nothing changes, and those that make the state.
     reductions : of each record.
     noises : what tables of random numbers hold, by name, and the streams of their objects.
+    draws : of the tables of laws with parameters, the Maps that draw what no thresholds give.
+    streams : of every Map that draws, by its name.
     """
 
     program: Program
@@ -53,6 +56,8 @@ class Network:
     moving: tuple[str, ...]
     reductions: Mapping[str, Reduction | None]
     noises: Mapping[str, tuple[Noise, int]]
+    draws: Mapping[str, Map]
+    streams: Mapping[str, int]
 
     @property
     def sources(self) -> dict[str, None]:
@@ -243,7 +248,7 @@ class Forward:
             self._place(load.array)
         for store in kernel.stores:
             self._place(store.array)
-        self.stage.map(self.kernels[kernel.name])
+        self.stage.map(self.kernels[kernel.name], **drawing(self.stage, self.network.streams, kernel.name, self.tensors))
         for store in kernel.stores:
             if store.array in self.rasters:
                 self._pack(store.array)
@@ -301,10 +306,8 @@ class Forward:
                 place = self.stage.places[table.array]
                 spread(self.stage, self.given[table.array], place.address, place.row, place.size, delay=self.network.past(table.array))
             return
-        noise, stream = self.network.noises.get(table.name, (None, 0))
-        if noise is not None and is_drawn(noise, self.tensors[table.name]):
-            self._place(table.array)
-            draw(self.stage, noise, stream, self.tensors, self.stage.places[table.array])
+        if table.name in self.network.noises:
+            self._draw(table)
             return
         rows = self._rows(table.name)
         item = rows.element_size()
@@ -317,6 +320,15 @@ class Forward:
                 Kind.COPY_IN, place=place.address, stride=place.row, size=place.size * place.item, address=rows.data_ptr(), per_step=rows.stride(0) * item,
                 per_member=rows.stride(1) * item,
             )
+
+    def _draw(self, table: Table) -> None:
+        """A row of random numbers."""
+        self._place(table.array)
+        noise, stream = self.network.noises[table.name]
+        if is_simple(noise, self.tensors):
+            draw(self.stage, noise, stream, self.tensors, self.stage.places[table.array])
+        else:
+            self._map(self.network.draws[table.name])
 
     def _is_read(self, name: str) -> bool:
         """Whether a Map or a record reads an array."""

@@ -7,12 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from codegen.noise import Noise
-
-from ..._connections import row_function
 from ..._training import event_lists
-from ..events import Events, Fed
-from .operations import Kind, Place, padded
+from ..events import Events
+from .operations import Kind
 from .stage import Extent, Stage, address
 
 LISTS = ("first", "index", "value", "graded")
@@ -75,25 +72,6 @@ def trimmed(lists: Lists) -> Lists:
     parts = [slice(begin, end) for begin, end in zip(begins, ends)]
     kept = np.concatenate([index[:0], *(index[part] for part in parts)])
     return moved, kept, np.concatenate([values[:0], *(values[part] for part in parts)]) if graded.any() else values[:0].copy(), graded
-
-
-SEED, SAMPLES = "noise|seed", "noise|samples"
-"""The names of the tensors with the seed of a run, and the numbers of its members."""
-
-
-def is_drawn(noise: Noise | None, table: Fed) -> bool:
-    """Whether the numbers of a table are made in the tile: then the tensor has no numbers, or the thresholds of a law."""
-    return noise is not None and isinstance(table, torch.Tensor) and table.dim() == 1
-
-
-def draw(stage: Stage, noise: Noise, stream: int, tensors: Mapping[str, torch.Tensor], place: Place) -> None:
-    """What members draw in a step, the same numbers whenever it is asked for."""
-    thresholds = tensors[noise.name]
-    flags = 2 if noise.law not in ("uniform", "normal") else 1 if noise.law == "uniform" else 0
-    law = dict(flags=flags, index=thresholds.data_ptr() if len(thresholds) else 0, rows=len(thresholds), targets=place.item)
-    which = dict(first=tensors[SAMPLES].data_ptr(), value=int(tensors[SEED]), n_source=stream, words=noise.number)
-    room = stage.memory.take(padded(place.size) * 8)
-    stage.step(Kind.DRAW, function=row_function(), place=place.address, stride=place.row, size=place.size, extra=room, **which, **law)
 
 
 def dense_rows(lists: Lists, begin: int, members: int, size: int) -> np.ndarray:

@@ -177,8 +177,8 @@ class Stage:
         """Where an operation counts how often it took only some elements, and how often all."""
         return address(self.counts.setdefault(name, np.zeros(2, np.int64)))
 
-    def map(self, compiled: Compiled) -> None:
-        """Run a Map in every step."""
+    def map(self, compiled: Compiled, **drawing: int) -> None:
+        """Run a Map in every step; `drawing` is what one needs that draws."""
         kernel, first = compiled.kernel, len(self.operations.entries)
         for name in compiled.source.parameters:
             if name.startswith(LENGTH):
@@ -195,7 +195,8 @@ class Stage:
             self.kept += [i, j]
             ends = {"index": address(i), "value": address(j)}
         self.step(
-            Kind.MAP, function=compiled.native.address, size=size, padded=padded(size), entries=first, n_entries=len(self.operations.entries) - first, **ends
+            Kind.MAP, function=compiled.native.address, size=size, padded=padded(size), entries=first, n_entries=len(self.operations.entries) - first, **ends,
+            **drawing,
         )
 
     def clock(self, name: str) -> None:

@@ -15,9 +15,10 @@ from ..recording import Max, Reduction
 from ..states import padded
 from ..unroll import Moment, Unrolling
 from . import operator
+from .draws import SAMPLES, SEED
 from .engine import CompiledEngine
 from .forwards import PAST, reduction_kind
-from .inputs import SAMPLES, SEED, is_drawn, made_lists, no_lists
+from .inputs import made_lists, no_lists
 from .lengths import Lengths
 from .stage import is_event
 
@@ -37,10 +38,11 @@ def unroll_compiled(
         given[name] = value.expand(*batch, value.shape[-1]).reshape(members, -1)
     lists: dict[str, Events] = {}
     for array, name in network.inputs().items():
-        table = tables[name] if name in tables else _noise(engine, moment, name, steps, values, how)
-        if is_drawn(network.noises.get(name, (None, 0))[0], table):
-            given[name] = table
-        elif isinstance(table, Events) and lengths is None:
+        if name in network.noises:
+            given[name] = _thresholds(engine, moment, name, steps, values, how)
+            continue
+        table = tables[name]
+        if isinstance(table, Events) and lengths is None:
             lists[array], given[name] = table.members(batch), torch.empty(0, dtype=torch.int64)
         else:
             rows = dense(table, values[array]) if isinstance(table, Events) else table
@@ -114,15 +116,11 @@ def _spread(table: torch.Tensor, steps: int, batch: torch.Size, size: int) -> to
     return whole.reshape(steps, batch.numel(), size)
 
 
-def _noise(engine: CompiledEngine, moment: Moment, name: str, steps: int, values: Values, how: Unrolling) -> torch.Tensor:
-    """What a tile needs to draw a random number (see `draw`); or the table of a law that has to be tried again and again, for all steps."""
+def _thresholds(engine: CompiledEngine, moment: Moment, name: str, steps: int, values: Values, how: Unrolling) -> torch.Tensor:
+    """The table of a law whose numbers come from one; of any other no numbers."""
     noises = [noise for noise in engine.engine.noises if noise.name == name]
-    rows = rows_of(noises, engine.engine.streams, engine.engine.sizes, how.samples, moment.step, steps, values)[name]
-    thresholds = rows.thresholds()
-    if thresholds is not None:
-        return thresholds
-    found = [rows[n] for n in range(steps)]
-    return torch.stack([row for row in found if isinstance(row, torch.Tensor)])
+    found = rows_of(noises, engine.engine.streams, engine.engine.sizes, how.samples, moment.step, steps, values)[name].thresholds()
+    return torch.empty(0, dtype=torch.int64) if found is None else found
 
 
 def _reduced(reduction: Reduction, rows: torch.Tensor, steps: int) -> torch.Tensor:
