@@ -40,6 +40,7 @@ cdef extern from "_training.h" nogil:
     int bl_gradient_by_product(const bl_choice *, void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
         const int64_t *, ptrdiff_t, const int32_t *, const void *, const uint64_t *, ptrdiff_t)
     ptrdiff_t bl_list(const uint64_t *, ptrdiff_t, int32_t *)
+    int64_t add_release(int64_t *, int64_t)
     uint16_t bl_half_f(float)
     uint16_t bl_half_d(double)
     int64_t bl_run_tiles(const bl_run *, char *, char *, void **, ptrdiff_t *, int64_t *, int32_t *, int (*)() noexcept nogil)
@@ -50,19 +51,26 @@ cdef extern from "_event_lists.h" nogil:
         const int32_t *b
         const int32_t *n
         const void *value
-        int64_t count, rows, members, tile, size
+        int64_t count, rows, members, tile, size, shift, pieces, piece
         int64_t *first
         int32_t *index
         void *values
         int32_t *graded
-        int64_t *cells
-        int64_t *base
+        int32_t *cuts
+        uint64_t *events
+        void *amounts
+        int64_t *begins
+    ctypedef struct bl_event_desk:
+        int32_t *places
         int32_t *neurons
         void *amounts
         uint64_t *bits
+        uint64_t *words
         void *sums
-    int64_t bl_event_lists_f(const bl_event_lists *)
-    int64_t bl_event_lists_d(const bl_event_lists *)
+    int bl_split_f(const bl_event_lists *, const bl_event_desk *, int64_t)
+    int bl_split_d(const bl_event_lists *, const bl_event_desk *, int64_t)
+    void bl_order_f(const bl_event_lists *, const bl_event_desk *, int64_t)
+    void bl_order_d(const bl_event_lists *, const bl_event_desk *, int64_t)
 
 ctypedef int (*Look)() noexcept nogil
 ctypedef void (*GradientRows)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
@@ -226,30 +234,76 @@ cdef void *_data(array, kind, int64_t size) except? NULL:
     return <void *><uintptr_t>array.ctypes.data
 
 
-def event_lists(t, b, n, value, int64_t rows, int64_t members, int64_t tile, int64_t size, bint wide):
-    """Events (int32: row, member, neuron; and what they count, or None) as the lists of a run: first, index, values, graded (see `_event_lists.h`)."""
+cdef class EventSorting:
+    """Events (int32: step, member, neuron; and what they count, or None) on their way to the lists of a run (see `_event_lists.h`): `split` by as many
+    threads as there are, then `order`. Threads take pieces, or tiles, by the number in `next`; `stop` is set when one of them fails. `events` and `amounts` are
+    room for what is between the two."""
+
     cdef bl_event_lists o
-    cdef int64_t tiles = (members + tile - 1)//tile, used
-    real = np.float64 if wide else np.float32
-    o.count, o.rows, o.members, o.tile, o.size = len(t), rows, members, tile, size
-    o.t, o.b, o.n = <int32_t *>_data(t, np.int32, o.count), <int32_t *>_data(b, np.int32, o.count), <int32_t *>_data(n, np.int32, o.count)
-    o.value = NULL
-    first, index, values = np.empty((tiles, rows, tile + 1), np.int64), np.empty(o.count, np.int32), np.empty(o.count, real)
-    graded, cells, neurons = np.zeros(tiles, np.int32), np.empty(tiles*rows*tile + 1, np.int64), np.empty(o.count, np.int32)
-    base = np.empty(members, np.int64)
-    amounts, bits, sums = np.empty(0 if value is None else o.count, real), np.zeros((size + 63)//64, np.uint64), np.empty(size, real)
-    if value is not None:
-        o.value = _data(value, real, o.count)
-    o.first, o.index, o.values = <int64_t *>_data(first, np.int64, first.size), <int32_t *>_data(index, np.int32, o.count), _data(values, real, o.count)
-    o.graded, o.cells = <int32_t *>_data(graded, np.int32, tiles), <int64_t *>_data(cells, np.int64, cells.size)
-    o.base = <int64_t *>_data(base, np.int64, members)
-    o.neurons, o.amounts = <int32_t *>_data(neurons, np.int32, o.count), _data(amounts, real, amounts.size)
-    o.bits, o.sums = <uint64_t *>_data(bits, np.uint64, bits.size), _data(sums, real, size)
-    with nogil:
-        used = bl_event_lists_d(&o) if wide else bl_event_lists_f(&o)
-    if used < 0:
-        raise IndexError("there are events outside the run")
-    return first, index[:used], values[:used], graded
+    cdef object arrays, cuts, begins
+    cdef bint wide
+    cdef readonly int64_t pieces, tiles
+
+    def __init__(self, t, b, n, value, int64_t shift, int64_t rows, int64_t members, int64_t tile, int64_t size, int64_t piece, first, index, values, graded, events,
+                 amounts):
+        cdef bl_event_lists *o = &self.o
+        real = values.dtype
+        if rows*tile >= 1 << 32:
+            raise OverflowError(f"{rows} steps are too many for one run with a list of events: give it in pieces, x[begin:end]")
+        self.wide, self.tiles, self.pieces = real == np.float64, (members + tile - 1)//tile, (len(t) + piece - 1)//piece
+        o.count, o.rows, o.members, o.tile, o.size, o.shift, o.pieces, o.piece = len(t), rows, members, tile, size, shift, self.pieces, piece
+        o.t, o.b, o.n = <int32_t *>_data(t, np.int32, o.count), <int32_t *>_data(b, np.int32, o.count), <int32_t *>_data(n, np.int32, o.count)
+        o.value = NULL if value is None else _data(value, real, o.count)
+        o.first, o.index = <int64_t *>_data(first, np.int64, self.tiles*rows*(tile + 1)), <int32_t *>_data(index, np.int32, o.count)
+        o.values, o.graded = _data(values, real, o.count), <int32_t *>_data(graded, np.int32, self.tiles)
+        self.cuts, self.begins = np.empty((self.pieces, self.tiles + 1), np.int32), np.zeros(self.tiles + 1, np.int64)
+        o.cuts, o.events = <int32_t *>_data(self.cuts, np.int32, self.cuts.size), <uint64_t *>_data(events, np.uint64, o.count)
+        o.amounts, o.begins = _data(amounts, real, 0 if value is None else o.count), <int64_t *>_data(self.begins, np.int64, self.tiles + 1)
+        self.arrays = t, b, n, value, first, index, values, graded, events, amounts
+
+    def split(self, int64_t[::1] next_piece, int32_t[::1] stop):
+        """Bring the events of each tile together, in some pieces."""
+        cdef bl_event_desk desk
+        cdef int64_t piece
+        cdef int inside = 1
+        places = np.empty(self.tiles, np.int32)
+        desk.places = <int32_t *>_data(places, np.int32, self.tiles)
+        with nogil:
+            while inside and not stop[0]:
+                piece = add_release(&next_piece[0], 1) - 1
+                if piece >= self.pieces:
+                    break
+                inside = bl_split_d(&self.o, &desk, piece) if self.wide else bl_split_f(&self.o, &desk, piece)
+        if not inside:
+            raise IndexError("there are events outside the run")
+
+    def between(self):
+        """After `split`: where the entries of each tile begin."""
+        counts = np.diff(self.cuts, axis=1).sum(0, dtype=np.int64)
+        if counts.max(initial=0) >= 1 << 31:
+            raise OverflowError(f"{counts.max()} events of a few samples are too many for one run: give them in pieces, x[begin:end]")
+        np.cumsum(counts, out=self.begins[1:])
+
+    def order(self, int64_t[::1] next_tile, int32_t[::1] stop):
+        """Bring the events of some tiles into order."""
+        cdef bl_event_desk desk
+        cdef int64_t tile, cells = self.o.rows*self.o.tile + 1, size = self.o.size
+        most = int(np.diff(self.begins).max(initial=0))
+        real = np.float64 if self.wide else np.float32
+        places, neurons, amounts = np.empty(cells, np.int32), np.empty(most, np.int32), np.empty(most if self.o.value != NULL else 0, real)
+        bits, words, sums = np.zeros((size + 63)//64, np.uint64), np.zeros((size + 4095)//4096, np.uint64), np.empty(size, real)
+        desk.places, desk.neurons = <int32_t *>_data(places, np.int32, cells), <int32_t *>_data(neurons, np.int32, most)
+        desk.amounts, desk.bits = _data(amounts, real, amounts.size), <uint64_t *>_data(bits, np.uint64, bits.size)
+        desk.words, desk.sums = <uint64_t *>_data(words, np.uint64, words.size), _data(sums, real, size)
+        with nogil:
+            while not stop[0]:
+                tile = add_release(&next_tile[0], 1) - 1
+                if tile >= self.tiles:
+                    break
+                if self.wide:
+                    bl_order_d(&self.o, &desk, tile)
+                else:
+                    bl_order_f(&self.o, &desk, tile)
 
 
 def halves(values):

@@ -1,14 +1,18 @@
 """Inputs as events: the same spikes, states and gradients as dense inputs give, in both engines, and no dense copy in the compiled one."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 import brianlike.nn as bnn
 from brianlike import InputGroup, Network, NeuronGroup, Synapses, defaultclock, ms
-from brianlike._training import event_lists
 from brianlike.datasets import EventLists
 from brianlike.encoders import latency, latency_times
+from brianlike.nn.compiled import inputs as compiled_inputs
+from brianlike.nn.compiled.inputs import sorted_events
+from brianlike.nn.compiled.stage import Extent
 from brianlike.nn.events import dense
 
 STEPS, MEMBERS, CHANNELS, CELLS = 14, 11, 9, 5
@@ -19,9 +23,10 @@ PLASTIC = """w : 1
 
 @pytest.fixture(autouse=True)
 def _clock():
-    defaultclock.dt = 1 * ms
+    defaultclock.dt, threads = 1 * ms, torch.get_num_threads()
     yield
     defaultclock.dt = 0.1 * ms
+    torch.set_num_threads(threads)
 
 
 def network(case, engine, dtype=torch.float64, **options):
@@ -69,12 +74,10 @@ def results(model, x, **how):
 
 
 def never_dense(monkeypatch):
-    """From now on, events that become dense are an error; but for the last step's row, which is in the state."""
-    original = bnn.Events.to_dense
+    """From now on, events that become dense are an error."""
 
     def refuse(self, dtype=None):
-        assert self.shape[0] <= 1, "events became dense"
-        return original(self, dtype)
+        raise AssertionError("events became dense")
 
     monkeypatch.setattr(bnn.Events, "to_dense", refuse)
 
@@ -110,6 +113,36 @@ def test_a_run_goes_on_with_the_events_before_it(case, monkeypatch):
         first, state = model.run(bnn.Events.from_dense(x[:cut]))
         second, _ = model.run(bnn.Events.from_dense(x)[cut:], state=bnn.detached(state))
         assert torch.equal(torch.cat([first.v, second.v]), whole.v)
+
+
+def test_events_that_are_fed_again_are_sorted_once(monkeypatch):
+    sorts = []
+    monkeypatch.setattr(compiled_inputs, "sorted_events", lambda *given: sorts.append(given[4]) or sorted_events(*given))
+    x, model = spikes(), network("delays", "cython")
+    lists = [part.to(torch.int32) for part in x.nonzero().unbind(1)]
+    events = bnn.Events(*lists, tuple(x.shape))
+    expected = results(model, x)
+    for counted in (1, 2, 2, 2):
+        found = results(model, events)
+        assert len(sorts) == counted and all(torch.equal(found[name], value) for name, value in expected.items())
+    lists[2].copy_(lists[2].flip(0))  # events of other neurons, in the same tensors
+    changed = results(model, bnn.Events.from_dense(events.to_dense()))
+    sorts.clear()
+    found = results(model, events)
+    assert len(sorts) == 1 and all(torch.equal(found[name], value) for name, value in changed.items())
+    assert events._sorted.known[1] is None
+    results(model, events)
+    assert events._sorted.known[1] is not None and pickle.loads(pickle.dumps(events))._sorted.known == (None, None)
+
+
+def test_events_keep_what_they_were_made_of():
+    t, b, n = (np.array(part, np.int32) for part in ([0, 1], [0, 1], [2, 0]))
+    values = np.array([1.0, 2.0])
+    x = bnn.Events(t, b, n, (2, 2, 3), values)
+    before = x.to_dense()
+    for array in (t, b, n, values):
+        array[:] = 0
+    assert torch.equal(x.to_dense(), before)
 
 
 def test_order_and_repetition_of_events_do_not_matter():
@@ -208,6 +241,7 @@ def test_there_and_back():
     [
         (dict(t=[5], b=[0], n=[0]), "t goes from 5 to 5, but the shape (5, 2, 3) has room for 0 to 4"),
         (dict(t=[0, 1], b=[0, 2], n=[0, 0]), "b goes from 0 to 2, but the shape (5, 2, 3) has room for 0 to 1"),
+        (dict(t=[0], b=[0], n=[2**32]), "n goes from 4294967296 to 4294967296, but the shape (5, 2, 3) has room for 0 to 2"),
         (dict(t=[0], b=[0], n=[-1]), "n goes from -1 to -1, but the shape (5, 2, 3) has room for 0 to 2"),
         (dict(t=[0, 1], b=[0], n=[0]), "events need lists of one length: t has the shape (2,), b has the shape (1,), n has the shape (1,)"),
         (dict(t=[0.5], b=[0], n=[0]), "t holds whole numbers, not torch.float32"),
@@ -224,7 +258,52 @@ def test_lists_have_no_room_for_events_outside_a_run(outside):
     """What reaches the compiled kernels is checked once more where memory depends on it."""
     given = {name: np.array(outside.get(name, [0]), np.int32) for name in ("t", "b", "n")}
     with pytest.raises(IndexError, match="^there are events outside the run$"):
-        event_lists(*given.values(), None, 4, 3, 2, 5, True)
+        sorted_events(*given.values(), None, 0, Extent(4, 3, 2, 0, 1e-3, True), 5)
+
+
+def listed(rows, tile):
+    """What is not 0 in rows (T, members, N) as lists of tiles, and their values."""
+    first, index, values = [], [], []
+    for begin in range(0, rows.shape[1], tile):
+        for row in rows:
+            part = np.zeros((tile, rows.shape[2]), rows.dtype)
+            part[: len(row[begin : begin + tile])] = row[begin : begin + tile]
+            for member in part:
+                first.append(len(index))
+                index += np.flatnonzero(member).tolist()
+                values += member[member != 0].tolist()
+            first.append(len(index))
+    return np.array(first), np.array(index), np.array(values)
+
+
+@pytest.mark.parametrize("kind", ["in order", "by samples", "mixed", "repeated", "graded", "graded in order", "cancelled"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_any_number_of_threads_sorts_events_of_any_order(kind, wide):
+    rng, rows, members, size, past = np.random.default_rng(8), 17, 29, 9000 if kind == "mixed" else 130, 2
+    real = np.float64 if wide else np.float32
+    t, b, n = np.nonzero(rng.random((rows, members, size)) < 20 / size)
+    amounts = rng.integers(1, 5, len(t)) / 4 if "graded" in kind or kind == "cancelled" else None
+    if kind == "cancelled":  # an entry of 0, and two that make 0
+        amounts[:3], (t[2], b[2], n[2]), amounts[1] = 0, (t[1], b[1], n[1]), 0.5
+        amounts[2] = -0.5
+    order = np.lexsort((t, b)) if kind == "by samples" else np.arange(len(t)) if "in order" in kind else rng.permutation(len(t))
+    if kind == "repeated":
+        order = np.concatenate([order, order[t[order] == 9]])
+    t, b, n = t[order], b[order], n[order]
+    amounts = None if amounts is None else amounts[order].astype(real)
+    dense_rows = np.zeros((rows + past, members, size), real)
+    np.add.at(dense_rows, (t + past, b, n), 1 if amounts is None else amounts)
+    first, index, values = listed(dense_rows, 8)
+    given = [part.astype(np.int32) for part in (t, b, n)]
+    for threads, piece in ((1, 10**6), (2, 50), (3, 333)):
+        torch.set_num_threads(threads)
+        found = sorted_events(*given, amounts, past, Extent(rows, members, 8, 0, 1e-3, wide), size, piece)
+        graded = np.repeat(found[3], [(found[0][tile][-1, -1] - found[0][tile][0, 0]) for tile in range(4)])
+        begins = found[0][:, 0, 0] - np.array([first[tile * (rows + past) * 9] for tile in range(4)])  # tiles may have room behind them
+        assert np.array_equal(found[0] - begins[:, None, None], first.reshape(4, rows + past, 9)), (kind, threads)
+        ends = [slice(part[0, 0], part[-1, -1]) for part in found[0]]
+        assert np.array_equal(np.concatenate([found[1][end] for end in ends]), index), (kind, threads)
+        assert np.array_equal(np.where(graded, np.concatenate([found[2][end] for end in ends]), 1), values), (kind, threads)
 
 
 def test_events_where_they_cannot_be():

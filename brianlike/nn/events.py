@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
 
 from ..clocks import defaultclock
 from ..datasets.events import EventLists
+
+
+@dataclass(slots=True)
+class Sorted:
+    """What the compiled engine made of a list of events when it was fed for the second time in a row, and of what: it is fed again in every step of a training
+    by whole batches."""
+
+    known: tuple[Any, Any] = (None, None)
+
+    def get(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What was made with this key, or is made now: kept only if it was asked for before, as most events are fed once."""
+        known, made = self.known
+        if known != key:
+            self.known = key, None
+            return make()
+        if made is None:
+            self.known = key, made = key, make()
+        return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +75,7 @@ class Events:
     n: torch.Tensor
     shape: tuple[int, ...]
     values: torch.Tensor | None = None
+    _sorted: ClassVar[Sorted]
 
     def __post_init__(self) -> None:
         shape = tuple(int(size) for size in self.shape)
@@ -71,10 +90,16 @@ class Events:
         if len(set(lengths.values())) > 1 or t.dim() != 1:
             raise ValueError(f"events need lists of one length: {', '.join(f'{name} has the shape {found}' for name, found in lengths.items())}")
         for name, part, size in (("t", t, shape[0]), ("b", b, math.prod(shape[1:-1])), ("n", n, shape[-1])):
-            if len(part) and not 0 <= int(part.min()) <= int(part.max()) < size:
-                raise ValueError(f"{name} goes from {int(part.min())} to {int(part.max())}, but the shape {shape} has room for 0 to {size - 1}")
-        for name, part in dict(t=t, b=b, n=n, shape=shape, values=values).items():
+            least, most = map(int, torch.aminmax(part)) if len(part) else (0, -1)
+            if len(part) and not 0 <= least <= most < size:
+                raise ValueError(f"{name} goes from {least} to {most}, but the shape {shape} has room for 0 to {size - 1}")
+        owned = (_owned(part, given) for part, given in ((t, self.t), (b, self.b), (n, self.n)))
+        for name, part in dict(zip("tbn", owned), shape=shape, values=values if values is None else _owned(values, self.values, values.dtype)).items():
             object.__setattr__(self, name, part)
+        object.__setattr__(self, "_sorted", Sorted())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_sorted": Sorted()}
 
     # ----------------------------------------------------------------------------------------------------------------------------------------- making
     @classmethod
@@ -201,7 +226,9 @@ class Events:
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Events:
         """The same lists on a device; `dtype` is that of the values, if there are any."""
         values = None if self.values is None else self.values.to(device=device, dtype=dtype)
-        return _checked(self.t.to(device), self.b.to(device), self.n.to(device), self.shape, values)
+        t, b, n = self.t.to(device), self.b.to(device), self.n.to(device)
+        same = all(one is other for one, other in ((t, self.t), (b, self.b), (n, self.n), (values, self.values)))
+        return self if same else _checked(t, b, n, self.shape, values)
 
     def to_dense(self, dtype: torch.dtype | None = None) -> torch.Tensor:
         """The tensor of shape (T, ..., N), in torch's default type unless another is given."""
@@ -218,7 +245,7 @@ class Events:
         total = math.prod(batch)
         shape = (self.shape[0], total, self.shape[-1])
         if math.prod(own) == total:
-            return _checked(self.t, self.b, self.n, shape, self.values)
+            return self if shape == self.shape else _checked(self.t, self.b, self.n, shape, self.values, self._sorted)
         source = torch.arange(math.prod(own)).reshape(own).expand(batch).reshape(-1)  # of each sample
         order = torch.argsort(self.b, stable=True)
         ends = torch.bincount(self.b, minlength=math.prod(own)).cumsum(0)
@@ -239,10 +266,12 @@ def dense(table: Fed, like: torch.Tensor) -> torch.Tensor:
     return table.to(like.device).to_dense(like.dtype) if isinstance(table, Events) else table
 
 
-def _checked(t: torch.Tensor, b: torch.Tensor, n: torch.Tensor, shape: tuple[int, ...], values: torch.Tensor | None) -> Events:
+def _checked(
+    t: torch.Tensor, b: torch.Tensor, n: torch.Tensor, shape: tuple[int, ...], values: torch.Tensor | None, known: Sorted | None = None
+) -> Events:
     """Events made from others, which need not be looked through again."""
     made = object.__new__(Events)
-    for name, part in dict(t=t, b=b, n=n, shape=shape, values=values).items():
+    for name, part in dict(t=t, b=b, n=n, shape=shape, values=values, _sorted=known or Sorted()).items():
         object.__setattr__(made, name, part)
     return made
 
@@ -251,7 +280,13 @@ def _whole_numbers(name: str, given: Any) -> torch.Tensor:
     found = torch.as_tensor(given).detach()
     if found.dtype.is_floating_point and len(found):
         raise ValueError(f"{name} holds whole numbers, not {found.dtype}")
-    return found.to(torch.int32)
+    return found if len(found) and not found.is_floating_point() else found.to(torch.int32)
+
+
+def _owned(part: torch.Tensor, given: Any, dtype: torch.dtype = torch.int32) -> torch.Tensor:
+    """A list that does not change with an array of numpy that was given: torch would not notice it."""
+    made = part.to(dtype).contiguous()
+    return made.clone() if isinstance(given, np.ndarray) and made is part else made
 
 
 def _event_lists(samples: Sequence[tuple[Any, Any]], size: int) -> EventLists:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
-from ..._training import event_lists
+from ..._training import EventSorting
 from ..events import Events
 from .operations import Kind
-from .stage import Extent, Stage, address
+from .parallel import thread_count, together
+from .stage import Extent, Stage, address, aligned
 
 LISTS = ("first", "index", "value", "graded")
 """For each tile and step, and each member in it: where its events begin in `index` and `value`; and for each tile whether a value is not 1."""
@@ -22,22 +23,57 @@ def list_names(events: str) -> tuple[str, ...]:
     return tuple(f"{events}|{part}" for part in LISTS)
 
 
+PIECE = 16384
+"""How many events a thread takes at a time: what they are brought to stays in a level 2 cache."""
+
+
 def made_lists(events: str, given: Events, before: torch.Tensor | None, extent: Extent) -> dict[str, torch.Tensor]:
     """The events of a run (T, members, N) as lists, by the names of their tensors; those of the rows `before` it come first."""
     real = torch.float64 if extent.wide else torch.float32
     t, b, n, values = given.t, given.b, given.n, given.values
     past = 0 if before is None else len(before)
-    if before is not None:
-        t = t + past
-        found = before.detach().nonzero().to(torch.int32)
-        if len(found):
-            sent = before[tuple(found.long().unbind(1))].detach().to(real)
-            values = torch.cat([sent, torch.ones(len(t), dtype=real) if values is None else values.to(real)])
-            t, b, n = (torch.cat([old, new]) for old, new in zip(found.unbind(1), (t, b, n)))
-    amounts = None if values is None else values.to(real).contiguous().numpy()
-    parts = (part.contiguous().numpy() for part in (t, b, n))
-    made = event_lists(*parts, amounts, extent.steps + past, extent.members, extent.tile, given.shape[-1], extent.wide)
-    return dict(zip(list_names(events), map(torch.from_numpy, made)))
+    found = None if before is None else before.detach().nonzero()
+
+    def made() -> Lists:
+        amounts = None if values is None else values.to(real).contiguous().numpy()
+        step, member, neuron = (part.contiguous().numpy() for part in (t, b, n))
+        return sorted_events(step, member, neuron, amounts, past, extent, given.shape[-1])
+
+    if before is None or found is None or not len(found):
+        parts = [part for part in (t, b, n, values) if part is not None]
+        if any(part.is_inference() for part in parts):  # they have no versions
+            lists = made()
+        else:
+            versions = tuple(part._version for part in parts)
+            lists = given._sorted.get((versions, past, extent.steps, extent.members, extent.tile, extent.wide), made)
+    else:
+        sent = before[tuple(found.unbind(1))].detach().to(real)
+        values = torch.cat([sent, torch.ones(len(t), dtype=real) if values is None else values.to(real)])
+        t, b, n = (torch.cat([old.to(torch.int32), new]) for old, new in zip((found - found.new_tensor([past, 0, 0])).unbind(1), (t, b, n)))
+        lists = made()
+    return dict(zip(list_names(events), map(torch.from_numpy, lists)))
+
+
+def sorted_events(
+    t: np.ndarray, b: np.ndarray, n: np.ndarray, amounts: np.ndarray | None, past: int, extent: Extent, size: int, piece: int = PIECE
+) -> Lists:
+    """Events in any order (int32: step, member, neuron; and what each counts, unless that is 1) as lists that begin `past` steps before the run."""
+    rows, tiles, tile = extent.steps + past, extent.tiles, extent.tile
+    first = aligned(tiles * rows * (tile + 1), np.dtype(np.int64)).reshape(tiles, rows, tile + 1)
+    index, values, graded = aligned(len(t), np.dtype(np.int32)), aligned(len(t), extent.real, sparse=True), np.zeros(tiles, np.int32)
+    piece = max(piece, 8 * tiles)  # or there were more cuts than events
+    between = aligned(len(t), np.dtype(np.uint64)), aligned(0 if amounts is None else len(t), extent.real)
+    sorting = EventSorting(t, b, n, amounts, past, rows, extent.members, tile, size, piece, first, index, values, graded, *between)
+    _shared(sorting.split, sorting.pieces)
+    sorting.between()
+    _shared(sorting.order, tiles)
+    return first, index, values, graded
+
+
+def _shared(work: Callable[[np.ndarray, np.ndarray], None], pieces: int) -> None:
+    """`work` on as many threads as there are, each of which takes the number of a piece after the other."""
+    following, stop = np.zeros(1, np.int64), np.zeros(1, np.int32)
+    together(lambda _: work(following, stop), thread_count(pieces), stop)
 
 
 def no_lists(events: str) -> dict[str, torch.Tensor]:
@@ -77,13 +113,11 @@ def trimmed(lists: Lists) -> Lists:
 def dense_rows(lists: Lists, begin: int, members: int, size: int) -> np.ndarray:
     """The rows from `begin` to the end as numbers, shape (rows, members, size)."""
     first, index, values, graded = lists
-    tiles, count, tile = first.shape[0], first.shape[1], first.shape[2] - 1
-    rows = np.zeros((count - begin, members, size), values.dtype)
-    for number in range(tiles):
-        ends = first[number, begin:]
-        here = slice(ends[0, 0], ends[-1, -1])
-        lengths = np.diff(ends, axis=1)
-        row = np.repeat(np.arange(count - begin), lengths.sum(1))
-        member = number * tile + np.repeat(np.tile(np.arange(tile), count - begin), lengths.ravel())
-        rows[row, member, index[here]] = values[here] if graded[number] else 1
+    tile, count = first.shape[2] - 1, first.shape[1] - begin
+    begins, lengths = first[:, begin:, :-1].ravel(), np.diff(first[:, begin:]).ravel()
+    cell = np.repeat(np.arange(len(lengths)), lengths)
+    event = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(len(cell))
+    number, row, member = np.unravel_index(cell, (len(first), count, tile))
+    rows = np.zeros((count, members, size), values.dtype)
+    rows[row, number * tile + member, index[event]] = np.where(graded[number], values[event], 1) if graded.any() else 1
     return rows

@@ -18,7 +18,7 @@ from . import operator
 from .draws import SAMPLES, SEED
 from .engine import CompiledEngine
 from .forwards import PAST, reduction_kind
-from .inputs import made_lists, no_lists
+from .inputs import dense_rows, given_lists, made_lists, no_lists
 from .lengths import Lengths
 from .stage import is_event
 
@@ -84,7 +84,12 @@ def unroll_compiled(
         values[name] = whole(out[name], 0)
     for array, name in network.inputs().items():
         if array in values:  # what was fed in the last step
-            last = dense(lists[array][steps - 1 :], values[array])[0] if array in lists else given[name][-1] if each is None else each.last(given[name])
+            if array in lists:
+                fed = given_lists(given, array)
+                assert fed is not None
+                last = torch.from_numpy(dense_rows(fed, fed[0].shape[1] - 1, members, engine.size(array))[0])
+            else:
+                last = given[name][-1] if each is None else each.last(given[name])
             values[array] = whole(last, 0)
     records = {}
     for key, reduction in network.reductions.items():
