@@ -67,6 +67,8 @@ def sorted_events(
     _shared(sorting.split, sorting.pieces)
     sorting.between()
     _shared(sorting.order, tiles)
+    for number in np.flatnonzero(graded == 0) if graded.any() else ():  # gradients read the values of all tiles or of none
+        values[first[number, 0, 0] : first[number, -1, -1]] = 1
     return first, index, values, graded
 
 
