@@ -272,6 +272,15 @@ def test_what_modules_do_not_have_is_refused_by_name():
         bnn.NetworkModule(Network(inputs, cells, S), {"v": (cells, "v")}, namespace={})
 
 
+def test_what_is_computed_where_it_is_used_is_not_recorded():
+    cells = NeuronGroup(2, "v : 1\nx = 2*v : 1", threshold="v > 1", reset="v = 0", refractory=1 * ms, name="cells")
+    inputs = InputGroup(1)
+    for name in ("x", "lastspike"):
+        with pytest.raises(UnsupportedError, match=f"record={{'r': ...}}: 'cells' computes '{name}' where it is used; modules record v only"):
+            bnn.NetworkModule(Network(inputs, cells), {"r": (cells, name)}, namespace={})
+    assert bnn.NetworkModule(Network(inputs, cells), {"r": (cells, "not_refractory")}, namespace={})(torch.ones(3, 1)).r.all()
+
+
 def test_records_and_learned_objects_must_be_in_the_network():
     inputs, cells, other = InputGroup(1), NeuronGroup(2, "v : 1", name="cells"), NeuronGroup(2, "v : 1\nk : 1", name="other")
     other.k = 1

@@ -85,5 +85,5 @@ def check_record(key: str, owner: VariableOwner, variable: str) -> None:
         raise ValueError(f"{where} has no variable {variable!r}; it has {', '.join(recordable) or 'none'}")
     if declared.role is Role.LINKED:
         raise UnsupportedError(f"{where} has {variable!r} from another object; record it there")
-    if declared.role is Role.SUBEXPRESSION:
+    if declared.role is Role.SUBEXPRESSION or variable == "lastspike":  # which is a number of steps inside
         raise UnsupportedError(f"{where} computes {variable!r} where it is used; modules record {', '.join(recordable)} only")

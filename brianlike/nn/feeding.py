@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -65,6 +64,14 @@ def tables_of(objects: Sequence[SimulationObject]) -> list[tuple[str, str, str, 
         key = name if names.count(name) == 1 else f"{item.name}_{name}"
         rows.append((key, f"{item.name}.{name}:table", f"{item.name}.{name}", ""))
     return rows
+
+
+def one_row(x: Fed, batch_first: bool) -> torch.Tensor:
+    """The input of one step with a time axis."""
+    if isinstance(x, Events):
+        raise TypeError("step() takes the rows of one step: events have steps of their own, so give them to run()")
+    x = x.to_dense() if x.layout is torch.sparse_coo else x
+    return x.unsqueeze(1 if batch_first and x.dim() > 1 else 0)
 
 
 class Feeding:
@@ -157,18 +164,3 @@ class Feeding:
             dense.view(steps, -1)[torch.from_numpy(rows), torch.from_numpy(indices.astype(np.int64))] = 1.0
             tables[f"{item.name}.spikes"] = dense
         return tables
-
-    def forced(self, force: Mapping[Any, Any], spiking: Sequence[Group], like: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """Given spikes, and where they replace those of the group, by the array of events."""
-        found = {}
-        for group, given in force.items():
-            if not any(group is item for item in spiking):
-                raise ValueError(f"force= names {getattr(group, 'name', group)!r}, which is not a spiking group of this network")
-            spikes, mask = given if isinstance(given, tuple) else (given, None)
-            spikes = spikes.to(dtype=like.dtype, device=like.device)
-            mask = torch.ones_like(spikes) if mask is None else torch.as_tensor(mask, device=like.device)
-            mask = mask.to(torch.bool).expand_as(spikes)
-            if self.batch_first and spikes.dim() > 2:
-                spikes, mask = spikes.transpose(0, 1), mask.transpose(0, 1)
-            found[f"{group.name}._spike"] = (spikes, mask)
-        return found

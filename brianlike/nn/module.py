@@ -16,7 +16,6 @@ from codegen.force import force_events
 from codegen.ir import Kernel, Record, Table
 from codegen.widen import widen
 
-from ..groups import Group
 from ..monitors import Monitor
 from ..namespaces import caller_namespace
 from ..network import Network
@@ -29,8 +28,9 @@ from .choice import Choice
 from .constants import cast, copy_keeping
 from .delivery import Values
 from .engine import TorchEngine
-from .events import Events, Fed
-from .feeding import Call, Feeding, Tables, common_steps, tables_of
+from .events import Fed
+from .feeding import Call, Feeding, Tables, common_steps, one_row, tables_of
+from .forcing import forced_arrays, forced_tables
 from .gradients import Gradients, Surrogate, check_width, compiler_gradient, detach_of
 from .identity import check_digest, digest
 from .optimising import clamp_, parameter_groups
@@ -142,7 +142,8 @@ class NetworkModule(nn.Module):
         self._choice = Choice(engine, self._compiled, f"the module of {', '.join(item.name for item in self._objects)}")
         start = self._initial_values()
         self._moving = [name for name in self._engines[()].moving if name in start]
-        self._spiking = [item for item in self._objects if isinstance(item, Group) and self.prepared.compiled[item.name].core.events]
+        events = {name: [f"{name}.{event.variable}" for event in one.core.events] for name, one in self.prepared.compiled.items()}
+        self._events = {name: own for name, own in events.items() if own}
         self.watch: Watch | None = None
         self._record_type = namedtuple("Record", list(self._specs))  # type: ignore[misc]
         self._cast_constants()
@@ -230,7 +231,8 @@ class NetworkModule(nn.Module):
             Spikes of each InputGroup (0 and 1, or graded) and values of each `(input)` variable (SI), in the order of the network or by name. Spikes can also
             be `bnn.Events` or a sparse COO tensor: compiled kernels never make them dense, the torch engine does.
         force : dict, optional
-            Spikes (T, ..., N) to replay, by group: a tensor, or a tuple of it and a mask that tells where it replaces the group's own spikes.
+            Spikes (T, ..., N) to replay, by group, part of a group, or (group, 'event'): a tensor or `bnn.Events`, or a tuple of one and a mask that tells
+            where it replaces what the group finds.
         lengths : tensor of int, optional
             How many steps each sample has, shaped as the batch. After its end a sample has no spikes, its variables stay as they are, reductions
             stop, and what its inputs hold does not matter: results and gradients are those of a run of its own.
@@ -274,13 +276,14 @@ class NetworkModule(nn.Module):
         self,
         *inputs: Fed,
         state: State | None = None,
+        force: Mapping[Any, Any] | None = None,
         seed: int | None = None,
         samples: int | torch.Tensor | None = None,
         batch: Sequence[int] = (),
         **named: Fed,
     ) -> tuple[Any, State]:
-        """One step: inputs of shape (..., N), a record without a time axis, and the state after it."""
-        return self.step_with({}, self.named_inputs(inputs, named), Call(1, tuple(batch), seed, samples), state=state)
+        """One step: inputs (and what is forced) of shape (..., N), a record without a time axis, and the state after it."""
+        return self.step_with({}, self.named_inputs(inputs, named), Call(1, tuple(batch), seed, samples), state=state, force=force)
 
     def named_inputs(self, inputs: Sequence[Fed], named: Mapping[str, Fed]) -> dict[str, Fed]:
         """All inputs by name, as `forward` is given them; errors for those that are missing, unknown, or given twice."""
@@ -308,7 +311,7 @@ class NetworkModule(nn.Module):
     ) -> tuple[Any, State]:
         """`run`, with functions that change the row of a table in every step."""
         tables = self._feeding.tables((), inputs, self._like, call.steps, call.batch, state)
-        return self._run(tables, self._feeding.forced(force or {}, self._spiking, self._like), state, lengths, feedback, call)
+        return self._run(tables | self._forced(force, False), state, lengths, feedback, call)
 
     def step_with(
         self,
@@ -317,10 +320,11 @@ class NetworkModule(nn.Module):
         call: Call = Call(1),  # noqa: B008  frozen
         *,
         state: State | None = None,
+        force: Mapping[Any, Any] | None = None,
     ) -> tuple[Any, State]:
         """`step`, with functions that change the row of a table."""
-        tables = self._feeding.tables((), {key: self._one_row(x) for key, x in inputs.items()}, self._like, call.steps, call.batch, state)
-        record, new = self._run(tables, {}, state, None, feedback, call)
+        tables = self._feeding.tables((), {key: one_row(x, self.batch_first) for key, x in inputs.items()}, self._like, call.steps, call.batch, state)
+        record, new = self._run(tables | self._forced(force, True), state, None, feedback, call)
         timed = [parts(spec)[2] is None for spec in self._specs.values()]
         return self._record_type(*(v.select(1 if self.batch_first and v.dim() > 2 else 0, 0) if t else v for v, t in zip(record, timed))), new
 
@@ -331,23 +335,20 @@ class NetworkModule(nn.Module):
         past = {name: padded([], length, spread[name]) for name, length in self._engines[()].memory.items()}
         return leave(spread, past, torch.zeros((), dtype=torch.int64, device=self._like.device), self._moving)
 
-    def _one_row(self, x: Fed) -> torch.Tensor:
-        """The input of one step with a time axis."""
-        if isinstance(x, Events):
-            raise TypeError("step() takes the rows of one step: events have steps of their own, so give them to run()")
-        x = x.to_dense() if x.layout is torch.sparse_coo else x
-        return x.unsqueeze(1 if self.batch_first and x.dim() > 1 else 0)
+    def _forced(self, force: Mapping[Any, Any] | None, row: bool) -> Tables:
+        """Given events, as tables."""
+        return forced_tables(force, self._events, self._like, batch_first=self.batch_first, row=row, check=self._checks) if force else {}
 
-    def _run(
-        self, tables: Tables, forced: dict[str, tuple[torch.Tensor, torch.Tensor]], state: State | None, lengths: Any, feedback: Feedback, call: Call
-    ) -> tuple[Any, State]:
+    @property
+    def _checks(self) -> bool:
+        return self.check_finite and not (torch.compiler.is_compiling() or self._like.is_meta)
+
+    def _run(self, tables: Tables, state: State | None, lengths: Any, feedback: Feedback, call: Call) -> tuple[Any, State]:
         steps = common_steps(tables, call.steps)
-        engine = self._engine_for(tuple(sorted(forced)))
+        engine = self._engine_for(forced_arrays(tables))
         values = self._initial_values()
         entered, past, number = enter(state or {}, self._moving)
         values |= entered
-        for event, (spikes, mask) in forced.items():
-            tables[f"{event}:forced"], tables[f"{event}:mask"] = spikes, mask
         shapes = [*(table.shape[1:-1] for table in tables.values()), *(value.shape[:-1] for value in entered.values()), call.batch]
         batch = torch.broadcast_shapes(*shapes)
         samples = call.chosen(state, batch, self._like) if engine.noises else None
@@ -365,7 +366,7 @@ class NetworkModule(nn.Module):
         moment = Moment(values, past, number)
         each = None if lengths is None else checked_lengths(lengths, batch, steps, self._like.device)
         moment, records = self._choice.unroll(engine, moment, tables, steps, each, how)
-        if self.check_finite and not (torch.compiler.is_compiling() or self._like.is_meta):
+        if self._checks:
             check_finite(self.prepared.program, moment.values, moment.step)
         record = self._record_type(*(self._output(value, reductions[key] is None) for key, value in records.items()))
         left = leave(moment.values, moment.past, moment.step, self._moving)

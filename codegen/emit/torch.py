@@ -81,7 +81,7 @@ def limited(x):
 
 def forced(fired, value, mask):
     """The given events where the mask holds, with the gradient of the events that they replace."""
-    return fired + (torch.where(mask, value, fired) - fired).detach()
+    return fired + (torch.where(mask, (value != 0).to(fired.dtype), fired) - fired).detach()
 
 
 def floor_division(x, y):
