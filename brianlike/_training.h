@@ -7,7 +7,7 @@
 enum { /* kinds of operations; nn/operations.py has the same */
     BL_MAP, BL_COPY_IN, BL_COPY_OUT, BL_ADD_IN, BL_ZERO, BL_BYTES_IN, BL_BYTES_OUT, BL_PACK, BL_UNPACK, BL_LIST, BL_SCAN, BL_DELIVER, BL_RETURN, BL_TURN,
     BL_CLOCK, BL_SUM, BL_MAXIMUM, BL_ADD_MAXIMUM, BL_GATHER, BL_SCATTER, BL_RING_IN, BL_RING_OUT, BL_TILE_OUT, BL_LAST_IN, BL_LAST_OUT,
-    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN, BL_SPREAD, BL_DRAW
+    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN, BL_SPREAD, BL_DRAW, BL_SEND, BL_REFILL, BL_PULL, BL_PULL_PAST, BL_SLOPE, BL_ROWS_APART
 };
 
 typedef struct { /* what each field means stands with the operation below; unless it says so, numbers of bytes */
@@ -356,6 +356,8 @@ static inline void bl_fetch(const char *rows, int64_t bytes) {
 #endif
 }
 
+#include "_delays.h"
+
 static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
     char *place = desk->memory + o->place;
     char *outside = BL_AT(char, o->address) + t * o->per_step + member * o->per_member;
@@ -563,6 +565,25 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         break;
     case BL_ROWS: /* for the gradients of weights: rows of the steps from `from` on */
         memcpy(BL_AT(char, o->address) + (t - run->from) * o->per_step + member * o->per_member, place, members * o->size);
+        break;
+    case BL_ROWS_APART: /* the same, the rows of each member together, in whole rows of `per_step`, `delay` rows behind the first one */
+        for (m = 0; m < members; m++)
+            memcpy(BL_AT(char, o->address) + (t - run->from + o->delay) * o->per_step + (member + m) * o->per_member, place + m * o->stride, o->size);
+        break;
+    case BL_SEND:
+        BL_EITHER(send, o, run, desk, t, member, members);
+        break;
+    case BL_REFILL:
+        bl_refill(o, run, desk, member, members);
+        break;
+    case BL_PULL:
+        BL_EITHER(pull, o, run, desk, t, member, members);
+        break;
+    case BL_PULL_PAST:
+        BL_EITHER(pull_past, o, run, desk, members);
+        break;
+    case BL_SLOPE:
+        BL_EITHER(slope, o, run, desk, t, member, members);
         break;
     case BL_HALF_OUT: /* `size` numbers of all members, as bfloat16 */
         BL_EITHER(half_out, o, place, outside, members);

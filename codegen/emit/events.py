@@ -280,7 +280,7 @@ void bl_sparse_rows_$S($T *acc, ptrdiff_t acc_stride, const $T *w, const int64_t
 }
 """
 
-def _back(loads: str, product: str, vector: str, zero: str) -> str:
+def back(loads: str, product: str, vector: str, zero: str) -> str:
     """The sum over the synapses of source j, in four parts: of every fourth synapse, in their order."""
     terms = [f"a{k} = {product}({loads.format(k=k)}, a{k});" for k in range(4)]
     lines = [f"const ptrdiff_t end = row[j + 1]; {vector} a0 = {zero}, a1 = a0, a2 = a0, a3 = a0;", "for (s = row[j]; s + 4 <= end; s += 4) {"]
@@ -299,7 +299,7 @@ BL_INLINE bl_side_$S bl_multiply_add_side_$S($T a, const $T *b, bl_side_$S c) {
 BL_INLINE $T bl_back_$S(const $T *w, const int64_t *row, const int32_t *target, const $T *bar, ptrdiff_t j) {
     ptrdiff_t s;
     """
-    + _back("w[s + {k}], bar[target[s + {k}]]", "bl_multiply_add_$S", "$T", "0")
+    + back("w[s + {k}], bar[target[s + {k}]]", "bl_multiply_add_$S", "$T", "0")
     + """
     return a0; }
 void bl_sparse_back_$S($T *y, ptrdiff_t y_stride, const $T *bar, ptrdiff_t bar_stride, const $T *w, const int64_t *row, const int32_t *target,
@@ -321,7 +321,7 @@ void bl_sparse_back_$S($T *y, ptrdiff_t y_stride, const $T *bar, ptrdiff_t bar_s
                     if (some == 1) { y[alone * y_stride + j] += bl_back_$S(w, row, target, bar + alone * bar_stride, j); continue; }
                 }
             """
-    + _back("w[s + {k}], side + (ptrdiff_t)target[s + {k}] * BL_LANES", "bl_multiply_add_side_$S", "bl_side_$S", "{0}")
+    + back("w[s + {k}], side + (ptrdiff_t)target[s + {k}] * BL_LANES", "bl_multiply_add_side_$S", "bl_side_$S", "{0}")
     + """
                 for (r = 0; r < BL_LANES; r++) if (wanted == NULL || wanted[r * wanted_stride + j]) y[r * y_stride + j] += a0[r];
             }

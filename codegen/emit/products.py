@@ -21,6 +21,12 @@ and `event_rows` the same bits as `product` wherever weights are finite. Strides
     sparse_back(T *y, y_stride, T *bar, bar_stride, T *w, int64 *row, int32 *target, n_source, rows, uint8 *wanted, wanted_stride)
                                                                             y[r][j] += sum of w[s] * bar[r][target[s]], where wanted[r][j] or wanted is NULL
     sparse_gradient(T *dw, source_begin, source_end, T *bar, bar_stride, int64 *row, int32 *target, int64 *first, int32 *index, T *value, count)
+    delayed_rows(T *window, window_stride, T *w, int64 *row, int32 *place, int32 *index, T *value, int64 *first, rows, gone)
+                                                                            window[r][place[s] - gone] += value[e] * w[s], where place[s] >= gone
+    delayed_back(T *y, y_stride, T *window, T *w, int64 *row, int32 *place, n_source, rows, uint8 *wanted, wanted_stride, gone)
+                                                                            y[r][j] += sum of w[s] * window[place[s] - gone][r], for at most eight r
+    delayed_gradient(T *dw, T *dd, source_begin, source_end, T *bar, width, int64 *row, int32 *place, int32 *index, T *value, count)
+                                          dw[s] += value[e] * bar[place[s]]; dd[s] += value[e] * (bar[place[s] + width] - bar[place[s] - width, or place[s]])
     some_products(T *y, y_stride, T *bar, bar_stride, T *w, w_stride, n_target, uint8 *wanted, wanted_stride, n_source, rows)   where wanted[r][j]
 """
 
@@ -30,7 +36,7 @@ from dataclasses import dataclass
 from string import Template
 
 from ..ir import Source
-from . import events, tiles
+from . import delays, events, tiles
 
 FUNCTIONS = {
     "event_rows": (tiles.SCALARS, events.EVENT_ROWS),
@@ -47,6 +53,9 @@ FUNCTIONS = {
     "sparse_rows": (tiles.SCALARS, events.SPARSE_ROWS),
     "sparse_back": ("#include <stdlib.h>\n", tiles.SCALARS, events.SPARSE_BACK),
     "sparse_gradient": (tiles.SCALARS, events.SPARSE_GRADIENT),
+    "delayed_rows": (tiles.SCALARS, delays.DELAYED_ROWS),
+    "delayed_back": (tiles.SCALARS, delays.DELAYED_BACK),
+    "delayed_gradient": (tiles.SCALARS, delays.DELAYED_GRADIENT),
     "some_products": (tiles.SCALARS, events.WORDS, tiles.ORDERS, tiles.SOME_PRODUCTS),
 }
 """The pieces of each function: its own, and those that it shares with others."""

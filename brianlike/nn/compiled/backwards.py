@@ -14,6 +14,7 @@ from codegen.outside import Arrivals
 from codegen.wanted import WANTED
 
 from ..states import sum_is_finite
+from .delayed import SHIFT, Delayed, pull
 from .draws import draw, drawing, is_simple
 from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
 from .inputs import LISTS, given_lists, list_names, spread
@@ -26,6 +27,7 @@ BAR = "~"
 ROWS = 32 * 2**20  # bytes, about, of cotangents that wait for the gradients of weights
 LOW = 0.1  # of the cotangents of a dense part: where fewer must count to be worth a choice, there is none
 FEW = 8  # synapses of a source of a sparse part, likewise
+BLOCK = 16  # steps of a block of the gradients of delays; `_delays.h` has the same number
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,28 @@ class WeightGradient:
     gradient: np.ndarray
     events: Mapping[str, np.ndarray]
     shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedGradient:
+    """The gradients of the weights and delays of synapses with learned delays, likewise.
+
+    Attributes
+    ----------
+    bars : cotangents, of shape (members, steps, targets), `head` steps before and `tail` steps behind those of a period among them.
+    weights, delays : what is added to, in the order of the part's rows; None if nobody asks for it.
+    events : what the forward run kept of them.
+    past : the row of the first step among them.
+    """
+
+    part: Delayed
+    bars: np.ndarray
+    head: int
+    tail: int
+    weights: np.ndarray | None
+    delays: np.ndarray | None
+    events: Mapping[str, np.ndarray]
+    past: int
 
 
 class Backward:
@@ -84,6 +108,8 @@ class Backward:
         self.out: dict[str, torch.Tensor] = {}
         self.sums: dict[str, list[np.ndarray]] = {}
         self.weights: list[WeightGradient] = []
+        self.delayed: list[DelayedGradient] = []
+        self.slopes: dict[str, list[np.ndarray]] = {}
         self.rings: dict[str, int] = {}
         self.kept_rows: dict[str, tuple[int, np.ndarray]] = {}
         self.period = self._period()
@@ -114,6 +140,7 @@ class Backward:
         extent = self.extent
         bars = {one.array: padded(parts[0].n_target) for name, one in self.network.arrivals.items() for parts in [self.network.parts.get(name, ())]
                 if any(part.name in self.wanted for part in parts)}
+        bars |= {one.name: one.width for one in self.network.delayed.values() if self.wanted & {one.name, one.shift}}
         of_step = sum(bars.values()) * extent.members * extent.real.itemsize
         steps = max(1, ROWS // max(1, of_step))
         if extent.checkpoint:
@@ -281,10 +308,14 @@ class Backward:
                 )
                 self.out[record.name] = out
         elif arrivals.store is None:
+            if arrivals.pathway.name + SHIFT in self.wanted:
+                self._slope(arrivals, place)
             self._scatter(arrivals, place)
         else:
-            for part in self.network.parts[record.name]:
+            for part in self.network.parts.get(record.name, ()):
                 self._transpose(part, record.array, place)
+            if record.name in self.network.delayed:
+                self._pull(self.network.delayed[record.name], place)
 
     def _scatter(self, arrivals: Arrivals, place: Place) -> None:
         events = arrivals.pathway.events
@@ -384,15 +415,76 @@ class Backward:
         if not part.dense:
             gradient[:] = 0
         events = part.arrivals.pathway.events
-        if events not in self.inputs:
-            kept = {"": self.tape[events].numpy()}
-        elif (lists := given_lists(self.tensors, events)) is not None:
-            kept = dict(zip(LISTS, lists))
-        else:
-            kept = {part: self.tape[name].numpy() for part, name in zip(LISTS, list_names(events))}
-        self.weights.append(WeightGradient(part, cotangents, gradient, kept, self.network.past(events) - part.delay))
+        self.weights.append(WeightGradient(part, cotangents, gradient, self._kept_events(events), self.network.past(events) - part.delay))
         shaped = torch.from_numpy(gradient)
         self.out[part.name] = shaped.view(part.n_source, -1)[:, : part.n_target] if part.dense else shaped
+
+    def _kept_events(self, events: str) -> Mapping[str, np.ndarray]:
+        """What the forward run kept of events, or was given: bits, or lists."""
+        if events not in self.inputs:
+            return {"": self.tape[events].numpy()}
+        if (lists := given_lists(self.tensors, events)) is not None:
+            return dict(zip(LISTS, lists))
+        return {part: self.tape[name].numpy() for part, name in zip(LISTS, list_names(events))}
+
+    # --------------------------------------------------------------------------------------------------------------------------------- learned delays
+    def _pull(self, part: Delayed, place: Place) -> None:
+        """The cotangents of the events, weights and delays of synapses with learned delays."""
+        events = part.arrivals.pathway.events
+        if self.wanted & {part.name, part.shift}:
+            self._keep_for_delays(part, place)
+        if events + BAR not in self.stage.places:
+            return
+        some: dict[str, int] = {}
+        free = events in self.useful and events not in self.wanted and len(part.place) >= FEW * part.n_source
+        found = self._find(events, part.arrivals.late) if free and sum_is_finite(self.tensors[part.name].detach()) else None
+        if found is not None:
+            some = dict(first=found.address, value=found.stride, entries=self.stage.count(f"{part.name}{BAR}"))
+        weights = rows_of_vectors(self.stage, self.tensors[part.name], False)
+        target, past = self.stage.places[events + BAR], self.network.past(events)
+        ring, function = self.rings.get(events), self.functions["delayed_back"]
+        pull(self.stage, part, weights, place, target, ring, past, function, some, events + PAST in self.wanted)
+
+    def _keep_for_delays(self, part: Delayed, place: Place) -> None:
+        """Cotangents of some more steps than those of a period: what events deliver to them lies up to the longest delay apart."""
+        extent, events = self.extent, part.arrivals.pathway.events
+        earlier = events + PAST in self.tensors and bool(self.tensors[events + PAST].any())
+        head, tail = part.reach + 2 if earlier else 0, part.reach + BLOCK
+        row = part.width * place.item
+        bars = aligned(extent.members * (head + self.period + tail) * part.width, extent.real).reshape(extent.members, -1, part.width)
+        bars[:] = 0
+        fields = dict(size=row, address=address(bars), per_step=row, per_member=bars.shape[1] * row, delay=head)
+        self.stage.step(Kind.ROWS_APART, place=place.address, stride=place.row, **fields)
+        weights, delays = (np.zeros(len(part.place), extent.real) if name in self.wanted else None for name in (part.name, part.shift))
+        self.delayed.append(DelayedGradient(part, bars, head, tail, weights, delays, self._kept_events(events), self.network.past(events)))
+
+    def _slope(self, arrivals: Arrivals, place: Place) -> None:
+        """The gradients of the delays of synapses that compute, a row for each tile."""
+        events, stage, extent = arrivals.pathway.events, self.stage, self.extent
+        past, fields = self.network.past(events), gathering(self.network, stage, arrivals)
+        lists = given_lists(self.tensors, events)
+        if lists is not None:
+            size, slots = stage.size(events), int(self.network.delays[arrivals.name].max(initial=0)) + 2
+            row = padded(size) * extent.real.itemsize
+            near = stage.memory.take(slots * extent.tile * row)
+            for number in range(slots - 1):
+                spread(stage, lists, near, row, size, delay=0, slots=slots, before=extent.steps - 1 + past - number)
+            spread(stage, lists, near, row, size, delay=past - slots + 1, slots=slots)
+            fields |= dict(flags=2, address=near, per_member=row, n_entries=slots)
+        elif events in self.inputs:
+            rows = flat(self.tensors[self.inputs[events]], extent.members, extent.steps)
+            rows = torch.cat([flat(self.tensors[events + PAST], extent.members, past).to(rows.dtype), rows]).contiguous()
+            stage.kept.append(rows)
+            fields |= dict(flags=1, address=rows.data_ptr(), n_source=rows.shape[-1])
+        else:
+            kept = self.tape[events]
+            fields |= dict(address=kept.data_ptr(), words=kept.shape[-1])
+        width = padded(place.size)
+        sums = stage.memory.take(width * place.item)
+        stage.step(Kind.SLOPE, place=place.address, stride=place.row, size=place.size, delay=past, value=arrivals.late, extra=sums, **fields)
+        found = aligned(extent.tiles * width, extent.real).reshape(extent.tiles, -1)
+        stage.after(Kind.TILE_OUT, place=sums, size=width * place.item, address=address(found))
+        self.slopes.setdefault(arrivals.pathway.name + SHIFT, []).append(found[:, : place.size])
 
     # ------------------------------------------------------------------------------------------------------------------------------------------ after
     def _final(self) -> None:

@@ -29,10 +29,12 @@ from ..._training import run_tiles
 from ...build import build_cython
 from ...simulate import Connection
 from ..delivery import Values
-from ..engine import TorchEngine
+from ..engine import TorchEngine, memory_of
 from ..maps import Elements
 from ..recording import Reduction
 from .backwards import Backward
+from .delay_gradients import DelayGradients
+from .delayed import SHIFT, STEPS, TRAVEL, Learned, delayed_of
 from .draws import SAMPLES, SEED
 from .forwards import PAST, Forward, Network, Results, Tensors
 from .inputs import dense_rows, given_lists, list_names, trimmed
@@ -40,6 +42,10 @@ from .linear import parts_of
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
 from .weights import WeightGradients
+
+
+LONGEST = 2**20  # steps of a learned delay
+MOST = 2**26  # elements of a member's window on the steps that learned delays reach
 
 
 class Refused(Exception):
@@ -128,8 +134,6 @@ class CompiledEngine:
     ) -> None:
         self.engine, self.gradient, self.connections, self.dt = engine, gradient, connections, dt
         self.set_ups = SetUps(engine._setup)
-        if engine._learned:
-            raise Refused("delays are learned")
         program, arrivals = feed_pathways(joined_program(replace(engine.program, setup=())))
         program = draw_apart(program)
         for kernel in program.kernels:
@@ -137,8 +141,14 @@ class CompiledEngine:
                 raise Refused(f"it calls the function {kernel.name}")
             if isinstance(kernel, Map) and not cython.compilable(kernel):
                 raise Refused(f"{kernel.name} needs a matrix exponential or a Python function in every step")
-        parts = {one.name: tuple(parts_of(one, engine.deliveries[one.pathway.name])) for one in arrivals if one.store is not None}
+        self.learned = {name: Learned(engine.deliveries[name], dt, late_of(arrivals, name)) for name, dt in engine._learned.items()}
+        deliveries = engine.deliveries
+        linear = [one for one in arrivals if one.store is not None]
+        parts = {one.name: tuple(parts_of(one, deliveries[one.pathway.name])) for one in linear if one.pathway.name not in self.learned}
+        delayed = {one.name: delayed_of(one, deliveries[one.pathway.name]) for one in linear if one.pathway.name in self.learned}
         delays = {one.name: _delays(engine, one) for one in arrivals if one.store is None}
+        memory = memory_of({name: one for name, one in deliveries.items() if name not in self.learned})
+        memory |= {one.events: max(1, memory.get(one.events, 0)) for one in self.learned.values()}
         fed = {kernel.array for kernel in program.kernels if isinstance(kernel, Table)}
         moving = tuple(name for name in moving if name not in fed)
         known = [noise for noise in engine.noises if noise.parameters is not None]
@@ -147,7 +157,9 @@ class CompiledEngine:
         drawing = (*draws.values(), *(kernel for kernel in program.kernels if isinstance(kernel, Map) and any(isinstance(line, Draw) for line in kernel.body)))
         streams = {kernel.name: engine.streams.get(kernel.space or kernel.name.partition(".")[0], 0) for kernel in drawing}
         fed_by = {one.name: one for one in arrivals}
-        self.network = Network(program, fed_by, parts, delays, engine.memory, engine.fixed, moving, dict(reductions), noises, draws, streams)
+        self.network = Network(program, fed_by, parts, delayed, delays, memory, engine.fixed, moving, dict(reductions), noises, draws, streams)
+        """Without the delays that a run is given: see `network_of`."""
+        self._delayed: tuple[Mapping[str, np.ndarray], Network] | None = None
         inputs = self.network.inputs()
         self.arrays = {a.name: _as_numbers(a) if a.name in inputs else a for a in program.arrays}
         self.fed_events = tuple(a.name for a in program.arrays if a.name in inputs and a.role is Role.EVENT)
@@ -210,6 +222,8 @@ class CompiledEngine:
         arrays = {tables.get(name, name.removesuffix(PAST)) for name in wanted}
         known = {a.name for a in network.program.arrays}
         amounts = [name for name, parts in network.parts.items() if any(part.name in wanted for part in parts)]
+        amounts += [name for name, part in network.delayed.items() if part.name in wanted]
+        amounts += [name for name, one in network.arrivals.items() if one.pathway.name + SHIFT in wanted]
         return trained_arrays(network.program, tuple(network.arrivals.values()), self.gradient, arrays & known, amounts)
 
     def _summed_at_the_end(self, backward: Program) -> Program:
@@ -236,7 +250,8 @@ class CompiledEngine:
         """The names of the tensors that the operator takes, in order."""
         network = self.network
         tables = [kernel.name for kernel in network.program.kernels if isinstance(kernel, Table) and kernel.name not in network.arrivals]
-        parts = [part.name for found in network.parts.values() for part in found]
+        parts = [part.name for found in network.parts.values() for part in found] + [part.name for part in network.delayed.values()]
+        parts += [name + kind for name in self.learned for kind in (STEPS, SHIFT)]
         pasts = [events + PAST for events in network.memory]
         lists = [name for events in self.fed_events for name in list_names(events)]
         noise = (SEED, SAMPLES) if self.engine.noises else ()
@@ -248,8 +263,33 @@ class CompiledEngine:
         return self.engine.sizes[array.space] if array.space else array.length
 
     def amounts(self, values: Values) -> dict[str, torch.Tensor]:
-        """The weights of the linear pathways."""
-        return {part.name: part.amounts(values) for found in self.network.parts.values() for part in found}
+        """The weights of the linear pathways, and delays that are learned."""
+        found = {part.name: part.amounts(values) for found in self.network.parts.values() for part in found}
+        found |= {part.name: part.amounts(values) for part in self.network.delayed.values()}
+        return found | {name: tensor for one in self.learned.values() for name, tensor in one.given(values).items()}
+
+    def network_of(self, tensors: Tensors) -> Network:
+        """The network with the learned delays of a run; that of the last run if they are still the same."""
+        if not self.learned:
+            return self.network
+        steps = {name: tensors[name + STEPS].numpy() for name in self.learned}
+        known = self._delayed
+        if known is not None and all(np.array_equal(known[0][name], found) for name, found in steps.items()):
+            return known[1]
+        network = self.network
+        memory = dict(network.memory)
+        for name, found in steps.items():
+            events, longest = self.learned[name].events, int(found.max(initial=0))
+            memory[events] = max(memory[events], longest + 1)
+            if longest > LONGEST:
+                raise Refused(f"a learned delay is {longest:,} steps")
+        delayed = {name: part.after(steps[part.arrivals.pathway.name]) for name, part in network.delayed.items()}
+        if any((TRAVEL + part.reach) * part.width > MOST for part in delayed.values()):
+            raise Refused("learned delays are too long for so many neurons")
+        delays = {name: steps.get(network.arrivals[name].pathway.name, found) for name, found in network.delays.items()}
+        made = replace(network, delayed=delayed, delays=delays, memory=memory)
+        self._delayed = {name: found.copy() for name, found in steps.items()}, made
+        return made
 
     # ------------------------------------------------------------------------------------------------------------------------------------------- runs
     def extent(
@@ -264,7 +304,8 @@ class CompiledEngine:
         variant = self.variant(extent.wide, wanted)
         stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
         functions = product_functions(extent.real.name)
-        forward = Forward(self.network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None, variant.useful)
+        network = self.network_of(tensors)
+        forward = Forward(network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None, variant.useful)
         results = forward.write()
         if _measuring.get():
             raise Measured({name: value.nbytes for name, value in results.tape.items()}, {name: value.nbytes for name, value in results.out.items()})
@@ -274,7 +315,7 @@ class CompiledEngine:
             results.tape = {}
         for events in forward.scanned.keys() - forward.given.keys() if wanted else ():
             results.tape |= dict(zip(list_names(events), map(torch.from_numpy, trimmed(forward.scanned[events]))))
-        for events, past in self.network.memory.items():
+        for events, past in network.memory.items():
             results.out[events + PAST] = self._last_events(forward, tensors, events, past)
         variant.out = tuple(results.out)
         variant.tapes[bool(extent.checkpoint), extent.half] = tuple(results.tape)
@@ -311,20 +352,24 @@ class CompiledEngine:
         assert variant.backward is not None
         stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
         functions = product_functions(extent.real.name)
+        network = self.network_of(tensors)
         backward = Backward(
-            self.network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted, variant.useful
+            network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted, variant.useful
         )
         again = None
         if extent.checkpoint:
             again = stage.beside()
-            stage.places |= Forward(self.network, variant.forward, again, variant.kernels, tensors, functions, variant.read).write_again(tape).places
+            stage.places |= Forward(network, variant.forward, again, variant.kernels, tensors, functions, variant.read).write_again(tape).places
         backward.write()
         desks, sums = Desks(stage, backward.period), WeightGradients(backward.weights, extent, functions)
+        delays = DelayGradients(backward.delayed, backward.slopes, extent, functions["delayed_gradient"], backward.period)
         for first in range((extent.steps - 1) // backward.period * backward.period, -1, -backward.period):
             last = min(first + backward.period, extent.steps)
             _carry_out(stage, desks, again, (first, last))
             sums.add(first, last)
+            delays.add(first, last)
         sums.finish()
+        delays.finish(backward.out, tensors)
         self._count(stage)
         self.counts |= sums.counts()
         return backward.finish()
@@ -335,6 +380,11 @@ def tile_of(network: Network, wide: bool) -> int:
     item = 8 if wide else 4
     largest = max((part.n_source * part.n_target * item for found in network.parts.values() for part in found if part.dense), default=0)
     return 32 if largest > 768 * 1024 else 8
+
+
+def late_of(arrivals: Sequence[Arrivals], pathway: str) -> int:
+    """The steps after which an event without a delay arrives."""
+    return next(one.late for one in arrivals if one.pathway.name == pathway)
 
 
 def _as_numbers(array: Array) -> Array:

@@ -17,6 +17,7 @@ from codegen.outside import Arrivals
 
 from ..recording import Count, Last, Max, Mean, Reduction
 from ..states import sum_is_finite
+from .delayed import Delayed, send
 from .draws import draw, drawing, is_simple
 from .inputs import Lists, given_lists, list_names, spread
 from .linear import Part
@@ -38,6 +39,7 @@ class Network:
     program : with its pathways as tables.
     arrivals : these tables, by name.
     parts : of the linear ones, by their names.
+    delayed : the linear ones whose delays are learned, by their names.
     delays : of the others, after how many steps the event of each synapse arrives.
     memory : how many steps back the events of an array are needed.
     fixed, moving : the arrays that nothing changes, and those that make the state.
@@ -50,6 +52,7 @@ class Network:
     program: Program
     arrivals: Mapping[str, Arrivals]
     parts: Mapping[str, Sequence[Part]]
+    delayed: Mapping[str, Delayed]
     delays: Mapping[str, np.ndarray]
     memory: Mapping[str, int]
     fixed: frozenset[str]
@@ -290,8 +293,10 @@ class Forward:
             self._gather(arrivals)
         else:
             self._place(table.array)
-            for part in self.network.parts[table.name]:
+            for part in self.network.parts.get(table.name, ()):
                 self._deliver(part)
+            if table.name in self.network.delayed:
+                self._send(self.network.delayed[table.name])
 
     def _rows(self, name: str) -> torch.Tensor:
         value = flat(self.tensors[name], self.extent.members, self.extent.steps)
@@ -399,6 +404,23 @@ class Forward:
         else:
             offsets, numbers = self._list(events, past - part.delay)
             stage.step(Kind.DELIVER, flags=flags, first=offsets, index=numbers, **fields)
+
+    def _send(self, part: Delayed) -> None:
+        """Send events ahead to where synapses with delays of their own deliver them, and take what has arrived."""
+        stage, events = self.stage, part.arrivals.pathway.events
+        if events in self.inputs:
+            source = self._scanned_fields(events)
+        else:
+            raster, memory, n = self.rasters[events], self.stage.memory, self.stage.size(events)
+            room = dict(first=memory.take((self.extent.tile + 1) * 8), index=memory.take((self.extent.tile * n + VECTOR) * 4))
+            source = dict(address=address(raster), words=raster.shape[-1], **room)
+        weights = rows_of_vectors(stage, self.tensors[part.name], False)
+        send(stage, part, weights, stage.places[part.arrivals.array], self.network.past(events), self.functions["delayed_rows"], source)
+
+    def _scanned_fields(self, events: str) -> dict[str, int]:
+        """Where the lists of an input are."""
+        first, index, values, graded = self.scanned[events]
+        return dict(flags=2, first=address(first), index=address(index), value=address(values), extra=address(graded), words=first.shape[1])
 
     def _dense_choice(self, part: Part) -> dict[str, int]:
         """From how many events on they are rows of numbers, and a product adds the same bits (where all weights are finite: 0 times infinity is NaN)."""

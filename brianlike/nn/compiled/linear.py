@@ -69,13 +69,20 @@ def parts_of(arrivals: Arrivals, delivery: Delivery) -> list[Part]:
         if len(synapses) >= FILLED * n_source * n_target:
             found.append(Part(*common, True, picked=picked))
             continue
-        order = synapses[np.argsort(sources[synapses], kind="stable")]
-        row = np.zeros(n_source + 1, np.int64)
-        np.cumsum(np.bincount(sources[order], minlength=n_source), out=row[1:])
-        whole = len(order) == len(sources) and bool((order == np.arange(len(sources))).all())
-        chosen = None if whole else torch.from_numpy(order.astype(np.int64))
-        found.append(Part(*common, False, chosen, None, row, targets[order].astype(np.int32)))
+        row, order, target = rows_of(sources[synapses], targets[synapses], n_source)
+        chosen = synapses if order is None else synapses[order]
+        whole = order is None and len(synapses) == len(sources)
+        found.append(Part(*common, False, None if whole else torch.from_numpy(chosen), None, row, target))
     return found
+
+
+def rows_of(sources: np.ndarray, targets: np.ndarray, n_source: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Synapses by source: where those of each begin, their order (None: as they are), and their targets."""
+    order = np.argsort(sources, kind="stable").astype(np.int64)
+    row = np.zeros(n_source + 1, np.int64)
+    np.cumsum(np.bincount(sources, minlength=n_source), out=row[1:])
+    same = bool((order == np.arange(len(order))).all())
+    return row, None if same else order, targets[order].astype(np.int32)
 
 
 def memory_of(parts: Sequence[Part], events: str) -> int:

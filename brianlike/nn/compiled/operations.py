@@ -47,6 +47,12 @@ class Kind(IntEnum):
     HALF_IN = 29
     SPREAD = 30
     DRAW = 31
+    SEND = 32
+    REFILL = 33
+    PULL = 34
+    PULL_PAST = 35
+    SLOPE = 36
+    ROWS_APART = 37
 
 
 FIELDS = (

@@ -50,6 +50,7 @@ def unroll_compiled(
     if how.samples is not None:
         given |= {SEED: torch.tensor([how.samples.seed]), SAMPLES: how.samples.numbers.reshape(-1).contiguous()}
     given |= engine.amounts(values)
+    network = engine.network_of(given)
     for events, past in network.memory.items():
         sent = padded(moment.past.get(events, []), past, values[events])
         rows = torch.stack([row.expand(*batch, row.shape[-1]).reshape(members, -1) for row in sent])
