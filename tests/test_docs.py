@@ -207,9 +207,10 @@ network magic explain times devices compatibility later only aliases
 plots
 nn.idle nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.acceptance
 nn.delays nn.delivery nn.constants nn.maps nn.noise nn.engine nn.states nn.events nn.feeding nn.forcing nn.unroll
-nn.compiled.buffers nn.compiled.operations nn.compiled.parallel nn.compiled.linear nn.compiled.stage nn.compiled.tapes nn.compiled.inputs nn.compiled.draws
-nn.compiled.forwards
-nn.compiled.backwards nn.compiled.weights nn.compiled.engine nn.compiled.operator nn.compiled.lengths nn.compiled.unrolling nn.compiled nn.choice
+nn.compiled.buffers nn.compiled.operations nn.compiled.parallel nn.compiled.linear nn.compiled.stage nn.compiled.delayed nn.compiled.tapes nn.compiled.inputs
+nn.compiled.draws nn.compiled.forwards
+nn.compiled.backwards nn.compiled.weights nn.compiled.delay_gradients nn.compiled.engine
+nn.compiled.operator nn.compiled.lengths nn.compiled.unrolling nn.compiled nn.choice
 nn.replay nn.identity nn.module nn.neuron nn.probes
 nn.description nn.rebuilding nn.checkpoints
 nn.forms nn.nir_export nn.nir_import
@@ -223,7 +224,7 @@ errors dims expr ir lines dataflow functions tables codes grammar generator pars
 integrate propagate divisions lower optimize
 surrogate eventdriven derivative adjoint outside keep wanted force noise rare fuse join widen arrivals traces tabulate pipeline costs abreast
 emit emit.base emit.lanes emit.vector_prelude emit.blocks emit.prelude emit.runs emit.rows emit.python emit.scalars emit.vectors emit.cython emit.torch
-emit.tiles emit.events emit.products
+emit.tiles emit.events emit.delays emit.products
 """.split()
 """The modules of `codegen`, likewise."""
 

@@ -163,7 +163,7 @@ AXES: dict[str, tuple] = {
     "surrogate": tuple(SURROGATES),
     "learned": ("everything", "weights", "weights and inputs", "neurons", "initial values"),
     "synapses": ("dense", "sparse", "masked"),
-    "delay": ("none", "one", "each"),
+    "delay": ("none", "one", "each", "learned"),
     "refractory": ("none", "time", "condition", "each"),
     "reset": ("assign", "subtract", "increment"),
     "detach": ("default", "all", "nothing", "v"),
@@ -248,6 +248,8 @@ def build(case: Case, engine: str = "torch", dtype: torch.dtype = torch.float64,
     if case.learned in ("everything", "weights", "weights and inputs"):
         mask = "(i + 2*j) % 4 > 0" if case.synapses == "masked" else None
         learn += [bnn.Learn(S, "w", mask=mask) for S in feeds]
+    if case.delay == "learned":
+        learn += [bnn.Learn(S, "delay", unit=ms) for S in feeds]
     groups = [item for item in objects if isinstance(item, NeuronGroup)]
     gradient = {group: _gradient(case, neuron.width if group is cells else None) for group in groups}
     chosen = gradient if len(groups) > 1 else gradient[cells]

@@ -85,7 +85,7 @@ class DelayGradients:
                 found = torch.from_numpy(part.in_order(step * amounts[part.name].detach().numpy()))
                 out[part.shift] = out[part.shift] + found if part.shift in out else found
         for name, tiles in self.slopes.items():
-            out[name] = sum(torch.from_numpy(rows).sum(0) for rows in tiles)  # type: ignore[assignment]
+            out[name] = torch.from_numpy(np.concatenate(tiles)).sum(0)
 
 
 def _sources(one: DelayedGradient) -> list[tuple[int, int]]:

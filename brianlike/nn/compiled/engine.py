@@ -43,7 +43,6 @@ from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
 from .weights import WeightGradients
 
-
 LONGEST = 2**20  # steps of a learned delay
 MOST = 2**26  # elements of a member's window on the steps that learned delays reach
 
