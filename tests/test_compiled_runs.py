@@ -379,17 +379,18 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "brianlike.nn.engine"]
 
 
-def small(engine: str, delay_learned: bool = False, **options: object) -> tuple[bnn.NetworkModule, torch.Tensor]:
+def small(engine: str, coupled: bool = False, **options: object) -> tuple[bnn.NetworkModule, torch.Tensor]:
     """Inputs and a population, with and without what the compiled engine cannot do."""
     start_scope()
     defaultclock.dt = 1 * ms
-    inputs, cells = InputGroup(4, name="inputs"), NeuronGroup(3, "dv/dt = -v/(5*ms) : 1", threshold="v > 1", reset="v = 0", method="exact", name="cells")
+    inputs = InputGroup(4, name="inputs")
+    equations = "dv/dt = (k*u - v)/(5*ms) : 1\ndu/dt = (v - k*u)/(5*ms) : 1\nk : 1" if coupled else "dv/dt = -v/(5*ms) : 1"
+    cells = NeuronGroup(3, equations, threshold="v > 1", reset="v = 0; k += 0.1" if coupled else "v = 0", method="exact", name="cells")
     feed = Synapses(inputs, cells, "w : 1", on_pre="v_post += w", name="feed")
     feed.connect()
     feed.w, feed.delay = "0.4 + 0.1*i", "i*ms"
-    learn = [bnn.Learn(feed, "w"), *([bnn.Learn(feed, "delay", unit=ms)] if delay_learned else [])]
     options = {"dtype": torch.float64, "namespace": {}, "engine": engine} | options
-    module = bnn.NetworkModule(Network(inputs, cells, feed), {"v": (cells, "v"), "spikes": cells}, learn, **options)
+    module = bnn.NetworkModule(Network(inputs, cells, feed), {"v": (cells, "v"), "spikes": cells}, [bnn.Learn(feed, "w")], **options)
     return module, (torch.rand(20, 6, 4, generator=torch.Generator().manual_seed(1)) < 0.3).double()
 
 
@@ -409,7 +410,7 @@ def run_vmapped(module, x):
 
 
 TO_TORCH = {
-    "learned delays": (lambda module, x: module(x), {"delay_learned": True}, "delays are learned"),
+    "propagators": (lambda module, x: module(x), {"coupled": True}, "needs a matrix exponential or a Python function in every step"),
     "watched": (run_watched, {}, "something watches every step"),
     "autocast": (run_autocast, {}, "autocast is on"),
     "torch.func": (run_vmapped, {}, "a transform of torch.func is at work"),
@@ -481,10 +482,10 @@ def test_auto_says_once_what_it_chose_and_why(caplog: pytest.LogCaptureFixture, 
     assert "runs on compiled kernels" in lines(caplog)[0] and "because" in lines(caplog)[0]
     caplog.clear()
 
-    module, x = small("auto", delay_learned=True)
+    module, x = small("auto", coupled=True)
     with caplog.at_level(logging.INFO, logger="brianlike"):
         module(x), module(x)
-    assert ["because delays are learned" in line for line in lines(caplog)] == [True]
+    assert ["needs a matrix exponential" in line for line in lines(caplog)] == [True]
 
 
 def test_engines_are_named(caplog: pytest.LogCaptureFixture) -> None:
