@@ -180,11 +180,14 @@ static void bl_gather_##S(const bl_operation *o, char *to, int64_t t, int64_t me
     } \
 } \
 static void bl_gather_near_##S(const bl_operation *o, const char *memory, char *to, int64_t t, ptrdiff_t members, ptrdiff_t tile) { \
-    const int32_t *source = BL_AT(int32_t, o->index), *delay = BL_AT(int32_t, o->first); const int64_t slots = o->delay + 1; ptrdiff_t m, s; \
+    const int32_t *source = BL_AT(int32_t, o->index), *delay = BL_AT(int32_t, o->first); const int64_t slots = o->delay + 1, now = (t + o->delay) % slots; \
+    ptrdiff_t m, s; \
     for (m = 0; m < members; m++) { \
         T *x = (T *)(to + m * o->stride); \
-        for (s = 0; s < o->size; s++) \
-            x[s] = ((const T *)(memory + o->address + ((t - delay[s] + o->delay) % slots * tile + m) * o->extra))[source[s]]; \
+        for (s = 0; s < o->size; s++) { /* no delay is longer than o->delay, and a division takes as long as the rest */ \
+            const int64_t slot = now - delay[s] + (delay[s] > now ? slots : 0); \
+            x[s] = ((const T *)(memory + o->address + (slot * tile + m) * o->extra))[source[s]]; \
+        } \
     } \
 } \
 /* a row of the lists of an input as numbers, in one of `n_source` slots */ \

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import brianlike.nn as bnn
-from brianlike import InputGroup, Network, NeuronGroup, Synapses, defaultclock, ms
+from brianlike import InputGroup, Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms
 from brianlike.datasets import EventLists
 from brianlike.encoders import latency, latency_times
 from brianlike.nn.compiled import inputs as compiled_inputs
@@ -368,3 +368,87 @@ def test_events_from_times_are_those_of_the_dense_encoder():
         bnn.Events.from_times(-times, 40)
     with pytest.raises(ValueError, match="shape"):
         bnn.Events.from_times(times[0], 40)
+
+
+# --------------------------------------------------------------------------------------------------------------------- lengths, and what is stored in groups
+@pytest.mark.parametrize("case", CASES)
+def test_events_of_samples_with_lengths_of_their_own(case, monkeypatch):
+    """They stay lists; what comes after the end of a sample does not matter, and the run goes on from there."""
+    x = spikes(graded=True)
+    lengths = torch.tensor([3, 14, 1, 9, 14, 2, 7, 5, 12, 1, 6])
+    expected = results(network(case, "cython"), x, lengths=lengths)
+    state = bnn.detached(network(case, "cython").run(x, lengths=lengths)[1])
+    after = results(network(case, "cython"), x, state=state)
+    never_dense(monkeypatch)
+    found = results(network(case, "cython"), bnn.Events.from_dense(x), lengths=lengths)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+    for name, value in results(network(case, "cython"), bnn.Events.from_dense(x), state=state).items():
+        assert torch.equal(value, after[name]), name
+
+
+def generated(kind, engine, dtype=torch.float64, **options):
+    """A network that is driven by what is stored in a SpikeGeneratorGroup, and by an input."""
+    random = np.random.default_rng(3)
+    t, n = np.nonzero(random.random((2 * STEPS, 12)) < 0.15)
+    stored = SpikeGeneratorGroup(12, n, t * ms, name="stored")
+    inputs = InputGroup(CHANNELS, name="inputs")
+    cells = NeuronGroup(CELLS, EQUATIONS, threshold="v > 1", reset="v = 0", method="exact", name="cells")
+    if kind == "plastic":
+        drive = Synapses(stored, cells, PLASTIC, on_pre="v_post += w*x; x *= 0.8", method="exact", name="drive")
+    else:
+        drive = Synapses(stored, cells, "w : 1", on_pre="v_post += w", name="drive")
+    feed = Synapses(inputs, cells, "w : 1", on_pre="v_post += w", name="feed")
+    for one in (drive, feed):
+        one.connect()
+        one.w = random.normal(0.2, 0.3, len(one))
+    drive.delay = (random.integers(0, 4, len(drive)) if kind == "delays" else 1) * ms
+    if kind == "plastic":
+        drive.x = 1
+    record = {"v": (cells, "v"), "spikes": cells} | ({"stored": stored} if kind == "recorded" else {})
+    learn = [bnn.Learn(drive, "w"), bnn.Learn(feed, "w")]
+    return bnn.NetworkModule(Network(stored, inputs, cells, drive, feed), record=record, learn=learn, dtype=dtype, engine=engine, **options)
+
+
+@pytest.mark.parametrize("kind", ["plain", "delays", "plastic", "recorded"])
+def test_stored_spikes_are_events(kind, monkeypatch):
+    x = spikes()
+    expected = results(generated(kind, "torch"), x)
+    simulated = generated(kind, "torch").simulate(x)
+    lengths = torch.tensor([3, 14, 1, 9, 14, 2, 7, 5, 12, 1, 6])
+    ragged = results(generated(kind, "torch"), x, lengths=lengths)
+    state = bnn.detached(generated(kind, "torch").run(x, lengths=lengths)[1])
+    after = results(generated(kind, "torch"), x, state=state)
+    never_dense(monkeypatch)
+    assert expected["record spikes"].sum() > 10 and torch.equal(simulated.spikes, expected["record spikes"])
+    for wanted, how in ((expected, {}), (ragged, {"lengths": lengths}), (after, {"state": state})):
+        found = results(generated(kind, "cython"), x, **how)
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name], value.expand(found[name].shape), rtol=1e-11, atol=1e-12, msg=name)  # a row may be common to all
+    whole, parts, known = generated(kind, "cython"), generated(kind, "cython"), None
+    y, pieces = whole(x), []
+    for cut in (slice(0, 2), slice(2, 9), slice(9, STEPS)):
+        piece, known = parts.run(x[cut], state=known)
+        pieces.append(piece.v)
+    assert torch.equal(torch.cat(pieces), y.v)
+
+
+def test_samples_at_different_steps_have_the_stored_spikes_of_their_own_step():
+    x, lengths = spikes(), torch.tensor([3, 14, 1, 9, 14, 2, 7, 5, 12, 1, 6])
+    for engine in ("torch", "cython"):
+        model = generated("delays", engine)
+        _, state = model.run(x, lengths=lengths)
+        y = model.run(x, state=state)[0]
+        for member in (0, 3, 9):
+            own = model.run(x[: int(lengths[member]), member])[1]
+            torch.testing.assert_close(model.run(x[:, member], state=own)[0].v, y.v[:, member], rtol=1e-12, atol=1e-12)
+
+
+def test_what_all_samples_share_is_written_down_once(monkeypatch):
+    """Lists for one tile, whatever the batch."""
+    sizes = []
+    monkeypatch.setattr(compiled_inputs, "sorted_events", lambda *given: sizes.append(len(given[0])) or sorted_events(*given))
+    module = generated("plain", "cython")
+    for members in (16, 80):
+        module(spikes(members=members))
+    assert sizes[0] == sizes[1] > 0

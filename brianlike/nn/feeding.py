@@ -47,12 +47,11 @@ def common_steps(tables: Mapping[str, Fed], given: int | None) -> int:
     return steps.pop()
 
 
-def _first_step(state: State | None) -> int:
-    """The step at which a run goes on."""
-    known = (state or {}).get("clock", {}).get("t_in_timesteps", torch.zeros((), dtype=torch.int64))
-    if known.numel() and bool((known != known.reshape(-1)[0]).any()):
-        raise ValueError("samples of different lengths cannot go on together in a network with a SpikeGeneratorGroup, whose spikes have one time")
-    return int(known.reshape(-1)[0]) if known.numel() else 0
+def _first_step(state: State | None) -> np.ndarray:
+    """The step at which a run goes on: one, or one for each sample where they differ."""
+    known = (state or {}).get("clock", {}).get("t_in_timesteps", torch.zeros((), dtype=torch.int64)).detach().cpu().numpy()
+    same = known.size == 0 or bool((known == known.flat[0]).all())
+    return np.array(known.flat[0] if known.size else 0) if same else known[..., 0]
 
 
 def tables_of(objects: Sequence[SimulationObject]) -> list[tuple[str, str, str, str]]:
@@ -111,8 +110,8 @@ class Feeding:
             shapes = ", ".join(f"{key} {tuple(ready[key].shape[1:-1])}" for key in self.inputs)
             raise ValueError(f"inputs have different batch axes: {shapes}") from None
         axes = len(next(iter(ready.values())).shape) - 2 if ready else len(batch)
-        first = _first_step(state) if self.generators else 0
-        return self._generated(first, common_steps(ready, steps), axes, like) | {self.inputs[key][0]: value for key, value in ready.items()}
+        first = _first_step(state) if self.generators else np.array(0)
+        return self._generated(first, common_steps(ready, steps), axes, like.device) | {self.inputs[key][0]: value for key, value in ready.items()}
 
     def named(self, inputs: Sequence[Fed], named: Mapping[str, Fed]) -> Tables:
         """All inputs by name; errors for those that are missing, too many, or given twice."""
@@ -154,13 +153,16 @@ class Feeding:
             raise ValueError(f"input {key!r} must have the shape (T, ..., {size}), not {value.shape}")
         return value.to(like.device, like.dtype)
 
-    def _generated(self, first: int, steps: int, axes: int, like: torch.Tensor) -> Tables:
-        """The spikes of SpikeGeneratorGroups, the same for the whole batch."""
-        tables = {}
+    def _generated(self, first: np.ndarray, steps: int, axes: int, device: torch.device) -> Tables:
+        """The spikes of SpikeGeneratorGroups: the same for the whole batch, but for samples that stand at different steps."""
+        tables: Tables = {}
         for item in self.generators:
-            offsets, indices = item.events_by_step(first, steps, item.clock.dt_)
-            dense = torch.zeros(steps, *[1] * axes, len(item), dtype=like.dtype, device=like.device)
-            rows = np.repeat(np.arange(steps), np.diff(offsets))
-            dense.view(steps, -1)[torch.from_numpy(rows), torch.from_numpy(indices.astype(np.int64))] = 1.0
-            tables[f"{item.name}.spikes"] = dense
+            found = []
+            for number in np.unique(first).tolist():
+                offsets, indices = item.events_by_step(number, steps, item.clock.dt_)
+                t, samples = np.repeat(np.arange(steps, dtype=np.int32), np.diff(offsets)), np.flatnonzero(first == number).astype(np.int32)
+                found.append([np.tile(t, len(samples)), np.repeat(samples, len(t)), np.tile(indices, len(samples))])
+            t, b, n = (torch.from_numpy(np.concatenate(part)) for part in zip(*found))
+            shape = (steps, *(first.shape or [1] * axes), len(item))
+            tables[f"{item.name}.spikes"] = Events(t, b, n, shape).to(device)
         return tables

@@ -37,7 +37,7 @@ from .delay_gradients import DelayGradients
 from .delayed import SHIFT, STEPS, TRAVEL, Learned, delayed_of
 from .draws import SAMPLES, SEED
 from .forwards import PAST, Forward, Network, Results, Tensors
-from .inputs import dense_rows, given_lists, list_names, trimmed
+from .inputs import given_lists, list_names, rows_of_lists, trimmed
 from .linear import parts_of
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
@@ -332,6 +332,8 @@ class CompiledEngine:
             if events in forward.rasters:
                 bits = forward.rasters[events][each].view(np.uint8)
                 return torch.from_numpy(np.unpackbits(bits, axis=-1, count=size, bitorder="little")).to(real)
+            if (lists := given_lists(tensors, events)) is not None:
+                return torch.from_numpy(rows_of_lists(lists, each[0], size))
             parts = tensors[events + PAST], tensors[self.network.inputs()[events]]
             return torch.cat([part.expand(-1, extent.members, size).to(real) for part in parts])[each]
         if events in forward.rasters:
@@ -339,7 +341,8 @@ class CompiledEngine:
             return torch.from_numpy(np.unpackbits(bits, axis=-1, count=size, bitorder="little")).to(real)
         lists = given_lists(tensors, events)
         if lists is not None:
-            return torch.from_numpy(dense_rows(lists, extent.steps, extent.members, size))
+            last = np.broadcast_to(extent.steps + np.arange(past)[:, None], (past, extent.members))
+            return torch.from_numpy(rows_of_lists(lists, last, size))
         table = tensors[self.network.inputs()[events]]
         rows = table[max(0, len(table) - past) :].expand(-1, extent.members, size).to(real)
         before = tensors[events + PAST][len(rows) :].expand(-1, extent.members, size).to(real) if len(rows) < past else rows[:0]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from ..._training import EventSorting
 from ..events import Events
+from .lengths import Lengths
 from .operations import Kind
 from .parallel import thread_count, together
 from .stage import Extent, Stage, address, aligned
@@ -27,9 +30,19 @@ PIECE = 16384
 """How many events a thread takes at a time: what they are brought to stays in a level 2 cache."""
 
 
-def made_lists(events: str, given: Events, before: torch.Tensor | None, extent: Extent) -> dict[str, torch.Tensor]:
-    """The events of a run (T, members, N) as lists, by the names of their tensors; those of the rows `before` it come first."""
-    real = torch.float64 if extent.wide else torch.float32
+def made_lists(
+    events: str, fed: Events, batch: torch.Size, each: Lengths | None, before: torch.Tensor | None, extent: Extent
+) -> dict[str, torch.Tensor]:
+    """The events of a run (T, ..., N) as lists, by the names of their tensors; those of the rows `before` it come first.
+
+    Where all members have the same, only those of one tile are written down, and all tiles share them.
+    """
+    real, tiles = torch.float64 if extent.wide else torch.float32, extent.tiles
+    shared = tiles > 1 and math.prod(fed.shape[1:-1]) == 1 and (before is None or bool((before == before[:, :1]).all()))
+    if shared:
+        extent, batch, each = replace(extent, members=extent.tile), torch.Size([extent.tile]), None
+        before = None if before is None else before[:, : extent.tile]
+    given = fed.members(batch) if each is None else each.sorted_events(fed.members(batch))
     t, b, n, values = given.t, given.b, given.n, given.values
     past = 0 if before is None else len(before)
     found = None if before is None else before.detach().nonzero()
@@ -51,6 +64,9 @@ def made_lists(events: str, given: Events, before: torch.Tensor | None, extent: 
         values = torch.cat([sent, torch.ones(len(t), dtype=real) if values is None else values.to(real)])
         t, b, n = (torch.cat([old.to(torch.int32), new]) for old, new in zip((found - found.new_tensor([past, 0, 0])).unbind(1), (t, b, n)))
         lists = made()
+    if shared:
+        first, index, amounts, graded = lists
+        lists = np.repeat(first, tiles, 0), index, amounts, np.repeat(graded, tiles)
     return dict(zip(list_names(events), map(torch.from_numpy, lists)))
 
 
@@ -112,14 +128,14 @@ def trimmed(lists: Lists) -> Lists:
     return moved, kept, np.concatenate([values[:0], *(values[part] for part in parts)]) if graded.any() else values[:0].copy(), graded
 
 
-def dense_rows(lists: Lists, begin: int, members: int, size: int) -> np.ndarray:
-    """The rows from `begin` to the end as numbers, shape (rows, members, size)."""
+def rows_of_lists(lists: Lists, steps: np.ndarray, size: int) -> np.ndarray:
+    """Rows of the lists as numbers: of each member in each of `steps`, an array of shape (rows, members)."""
     first, index, values, graded = lists
-    tile, count = first.shape[2] - 1, first.shape[1] - begin
-    begins, lengths = first[:, begin:, :-1].ravel(), np.diff(first[:, begin:]).ravel()
-    cell = np.repeat(np.arange(len(lengths)), lengths)
-    event = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(len(cell))
-    number, row, member = np.unravel_index(cell, (len(first), count, tile))
-    rows = np.zeros((count, members, size), values.dtype)
-    rows[row, number * tile + member, index[event]] = np.where(graded[number], values[event], 1) if graded.any() else 1
-    return rows
+    members = np.arange(steps.shape[1])
+    tile, place = np.divmod(members, first.shape[2] - 1)
+    begin, end = first[tile, steps, place].ravel(), first[tile, steps, place + 1].ravel()
+    counts = end - begin
+    row, at = np.repeat(np.arange(steps.size), counts), np.arange(counts.sum()) + np.repeat(begin - (np.cumsum(counts) - counts), counts)
+    made = np.zeros((steps.size, size), values.dtype)
+    made[row, index[at]] = np.where(graded[tile[row % len(members)]] != 0, values[at], 1) if graded.any() else 1
+    return made.reshape(*steps.shape, size)

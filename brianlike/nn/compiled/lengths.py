@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..events import Events
 from ..recording import Reduction
 
 
@@ -43,6 +44,13 @@ class Lengths:
     def last(self, rows: torch.Tensor) -> torch.Tensor:
         """What each member had in its last step; `rows` has the shape (steps, members, elements)."""
         return rows[self.own - 1, torch.arange(len(self.own))]
+
+    def sorted_events(self, events: Events) -> Events:
+        """The events (T, members, N) of members in this order, as far as these go."""
+        b = self.place.to(torch.int32)[events.b]
+        inside = events.t < self.own[b]
+        values = None if events.values is None else events.values[inside]
+        return Events(events.t[inside], b[inside], events.n[inside], events.shape, values)
 
     def filled(self, rows: torch.Tensor, events: bool) -> torch.Tensor:
         """The rows of all steps: after the end of a member no events, but its last values."""

@@ -9,7 +9,7 @@ import torch
 from codegen.ir import Record
 
 from ..delivery import Values
-from ..events import Events, Fed, dense
+from ..events import Events, Fed
 from ..noise import rows_of
 from ..recording import Max, Reduction
 from ..states import padded
@@ -18,7 +18,7 @@ from . import operator
 from .draws import SAMPLES, SEED
 from .engine import CompiledEngine
 from .forwards import PAST, reduction_kind
-from .inputs import dense_rows, given_lists, made_lists, no_lists
+from .inputs import given_lists, made_lists, no_lists, rows_of_lists
 from .lengths import Lengths
 from .stage import is_event
 
@@ -42,11 +42,10 @@ def unroll_compiled(
             given[name] = _thresholds(engine, moment, name, steps, values, how)
             continue
         table = tables[name]
-        if isinstance(table, Events) and lengths is None:
-            lists[array], given[name] = table.members(batch), torch.empty(0, dtype=torch.int64)
+        if isinstance(table, Events):
+            lists[array], given[name] = table, torch.empty(0, dtype=torch.int64)
         else:
-            rows = dense(table, values[array]) if isinstance(table, Events) else table
-            given[name] = _spread(rows, steps, batch, engine.size(array))
+            given[name] = _spread(table, steps, batch, engine.size(array))
     if how.samples is not None:
         given |= {SEED: torch.tensor([how.samples.seed]), SAMPLES: how.samples.numbers.reshape(-1).contiguous()}
     given |= engine.amounts(values)
@@ -61,12 +60,12 @@ def unroll_compiled(
         first = first if len(first) == 1 else each.sorted(first, 0)
         given |= {name: each.sorted(given[name], 0) for name in (*network.moving, SAMPLES) if name in given}
         rows = (*network.inputs().values(), *(events + PAST for events in network.memory))
-        given |= {name: each.sorted(given[name], 1) for name in rows if given[name].dim() > 1}
+        given |= {name: each.sorted(given[name], 1) for name in rows if given[name].dim() > 1 and given[name].stride(1)}
     wide = any(value.dtype is torch.float64 for value in given.values())
     extent = engine.extent(steps, members, first.tolist(), wide)
     for events in engine.fed_events:
         before = given[events + PAST] if moment.past.get(events) else torch.zeros(network.past(events), 0, 0) if network.past(events) else None
-        given |= made_lists(events, lists[events], before, extent) if events in lists else no_lists(events)
+        given |= made_lists(events, lists[events], batch, each, before, extent) if events in lists else no_lists(events)
     names = engine.names
     tensors = [given[name] for name in names]
     wanted = [name for name in names if given[name].requires_grad] if torch.is_grad_enabled() else []
@@ -85,10 +84,10 @@ def unroll_compiled(
         values[name] = whole(out[name], 0)
     for array, name in network.inputs().items():
         if array in values:  # what was fed in the last step
-            if array in lists:
-                fed = given_lists(given, array)
-                assert fed is not None
-                last = torch.from_numpy(dense_rows(fed, fed[0].shape[1] - 1, members, engine.size(array))[0])
+            fed = given_lists(given, array) if array in lists else None
+            if fed is not None:
+                row = (torch.full((members,), steps) if each is None else each.own).numpy() + fed[0].shape[1] - steps - 1
+                last = torch.from_numpy(rows_of_lists(fed, row[None], engine.size(array))[0])
             else:
                 last = given[name][-1] if each is None else each.last(given[name])
             values[array] = whole(last, 0)
