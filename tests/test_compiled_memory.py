@@ -5,6 +5,7 @@ import itertools
 import os
 import signal
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +19,7 @@ import brianlike.nn as bnn  # noqa: E402
 from brianlike._training import halves  # noqa: E402
 from brianlike.nn.compiled import backwards, engine  # noqa: E402
 from brianlike.nn.compiled.buffers import Buffers, buffers  # noqa: E402
+from brianlike.nn.compiled.engine import CompiledEngine  # noqa: E402
 from brianlike.only import *  # noqa: E402
 
 STEPS, BATCH, INPUTS, HIDDEN, OUTPUTS = 23, 11, 30, 20, 5  # 11 samples: a whole tile and a part of one
@@ -294,7 +296,7 @@ def compiled(neuron, size=256, dtype=torch.float32, learn=(), **options):
 
 
 def kept_in_truth(module, steps, batch):
-    """The bytes of the tensors that autograd saves, without those of parameters; no input fires, so lists of events are empty."""
+    """The bytes of the tensors that autograd saves, and of the record; no input fires, so lists of events are empty."""
     storages = {}
 
     def pack(tensor):
@@ -304,8 +306,8 @@ def kept_in_truth(module, steps, batch):
 
     x = torch.zeros(1, 1, 6).expand(steps, batch, 6)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        module(x)
-    return sum(storages.values())
+        record = module(x)
+    return sum(storages.values()) + sum(value.numel() * value.element_size() for value in record)
 
 
 KEPT = {"LIF": 1, "adaptive": 1, "AdEx": 2}
@@ -370,3 +372,28 @@ def test_of_an_input_only_its_events_are_kept(values):
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor):
         module(x)
     assert sizes.count(events) == (2 if values else 1) and 0 < events < x.numel() // 2
+
+
+@pytest.mark.parametrize("checkpoint", [None, 5])
+def test_a_dense_input_can_go_before_the_backward_pass(checkpoint):
+    module, x = network(checkpoint=checkpoint), inputs_of()
+    expected = torch.autograd.grad(loss_of(module(x)), list(module.parameters()))
+    loss, known = loss_of(module(x)), weakref.ref(x)
+    del x
+    gc.collect()
+    assert known() is None
+    assert_same_bits(torch.autograd.grad(loss, list(module.parameters())), expected)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_backward_runs_read_nothing_that_is_not_kept(name, monkeypatch):
+    module, x = network(**OPTIONS[name]), inputs_of(network(**OPTIONS[name])._like.dtype)
+    found = []
+    for checkpoint in (None, 5):
+        module.checkpoint = checkpoint
+        found += [gradients(module, x), torch.autograd.grad(loss_of(module(x)), list(module.parameters()))]
+    monkeypatch.setattr(CompiledEngine, "read_back", lambda self, *given: frozenset(self.names))
+    for checkpoint in (None, 5):
+        module.checkpoint = checkpoint
+        assert_same_bits(gradients(module, x), found.pop(0))
+        assert_same_bits(torch.autograd.grad(loss_of(module(x)), list(module.parameters())), found.pop(0))

@@ -314,11 +314,14 @@ class Forward:
         if table.name in self.network.noises:
             self._draw(table)
             return
+        scanned, read = table.array in self.scanned and not self.again, self._is_read(table.array)
+        if not scanned and not read:
+            return
         rows = self._rows(table.name)
         item = rows.element_size()
-        if table.array in self.scanned and not self.again:
+        if scanned:
             self._scan(table.array, rows)
-        if self._is_read(table.array):
+        if read:
             self._place(table.array)
             place = self.stage.places[table.array]
             self.stage.step(
@@ -340,7 +343,7 @@ class Forward:
         for kernel in self.program.kernels:
             if isinstance(kernel, Map) and any(load.array == name for load in kernel.loads):
                 return True
-            if isinstance(kernel, Record) and kernel.array == name:
+            if isinstance(kernel, Record) and kernel.array == name and not self.again:
                 return True
         return False
 

@@ -55,7 +55,8 @@ def run_back(
     known = {variant.out[n]: gradient for n, gradient in zip(given, gradients)}
     extent = found.extent(steps, members, first.tolist(), wide, checkpoint, half, lengths.tolist())
     made = found.run_back(named, dict(zip(variant.tape(extent), tape)), known, extent, names)
-    return [made[name].reshape(named[name].shape) if name in made else torch.zeros_like(named[name]) for name in found.names if name in names]
+    shapes = {name: (named[name].shape, named[name].dtype) for name in found.names if name in names}
+    return [made[name].reshape(shape) if name in made else torch.zeros(shape, dtype=dtype) for name, (shape, dtype) in shapes.items()]
 
 
 def _names(wanted: str) -> frozenset[str]:
@@ -67,23 +68,26 @@ def _is_wide(tensors: Sequence[torch.Tensor]) -> bool:
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[torch.Tensor]) -> None:
+    """Save what the backward run reads, and of other tensors their shapes."""
     tensors, *ctx.run = inputs
-    engine, *_, wanted = ctx.run
-    variant = _engines[engine].variant(_is_wide(tensors), _names(wanted))
-    ctx.engine, ctx.count, ctx.results = _engines[engine], len(tensors), len(variant.out)
-    ctx.save_for_backward(*tensors, *output[len(variant.out) :])
+    engine, wanted, checkpoint = _engines[ctx.run[0]], _names(ctx.run[-1]), ctx.run[4]
+    variant = engine.variant(_is_wide(tensors), wanted)
+    read = engine.read_back(variant, bool(checkpoint))
+    ctx.engine, ctx.results = engine, len(variant.out)
+    ctx.shapes = [None if name in read else (tensor.shape, tensor.dtype) for name, tensor in zip(engine.names, tensors)]
+    ctx.save_for_backward(*(tensor for name, tensor in zip(engine.names, tensors) if name in read), *output[len(variant.out) :])
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, gradients: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
     if torch.is_grad_enabled():
         raise RuntimeError("the compiled engine has no second derivatives; make the module with engine='torch' for create_graph=True")
-    saved, wanted = ctx.saved_tensors, _names(ctx.run[-1])
-    tensors, tape = saved[: ctx.count], saved[ctx.count :]
+    saved, wanted = iter(ctx.saved_tensors), _names(ctx.run[-1])
+    tensors = [next(saved) if shape is None else torch.full((), torch.nan).to(shape[1]).expand(shape[0]) for shape in ctx.shapes]
     given = [n for n, gradient in enumerate(gradients[: ctx.results]) if gradient is not None]
-    found: list[torch.Tensor | None] = [None] * ctx.count
+    found: list[torch.Tensor | None] = [None] * len(tensors)
     if given:
-        made = iter(run_back(list(tensors), list(tape), [gradients[n] for n in given], given, *ctx.run))
+        made = iter(run_back(tensors, list(saved), [gradients[n] for n in given], given, *ctx.run))
         found = [next(made) if name in wanted else None for name in ctx.engine.names]
     return found, *[None] * len(ctx.run)
 
