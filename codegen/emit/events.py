@@ -6,7 +6,7 @@ block over all events of a step (gradients). Sums run in the order of the events
 
 from __future__ import annotations
 
-BLOCKS = (16, 8, 4, 2, 1)  # vectors of a block of targets; the widest only where there are 32 registers
+WIDEST = 16  # vectors of a block of targets, where there are 32 registers; half of it elsewhere
 
 
 def _parts(text: str, width: int) -> str:
@@ -51,27 +51,22 @@ static void bl_scatter_{width}_$S($T *dw, ptrdiff_t dw_stride, const $T *bar, co
 }}"""
 
 
-def _by_width(text: str) -> str:
-    """A statement for the widest block that `vectors` hold, and the width."""
-    conditions = {width: f"if (vectors >= {width}) " for width in BLOCKS} | {BLOCKS[0]: f"if (BL_TALL == 8 && vectors >= {BLOCKS[0]}) ", 1: ""}
-    return " else ".join(f"{condition}{{ {text.format(width=width)} width = {width}; }}" for width, condition in conditions.items())
-
-
 EVENT_ROWS = (
-    "".join(map(_gather, BLOCKS))
+    "".join(map(_gather, range(1, WIDEST + 1)))
     + """
 void bl_event_rows_$S($T *acc, ptrdiff_t acc_stride, const $T *w, ptrdiff_t w_stride, ptrdiff_t n_target, const int32_t *index, const $T *value,
     const int64_t *first, ptrdiff_t rows) {
-    ptrdiff_t r, c, width;
+    static void (*const gather[])($T *, const $T *, ptrdiff_t, const int32_t *, const $T *, ptrdiff_t) = { """
+    + ", ".join(f"bl_gather_{width}_$S" for width in range(1, WIDEST + 1))
+    + """ };
+    const ptrdiff_t vectors = n_target / $L;
+    ptrdiff_t r, c, blocks, width;
     for (r = 0; r < rows; r++, acc += acc_stride) {
-        const int32_t *events = index + first[r];
         const $T *values = value == NULL ? NULL : value + first[r];
-        ptrdiff_t count = first[r + 1] - first[r];
-        if (count > 0) for (c = 0; c < n_target; c += width * $L) {
-            ptrdiff_t vectors = (n_target - c) / $L;
-            """
-    + _by_width("bl_gather_{width}_$S(acc + c, w + c, w_stride, events, values, count);")
-    + """
+        const ptrdiff_t count = first[r + 1] - first[r];
+        if (count > 0) for (c = 0, blocks = (vectors + 2 * BL_TALL - 1) / (2 * BL_TALL); blocks > 0; blocks--, c += width * $L) {
+            width = (vectors - c / $L) / blocks;
+            gather[width - 1](acc + c, w + c, w_stride, index + first[r], values, count);
         }
     }
 }
@@ -83,22 +78,21 @@ SCATTER = (
 #ifndef BL_SCATTER_$S
 #define BL_SCATTER_$S
 """
-    + "".join(map(_scatter, BLOCKS))
+    + "".join(map(_scatter, range(1, WIDEST + 1)))
     + """
 /* what the lists first[k] to first[k + 1] add to the columns [begin, end) */
 static void bl_lists_$S($T *dw, ptrdiff_t dw_stride, ptrdiff_t begin, ptrdiff_t end, const $T *bar, ptrdiff_t bar_stride, const int64_t *first,
     const int32_t *index, const $T *value, ptrdiff_t count) {
-    ptrdiff_t c, k, width;
-    for (c = begin; c < end; c += width * $L) {
-        ptrdiff_t vectors = (end - c) / $L;
-        width = 1;
+    static void (*const scatter[])($T *, ptrdiff_t, const $T *, const int32_t *, const $T *, ptrdiff_t) = { """
+    + ", ".join(f"bl_scatter_{width}_$S" for width in range(1, WIDEST + 1))
+    + """ };
+    const ptrdiff_t vectors = (end - begin) / $L;
+    ptrdiff_t c, k, blocks = (vectors + 2 * BL_TALL - 1) / (2 * BL_TALL), width;
+    for (c = begin; blocks > 0; blocks--, c += width * $L) {
+        width = (end - c) / $L / blocks;
         for (k = 0; k < count; k++) {
-            ptrdiff_t start = first[k], events = first[k + 1] - start;
-            const $T *values = value == NULL ? NULL : value + start;
-            if (events <= 0) continue;
-            """
-    + _by_width("bl_scatter_{width}_$S(dw + c, dw_stride, bar + k * bar_stride + c, index + start, values, events);")
-    + """
+            const ptrdiff_t start = first[k], events = first[k + 1] - start;
+            if (events > 0) scatter[width - 1](dw + c, dw_stride, bar + k * bar_stride + c, index + start, value == NULL ? NULL : value + start, events);
         }
     }
 }

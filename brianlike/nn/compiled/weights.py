@@ -14,7 +14,7 @@ from codegen.emit import products
 
 from ..._training import dense_gradient, sparse_gradient
 from .backwards import WeightGradient
-from .operations import padded
+from .operations import VECTOR, padded
 from .parallel import thread_count, together
 from .stage import Extent, address, aligned
 
@@ -34,6 +34,11 @@ class _Piece:
     near: np.ndarray | None = None
     counts: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
 
+    @property
+    def work(self) -> int:
+        """About how much there is to do."""
+        return (self.end - self.begin) * (self.one.part.n_source if self.one.part.dense else 1)
+
 
 @dataclass(slots=True)
 class WeightGradients:
@@ -48,7 +53,8 @@ class WeightGradients:
 
     def __post_init__(self) -> None:
         self.active = self.extent.active
-        self.pieces = [piece for one in self.weights for piece in (_columns(one, self.extent) if one.part.dense else _sources(one))]
+        pieces = [piece for one in self.weights for piece in (_columns(one, self.extent) if one.part.dense else _sources(one))]
+        self.pieces = sorted(pieces, key=lambda piece: piece.work, reverse=True)  # the largest first, so that all threads end together
 
     def add(self, first: int, last: int) -> None:
         """Add what the steps `first` to `last` say."""
@@ -133,10 +139,11 @@ def _rows(extent: Extent) -> int:
 
 
 def _columns(one: WeightGradient, extent: Extent) -> list[_Piece]:
-    """So many columns that a thread has what it works on near."""
+    """Equal pieces, of so many columns that a thread has what it works on near."""
     width = padded(one.part.n_target)
-    columns = min(max(NEAR // (max(1, one.part.n_source) * extent.real.itemsize) // 64 * 64, 64), 256)
-    return [_Piece(one, begin, min(begin + columns, width)) for begin in range(0, width, columns)]
+    most = min(max(NEAR // (max(1, one.part.n_source) * extent.real.itemsize) // 64 * 64, 64), 128)
+    cuts = np.linspace(0, width // VECTOR, -(-width // most) + 1).astype(int) * VECTOR
+    return [_Piece(one, int(begin), int(end)) for begin, end in zip(cuts[:-1], cuts[1:])]
 
 
 def _sources(one: WeightGradient) -> list[_Piece]:
