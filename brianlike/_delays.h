@@ -2,14 +2,15 @@
  * `padded` elements: the row of a step moves by one from step to step, and after BL_TRAVEL steps the window is moved back. A row is reached by `place`, which
  * counts from the row of events that arrive at once; `n_entries` rows lie beyond it. */
 
-enum { BL_TRAVEL = 16, BL_BLOCK = 16 }; /* steps of a block of gradients: what they add is added member by member */
+enum { BL_TRAVEL = 16 };
 
-typedef void (*bl_delayed_rows)(void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, const int32_t *, const void *, const int64_t *, ptrdiff_t,
-    ptrdiff_t);
+typedef void (*bl_delayed_rows)(void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, const uint8_t *, const int32_t *, const void *, const int64_t *,
+    ptrdiff_t, ptrdiff_t);
 typedef void (*bl_delayed_back)(void *, ptrdiff_t, const void *, const void *, const int64_t *, const int32_t *, ptrdiff_t, ptrdiff_t, const uint8_t *, ptrdiff_t,
     ptrdiff_t);
-typedef void (*bl_delayed_gradient)(void *, void *, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const int32_t *, const void *,
+typedef void (*bl_delayed_gradient)(void *, ptrdiff_t, ptrdiff_t, const void *, const int64_t *, const int32_t *, const uint8_t *, const int32_t *, const void *,
     ptrdiff_t);
+typedef void (*bl_delayed_pairs)(void *, void *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
 
 typedef struct { const int64_t *first; const int32_t *index; const void *value; } bl_events;
 
@@ -45,7 +46,7 @@ static void bl_refill(const bl_operation *o, const bl_run *run, const bl_desk *d
         found = bl_events_of(o, run, desk, row, member, members);
         if (found.first[0] == found.first[members]) continue;
         ((bl_delayed_rows)(uintptr_t)o->function)(window + step % BL_TRAVEL * width * item, o->size, BL_AT(void, o->matrix), BL_AT(int64_t, o->rows),
-            BL_AT(int32_t, o->targets), found.index, found.value, found.first, members, k * width);
+            BL_AT(int32_t, o->targets), BL_AT(uint8_t, o->per_step), found.index, found.value, found.first, members, k * width);
     }
 }
 
@@ -62,8 +63,8 @@ static void bl_send_##S(const bl_operation *o, const bl_run *run, const bl_desk 
         memset(own + o->n_entries * o->padded, 0, BL_TRAVEL * o->padded * sizeof(T)); \
     } \
     if (found.first[0] != found.first[members]) \
-        ((bl_delayed_rows)(uintptr_t)o->function)(window + row, o->size, BL_AT(void, o->matrix), BL_AT(int64_t, o->rows), BL_AT(int32_t, o->targets), found.index, \
-            found.value, found.first, members, 0); \
+        ((bl_delayed_rows)(uintptr_t)o->function)(window + row, o->size, BL_AT(void, o->matrix), BL_AT(int64_t, o->rows), BL_AT(int32_t, o->targets), \
+            BL_AT(uint8_t, o->per_step), found.index, found.value, found.first, members, 0); \
     for (m = 0; m < members; m++) { \
         T *x = to + m * o->stride, *y = window + m * o->size + row; \
         for (n = 0; n < o->padded; n++) { x[n] += y[n]; y[n] = 0; } \
@@ -128,36 +129,45 @@ static void bl_slope_##S(const bl_operation *o, const bl_run *run, const bl_desk
 }
 BL_DELAYS(float, f) BL_DELAYS(double, d)
 
-typedef struct { /* the gradients of the weights (at `weights`) and delays (at `delays`, unless 0) of synapses with sources from `begin` to `end` */
-    int64_t function, weights, delays, begin, end;
+typedef struct { /* the gradients (at `sums`) of the weights of synapses with sources from `begin` to `end`; with `pairs`, of weights and delays, side by side */
+    int64_t function, pairs, sums, begin, end;
     int64_t bars, capacity, width, item, base; /* the cotangents of step t and a member in row member*capacity + t - base, of `width` elements */
     int64_t from, to, members, tile, past, late; /* by the events that arrive at the earliest in the steps from `from` to `to`; row `past` of events is that of step 0 */
     int64_t lists, first, index, value, graded, bits, words; /* events: lists of so many rows, or bits */
-    int64_t row, place;
+    int64_t row, place, flat, block, reach, early; /* steps of a block, and those that lie beyond an event's first one; `early`: whether any arrives in that */
 } bl_delayed;
 
-/* The last block of steps first; in a block one member after the other, whose cotangents are near then; of a member the last step first */
-static void bl_delayed_gradients(const bl_delayed *o, int32_t *numbers, const int64_t *active, volatile int32_t *stop) {
+/* The last block of steps first; in a block one member after the other, whose cotangents are near then; of a member the last step first. `near` has room for
+ * the pairs of a block. */
+static void bl_delayed_gradients(const bl_delayed *o, char *near, int32_t *numbers, const int64_t *active, volatile int32_t *stop) {
+    const int64_t far = o->block << 32, row = o->width * o->item;
     int64_t last, member, t;
     for (last = o->to; last > o->from && !*stop;) {
-        const int64_t most = (last + (INT64_C(1) << 32) - 1) / BL_BLOCK * BL_BLOCK - (INT64_C(1) << 32), begin = most > o->from ? most : o->from;
+        const int64_t start = (last - 1 + far) / o->block * o->block - far, begin = start > o->from ? start : o->from;
         for (member = 0; member < o->members; member++) {
+            const char *bars = BL_AT(char, o->bars) + (member * o->capacity + begin - o->base) * row;
+            int ready = 0;
             for (t = last - 1; t >= begin; t--) {
                 const int64_t sent = t - o->late, tile = member / o->tile;
-                const char *bar = BL_AT(char, o->bars) + (member * o->capacity + t - o->base) * o->width * o->item;
                 const int32_t *index = numbers;
                 const void *value = NULL;
-                int64_t begins = 0, count;
+                int64_t count;
                 if (active != NULL && sent >= 0 && member >= active[sent]) continue;
                 if (o->bits) count = bl_list(BL_AT(uint64_t, o->bits) + ((sent + o->past) * o->members + member) * o->words, o->words, numbers);
                 else {
                     const int64_t *first = BL_AT(int64_t, o->first) + (tile * o->lists + sent + o->past) * (o->tile + 1) + member % o->tile;
-                    begins = first[0]; count = first[1] - begins;
-                    index = BL_AT(int32_t, o->index) + begins;
-                    if (o->value && BL_AT(int32_t, o->graded)[tile]) value = BL_AT(char, o->value) + begins * o->item;
+                    count = first[1] - first[0];
+                    index = BL_AT(int32_t, o->index) + first[0];
+                    if (o->value && BL_AT(int32_t, o->graded)[tile]) value = BL_AT(char, o->value) + first[0] * o->item;
                 }
-                if (count > 0) ((bl_delayed_gradient)(uintptr_t)o->function)(BL_AT(void, o->weights), BL_AT(void, o->delays), o->begin, o->end, bar, o->width,
-                    BL_AT(int64_t, o->row), BL_AT(int32_t, o->place), index, value, count);
+                if (count <= 0) continue;
+                if (o->pairs && !ready)
+                    ((bl_delayed_pairs)(uintptr_t)o->pairs)(near, near + 2 * (o->block + o->reach) * row, bars, o->width, last - begin + o->reach,
+                        o->early ? last - begin : 0);
+                ready = 1;
+                ((bl_delayed_gradient)(uintptr_t)o->function)(BL_AT(void, o->sums), o->begin, o->end,
+                    o->pairs ? near + 2 * (t - begin) * row : bars + (t - begin) * row, BL_AT(int64_t, o->row), BL_AT(int32_t, o->place),
+                    BL_AT(uint8_t, o->flat), index, value, count);
             }
         }
         last = begin;

@@ -45,7 +45,7 @@ cdef extern from "_training.h" nogil:
     uint16_t bl_half_d(double)
     ctypedef struct bl_delayed:
         int64_t function
-    void bl_delayed_gradients(const bl_delayed *, int32_t *, const int64_t *, int32_t *)
+    void bl_delayed_gradients(const bl_delayed *, char *, int32_t *, const int64_t *, int32_t *)
     int64_t bl_run_tiles(const bl_run *, char *, char *, void **, ptrdiff_t *, int64_t *, int32_t *, int (*)() noexcept nogil)
 
 cdef extern from "_event_lists.h" nogil:
@@ -233,15 +233,17 @@ def sparse_gradient(
 DELAYED_FIELDS = sizeof(bl_delayed) // 8
 
 
-def delayed_gradients(int64_t[::1] fields, int32_t[::1] numbers, int64_t[::1] active, int32_t[::1] stop):
-    """The gradients of the weights and delays of some synapses whose delays are learned; `numbers` has room for the events of a step (see `_delays.h`)."""
+def delayed_gradients(int64_t[::1] fields, char[::1] near, int32_t[::1] numbers, int64_t[::1] active, int32_t[::1] stop):
+    """The gradients of the weights and delays of some synapses whose delays are learned; `near` has room for the pairs of a block, `numbers` for the events of
+    a step (see `_delays.h`)."""
     cdef const int64_t *counts = &active[0] if active.shape[0] else NULL
     cdef int32_t *room = &numbers[0]
+    cdef char *pairs = &near[0]
     cdef int32_t *flag = &stop[0]
     if fields.shape[0] != DELAYED_FIELDS:
         raise TypeError(f"{DELAYED_FIELDS} fields are needed, not {fields.shape[0]}")
     with nogil:
-        bl_delayed_gradients(<const bl_delayed *>&fields[0], room, counts, flag)
+        bl_delayed_gradients(<const bl_delayed *>&fields[0], pairs, room, counts, flag)
 
 
 cdef void *_data(array, kind, int64_t size) except? NULL:

@@ -21,12 +21,16 @@ and `event_rows` the same bits as `product` wherever weights are finite. Strides
     sparse_back(T *y, y_stride, T *bar, bar_stride, T *w, int64 *row, int32 *target, n_source, rows, uint8 *wanted, wanted_stride)
                                                                             y[r][j] += sum of w[s] * bar[r][target[s]], where wanted[r][j] or wanted is NULL
     sparse_gradient(T *dw, source_begin, source_end, T *bar, bar_stride, int64 *row, int32 *target, int64 *first, int32 *index, T *value, count)
-    delayed_rows(T *window, window_stride, T *w, int64 *row, int32 *place, int32 *index, T *value, int64 *first, rows, gone)
+    delayed_rows(T *window, window_stride, T *w, int64 *row, int32 *place, uint8 *flat, int32 *index, T *value, int64 *first, rows, gone)
                                                                             window[r][place[s] - gone] += value[e] * w[s], where place[s] >= gone
     delayed_back(T *y, y_stride, T *window, T *w, int64 *row, int32 *place, n_source, rows, uint8 *wanted, wanted_stride, gone)
                                                                             y[r][j] += sum of w[s] * window[place[s] - gone][r], for at most eight r
-    delayed_gradient(T *dw, T *dd, source_begin, source_end, T *bar, width, int64 *row, int32 *place, int32 *index, T *value, count)
-                                          dw[s] += value[e] * bar[place[s]]; dd[s] += value[e] * (bar[place[s] + width] - bar[place[s] - width, or place[s]])
+    delayed_gradient(T *dw, source_begin, source_end, T *bar, int64 *row, int32 *place, uint8 *flat, int32 *index, T *value, count)
+                                                                            dw[s] += value[e] * bar[place[s]]
+    delayed_pairs(T *to, T *early, T *bar, width, rows, soon)               to[t][i] = bar[t][i], bar[t + 1][i] - bar[t - 1][i], 0 < t < rows; and
+                                                                            early[t][i] = bar[t][i], bar[t + 1][i] - bar[t][i], t < soon
+    delayed_gradients(T *both, source_begin, source_end, T *pairs, int64 *row, int32 *place, uint8 *flat, int32 *index, T *value, count)
+                                                                            both[s][0 and 1] += value[e] * pairs[place[s] and the next one]
     some_products(T *y, y_stride, T *bar, bar_stride, T *w, w_stride, n_target, uint8 *wanted, wanted_stride, n_source, rows)   where wanted[r][j]
 """
 
@@ -56,6 +60,8 @@ FUNCTIONS = {
     "delayed_rows": (tiles.SCALARS, delays.DELAYED_ROWS),
     "delayed_back": (tiles.SCALARS, delays.DELAYED_BACK),
     "delayed_gradient": (tiles.SCALARS, delays.DELAYED_GRADIENT),
+    "delayed_pairs": (delays.PAIRS,),
+    "delayed_gradients": (tiles.SCALARS, delays.DELAYED_GRADIENTS),
     "some_products": (tiles.SCALARS, events.WORDS, tiles.ORDERS, tiles.SOME_PRODUCTS),
 }
 """The pieces of each function: its own, and those that it shares with others."""
@@ -70,7 +76,7 @@ _WORDS = {
 def sources(float_dtype: str) -> dict[str, Source]:
     """Each function by its name, as the Source of a kernel `<name>_<float_dtype>` whose address is the function's.
 
-    >>> sorted(sources("float32"))[3:5], sources("float32")["product"].name
+    >>> sorted(sources("float32"))[5:7], sources("float32")["product"].name
     (['event_rows', 'gradient_bits'], 'product_float32')
     """
     return {name: _source(name, float_dtype) for name in FUNCTIONS}
@@ -78,7 +84,7 @@ def sources(float_dtype: str) -> dict[str, Source]:
 
 def _source(name: str, float_dtype: str) -> Source:
     letter = LETTERS[float_dtype]
-    text = Template("".join(FUNCTIONS[name])).substitute(_WORDS[letter], SCAN=events.SCAN_VECTORS[letter])
+    text = Template("".join(FUNCTIONS[name])).substitute(_WORDS[letter], SCAN=events.SCAN_VECTORS[letter], FOUR_PAIRS=delays.FOUR_PAIRS[letter])
     kernel = f"{name}_{float_dtype}"
     lines = ["cdef extern from * nogil:", '    """', text.replace("\\", "\\\\"), '    """', f'    void {kernel} "bl_{name}_{letter}"()']
     return Source("cython", kernel, "\n".join([*lines, "", f'kernels["{kernel}"] = (<uintptr_t><void *>{kernel}, "C {name} {letter}")', ""]))

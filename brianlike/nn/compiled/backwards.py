@@ -27,7 +27,6 @@ BAR = "~"
 ROWS = 32 * 2**20  # bytes, about, of cotangents that wait for the gradients of weights
 LOW = 0.1  # of the cotangents of a dense part: where fewer must count to be worth a choice, there is none
 FEW = 8  # synapses of a source of a sparse part, likewise
-BLOCK = 16  # steps of a block of the gradients of delays; `_delays.h` has the same number
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class DelayedGradient:
     Attributes
     ----------
     bars : cotangents, of shape (members, steps, targets), `head` steps before and `tail` steps behind those of a period among them.
-    weights, delays : what is added to, in the order of the part's rows; None if nobody asks for it.
+    sums : what is added to, in the order of the part's rows: for weights alone, or (pairs) for weights and delays side by side.
     events : what the forward run kept of them.
     past : the row of the first step among them.
     """
@@ -64,8 +63,7 @@ class DelayedGradient:
     bars: np.ndarray
     head: int
     tail: int
-    weights: np.ndarray | None
-    delays: np.ndarray | None
+    sums: np.ndarray
     events: Mapping[str, np.ndarray]
     past: int
 
@@ -449,14 +447,14 @@ class Backward:
         """Cotangents of some more steps than those of a period: what events deliver to them lies up to the longest delay apart."""
         extent, events = self.extent, part.arrivals.pathway.events
         earlier = events + PAST in self.tensors and bool(self.tensors[events + PAST].any())
-        head, tail = part.reach + 2 if earlier else 0, part.reach + BLOCK
+        head, tail = part.reach + 2 if earlier else 0, part.reach + part.block
         row = part.width * place.item
         bars = aligned(extent.members * (head + self.period + tail) * part.width, extent.real).reshape(extent.members, -1, part.width)
         bars[:] = 0
         fields = dict(size=row, address=address(bars), per_step=row, per_member=bars.shape[1] * row, delay=head)
         self.stage.step(Kind.ROWS_APART, place=place.address, stride=place.row, **fields)
-        weights, delays = (np.zeros(len(part.place), extent.real) if name in self.wanted else None for name in (part.name, part.shift))
-        self.delayed.append(DelayedGradient(part, bars, head, tail, weights, delays, self._kept_events(events), self.network.past(events)))
+        sums = np.zeros((len(part.place), 2) if part.shift in self.wanted else len(part.place), extent.real)
+        self.delayed.append(DelayedGradient(part, bars, head, tail, sums, self._kept_events(events), self.network.past(events)))
 
     def _slope(self, arrivals: Arrivals, place: Place) -> None:
         """The gradients of the delays of synapses that compute, a row for each tile."""

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from ..._training import delayed_gradients
-from .backwards import BLOCK, DelayedGradient
+from .backwards import DelayedGradient
 from .parallel import thread_count, together
-from .stage import Extent, address
+from .stage import Extent, address, aligned
 
-NEAR = 256 * 1024  # bytes of the gradients that a thread works on at a time
+NEAR = 512 * 1024  # bytes of the gradients that a thread works on at a time
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class DelayGradients:
     parts: Sequence[DelayedGradient]
     slopes: Mapping[str, Sequence[np.ndarray]]
     extent: Extent
-    function: int
+    functions: Mapping[str, int]
     period: int
     active: np.ndarray = field(init=False)
     done: list[int] = field(init=False)
@@ -45,7 +45,7 @@ class DelayGradients:
         """Add what is known when the steps from `first` to `last` have gone back: whole blocks, and at the end the rest."""
         work: list[tuple[DelayedGradient, int, int, int, int]] = []
         for number, one in enumerate(self.parts):
-            begin = -(-first // BLOCK) * BLOCK if first else -one.head + 1 if one.head else 0
+            begin = -(-first // one.part.block) * one.part.block if first else -one.head + 1 if one.head else 0
             work += [(one, a, b, begin, self.done[number]) for a, b in _sources(one)]
             self.done[number] = min(begin, self.done[number])
         stop, taken = np.zeros(1, np.int32), iter(work)
@@ -62,26 +62,28 @@ class DelayGradients:
             one.bars[:, one.head + self.period : one.head + self.period + one.tail] = one.bars[:, one.head : one.head + one.tail].copy()
 
     def _add(self, one: DelayedGradient, a: int, b: int, begin: int, end: int, first: int, stop: np.ndarray) -> None:
-        part, extent, events = one.part, self.extent, one.events
-        weights, delays = (0 if found is None else address(found) for found in (one.weights, one.delays))
-        fields = [self.function, weights, delays, a, b, address(one.bars), one.bars.shape[1], part.width, extent.real.itemsize, first - one.head]
+        part, extent, events, both = one.part, self.extent, one.events, one.sums.ndim == 2
+        place, item = part.pairs if both else part.place, extent.real.itemsize
+        function, pairs = (self.functions["delayed_gradients"], self.functions["delayed_pairs"]) if both else (self.functions["delayed_gradient"], 0)
+        fields = [function, pairs, address(one.sums), a, b, address(one.bars), one.bars.shape[1], part.width, item, first - one.head]
         fields += [begin, end, extent.members, extent.tile, one.past, part.arrivals.late]
         if "" in events:
             fields += [0, 0, 0, 0, 0, address(events[""]), events[""].shape[-1]]
         else:
             lists = [address(events[name]) for name in ("first", "index", "value", "graded")]
             fields += [events["first"].shape[1], *lists, 0, 0]
+        fields += [address(part.row), address(place), address(part.flat), part.block, part.reach, part.early]
+        near = aligned(2 * (2 * part.block + part.reach) * part.width * item if both else 1, np.dtype(np.int8))
         numbers = np.empty(part.n_source + 64, np.int32)
-        delayed_gradients(np.array([*fields, address(part.row), address(part.place)], np.int64), numbers, self.active, stop)
+        delayed_gradients(np.array(fields, np.int64), near, numbers, self.active, stop)
 
     def finish(self, out: dict[str, torch.Tensor], amounts: Mapping[str, torch.Tensor]) -> None:
         """Put the gradients among those that are handed out, by name."""
         for one in self.parts:
             part = one.part
-            if one.weights is not None:
-                out[part.name] = torch.from_numpy(one.weights)
-            if one.delays is not None:
-                step = one.delays * np.where(part.place < part.width, 1, 0.5).astype(one.delays.dtype)
+            out[part.name] = torch.from_numpy(np.ascontiguousarray(one.sums[:, 0]) if one.sums.ndim == 2 else one.sums)
+            if one.sums.ndim == 2:
+                step = one.sums[:, 1] * np.where(part.place < part.width, 1, 0.5).astype(one.sums.dtype)
                 found = torch.from_numpy(part.in_order(step * amounts[part.name].detach().numpy()))
                 out[part.shift] = out[part.shift] + found if part.shift in out else found
         for name, tiles in self.slopes.items():
@@ -90,8 +92,8 @@ class DelayGradients:
 
 def _sources(one: DelayedGradient) -> list[tuple[int, int]]:
     """Ranges of sources whose gradients stay near."""
-    row, arrays = one.part.row, sum(found is not None for found in (one.weights, one.delays))
-    pieces = max(2, -(-int(row[-1]) * one.bars.itemsize * arrays // NEAR))
+    row = one.part.row
+    pieces = max(2, -(-one.sums.nbytes // NEAR))
     cuts = np.unique(np.searchsorted(row, np.linspace(0, row[-1], pieces + 1)))
     cuts[-1:] = one.part.n_source
     bounds = np.unique(np.concatenate([[0], cuts]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from .stage import Stage, address
 
 STEPS, SHIFT = "|steps", "|shift"
 """After the name of a pathway: the delays of its synapses in a run, and what passes gradients to them."""
+BLOCK = 32
+"""The fewest steps of a block of gradients."""
 TRAVEL = 16
 """By how many steps a window moves on before it is moved back; `_delays.h` has the same number."""
 
@@ -64,6 +67,7 @@ class Delayed:
     chosen : the synapses in the order of the rows; None if that is their own.
     place : of a run: where each synapse reaches the window, by its delay and target.
     reach : of a run: by how many steps the longest delay exceeds the shortest possible one.
+    flat : of a run: for each source, whether the places of its synapses follow each other.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Delayed:
     chosen: torch.Tensor | None
     place: np.ndarray
     reach: int = 0
+    flat: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     @property
     def width(self) -> int:
@@ -96,7 +101,27 @@ class Delayed:
     def after(self, steps: np.ndarray) -> Delayed:
         """The same with the delays of a run."""
         waits = (steps if self.chosen is None else steps[self.chosen.numpy()]) - self.arrivals.late
-        return replace(self, place=waits * np.int32(self.width) + self.target, reach=int(waits.max(initial=0)))
+        place = waits * np.int32(self.width) + self.target
+        breaks = np.zeros(len(place) + 1, np.int32)
+        np.cumsum(np.diff(place) != 1, out=breaks[1:-1])
+        first, last = self.row[:-1], np.maximum(self.row[1:] - 1, self.row[:-1])
+        return replace(self, place=place, reach=int(waits.max(initial=0)), flat=(breaks[first] == breaks[last]).astype(np.uint8))
+
+    @property
+    def block(self) -> int:
+        """How many steps of a member are added to gradients before the next member comes: windows on them are made for so many."""
+        return max(BLOCK, 1 << max(0, self.reach // 2).bit_length())
+
+    @cached_property
+    def early(self) -> bool:
+        """Whether an event arrives at some synapse as soon as it can."""
+        return bool((self.place < self.width).any())
+
+    @cached_property
+    def pairs(self) -> np.ndarray:
+        """Where each synapse finds a pair of its cotangent and its slope; what arrives as soon as it can has a slope of its own, behind those of a block."""
+        there = 2 * (self.block + self.reach) * self.width
+        return 2 * self.place + np.where(self.place < self.width, np.int32(there), np.int32(0)) if self.early else 2 * self.place
 
     def in_order(self, values: np.ndarray) -> np.ndarray:
         """Values of the synapses in their own order, from those in the order of the rows."""
@@ -126,7 +151,7 @@ def send(stage: Stage, part: Delayed, weights: np.ndarray, to: Place, past: int,
     size = (TRAVEL + part.reach) * part.width
     window = stage.memory.take(stage.extent.tile * size * stage.extent.real.itemsize)
     fields = dict(function=function, matrix=address(weights), rows=address(part.row), targets=address(part.place), padded=part.width, size=size)
-    fields |= dict(entries=window, n_entries=part.reach, delay=past - part.arrivals.late, **source)
+    fields |= dict(entries=window, n_entries=part.reach, delay=past - part.arrivals.late, per_step=address(part.flat), **source)
     stage.kept += [part, weights]
     stage.before(Kind.REFILL, **fields)
     stage.step(Kind.SEND, place=to.address, stride=to.stride, **fields)

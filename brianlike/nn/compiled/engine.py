@@ -378,7 +378,7 @@ class CompiledEngine:
             stage.places |= Forward(network, variant.forward, again, variant.kernels, tensors, functions, variant.read).write_again(tape).places
         backward.write()
         desks, sums = Desks(stage, backward.period), WeightGradients(backward.weights, extent, functions)
-        delays = DelayGradients(backward.delayed, backward.slopes, extent, functions["delayed_gradient"], backward.period)
+        delays = DelayGradients(backward.delayed, backward.slopes, extent, functions, backward.period)
         for first in range((extent.steps - 1) // backward.period * backward.period, -1, -backward.period):
             last = min(first + backward.period, extent.steps)
             _carry_out(stage, desks, again, (first, last))
