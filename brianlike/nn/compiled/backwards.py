@@ -447,7 +447,8 @@ class Backward:
         """Cotangents of some more steps than those of a period: what events deliver to them lies up to the longest delay apart."""
         extent, events = self.extent, part.arrivals.pathway.events
         earlier = events + PAST in self.tensors and bool(self.tensors[events + PAST].any())
-        head, tail = part.reach + 2 if earlier else 0, part.reach + part.block
+        head = min(part.reach + 2, self.network.past(events) - part.arrivals.late + 1) if earlier else 0
+        tail = part.reach + part.block
         row = part.width * place.item
         bars = aligned(extent.members * (head + self.period + tail) * part.width, extent.real).reshape(extent.members, -1, part.width)
         bars[:] = 0

@@ -1,4 +1,5 @@
-"""Pathways whose delays are learned: what a run is given of them, and linear ones as operations, whose synapses reach all delays in one window on time."""
+"""Pathways of many delays, and those whose delays are learned: what a run is given of these, and linear ones as operations, whose synapses reach all delays
+in one window on time."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ class Learned:
 
 @dataclass(frozen=True, eq=False)
 class Delayed:
-    """The synapses of a linear pathway with learned delays, sorted by source.
+    """The synapses of a linear pathway with delays of their own, sorted by source.
 
     Attributes
     ----------
@@ -65,9 +66,9 @@ class Delayed:
     n_source, n_target : the numbers of neurons.
     row, target : where the synapses of each source begin, and the target of each.
     chosen : the synapses in the order of the rows; None if that is their own.
-    place : of a run: where each synapse reaches the window, by its delay and target.
-    reach : of a run: by how many steps the longest delay exceeds the shortest possible one.
-    flat : of a run: for each source, whether the places of its synapses follow each other.
+    place : where each synapse reaches the window, by its delay and target; of learned delays, those of a run.
+    reach : by how many steps the longest delay exceeds the shortest possible one.
+    flat : for each source, whether the places of its synapses follow each other.
     """
 
     name: str
@@ -88,9 +89,14 @@ class Delayed:
         return padded(self.n_target)
 
     @property
+    def pathway(self) -> str:
+        """The name of the pathway."""
+        return self.arrivals.pathway.name
+
+    @property
     def shift(self) -> str:
         """The name of what passes gradients to the delays."""
-        return self.arrivals.pathway.name + SHIFT
+        return self.pathway + SHIFT
 
     def amounts(self, values: Values) -> torch.Tensor:
         """What the operator is given: the amounts of the synapses in the order of the rows."""
@@ -99,7 +105,7 @@ class Delayed:
         return amount if self.chosen is None else amount[self.chosen]
 
     def after(self, steps: np.ndarray) -> Delayed:
-        """The same with the delays of a run."""
+        """The same with some delays."""
         waits = (steps if self.chosen is None else steps[self.chosen.numpy()]) - self.arrivals.late
         place = waits * np.int32(self.width) + self.target
         breaks = np.zeros(len(place) + 1, np.int32)

@@ -38,7 +38,7 @@ from .delayed import SHIFT, STEPS, TRAVEL, Learned, delayed_of
 from .draws import SAMPLES, SEED
 from .forwards import PAST, Forward, Network, Results, Tensors
 from .inputs import given_lists, list_names, rows_of_lists, trimmed
-from .linear import parts_of
+from .linear import parts_of, takes_longer
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
 from .weights import WeightGradients
@@ -145,6 +145,10 @@ class CompiledEngine:
         linear = [one for one in arrivals if one.store is not None]
         parts = {one.name: tuple(parts_of(one, deliveries[one.pathway.name])) for one in linear if one.pathway.name not in self.learned}
         delayed = {one.name: delayed_of(one, deliveries[one.pathway.name]) for one in linear if one.pathway.name in self.learned}
+        for one in linear:
+            if one.name in parts and takes_longer(parts[one.name]):
+                del parts[one.name]
+                delayed[one.name] = delayed_of(one, deliveries[one.pathway.name]).after(_delays(engine, one))
         delays = {one.name: _delays(engine, one) for one in arrivals if one.store is None}
         memory = memory_of({name: one for name, one in deliveries.items() if name not in self.learned})
         memory |= {one.events: max(1, memory.get(one.events, 0)) for one in self.learned.values()}
@@ -282,7 +286,7 @@ class CompiledEngine:
             memory[events] = max(memory[events], longest + 1)
             if longest > LONGEST:
                 raise Refused(f"a learned delay is {longest:,} steps")
-        delayed = {name: part.after(steps[part.arrivals.pathway.name]) for name, part in network.delayed.items()}
+        delayed = {name: part.after(steps[part.pathway]) if part.pathway in steps else part for name, part in network.delayed.items()}
         if any((TRAVEL + part.reach) * part.width > MOST for part in delayed.values()):
             raise Refused("learned delays are too long for so many neurons")
         delays = {name: steps.get(network.arrivals[name].pathway.name, found) for name, found in network.delays.items()}

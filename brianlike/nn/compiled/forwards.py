@@ -39,7 +39,7 @@ class Network:
     program : with its pathways as tables.
     arrivals : these tables, by name.
     parts : of the linear ones, by their names.
-    delayed : the linear ones whose delays are learned, by their names.
+    delayed : of the linear ones those with many delays, or learned ones, by their names.
     delays : of the others, after how many steps the event of each synapse arrives.
     memory : how many steps back the events of an array are needed.
     fixed, moving : the arrays that nothing changes, and those that make the state.
@@ -70,6 +70,11 @@ class Network:
     def inputs(self) -> dict[str, str]:
         """The arrays that tables feed from outside, with the names of the tables."""
         return {kernel.array: kernel.name for kernel in self.program.kernels if isinstance(kernel, Table) and kernel.name not in self.arrivals}
+
+    def returns_late(self, events: str) -> bool:
+        """Whether a linear pathway returns cotangents of these events in steps after their own."""
+        delays = [part.delay for parts in self.parts.values() for part in parts if part.arrivals.pathway.events == events]
+        return any((*delays, *(part.arrivals.late for part in self.delayed.values() if part.arrivals.pathway.events == events)))
 
     def past(self, events: str) -> int:
         """How many steps back the events of an array are needed."""
@@ -148,7 +153,7 @@ class Forward:
             self._prepare_lists(events)
         self._kernels()
         for events in self.useful if self.keep is not None and not self.extent.half else ():
-            if self.network.past(events):
+            if self.network.returns_late(events):
                 self._keep_wanted(events)
         self._final()
         self.results.tape |= self.tape.tensors

@@ -13,6 +13,8 @@ from codegen.outside import Arrivals
 from ..delivery import Delivery, Values
 
 FILLED = 0.25  # of the pairs are connected, from which on a matrix is dense
+DENSE, SPARSE, ROW = 0.25, 1.5, 4
+"""What an event costs a target of a dense matrix, a synapse of a sparse one, and a row of that, if it costs 1 a synapse that reaches a window on time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,17 @@ def parts_of(arrivals: Arrivals, delivery: Delivery) -> list[Part]:
         whole = order is None and len(synapses) == len(sources)
         found.append(Part(*common, False, None if whole else torch.from_numpy(chosen), None, row, target))
     return found
+
+
+def takes_longer(parts: Sequence[Part]) -> bool:
+    """Whether parts by delay cost more than one pass over the synapses of a source, whatever their delays (see `delayed.py`)."""
+    synapses, cost = 0, 0.0
+    for part in parts:
+        count = part.n_source * part.n_target if part.target is None else len(part.target)
+        count = int(part.picked.sum()) if part.picked is not None else count
+        synapses += count
+        cost += DENSE * part.n_target * part.n_source if part.dense else SPARSE * count + ROW * part.n_source
+    return len(parts) > 1 and cost > synapses
 
 
 def rows_of(sources: np.ndarray, targets: np.ndarray, n_source: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
