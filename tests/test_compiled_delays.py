@@ -1,4 +1,4 @@
-"""Learned delays on compiled kernels: what the torch engine computes, over pathways, orders of operations, inputs, and everything a run can be asked for."""
+"""Delays of many values, and learned ones, on compiled kernels: what the torch engine computes, whatever pathways, orders, inputs and runs are."""
 
 import itertools
 
@@ -35,7 +35,7 @@ ON_PRE = {
 def network(
     engine="cython", on_pre="sums", schedule=None, longest=7, share=None, surrogate=None, dtype=torch.float64, learned=("w", "delay"), spikes=True, **options
 ):
-    """Inputs, and neurons that are connected to themselves both ways; all delays are learned, and between 0 and `longest` steps."""
+    """Inputs, and neurons that are connected to themselves both ways; all delays are between 0 and `longest` steps, and usually learned."""
     start_scope()
     seed(3)
     defaultclock.dt = 1 * ms
@@ -127,6 +127,9 @@ OPTIONS = {
     "compact slopes": ({"surrogate": bnn.Surrogate(bnn.Triangle(), width=0.4), "spikes": False}, {}, {"cuts": (9,)}),
     "compact slopes and checkpoints": ({"surrogate": bnn.Surrogate(bnn.Triangle(), width=0.4), "spikes": False, "checkpoint": 8}, {}, {}),
     "delays alone": ({"learned": ("delay",)}, {}, {}),
+    "fixed": ({"learned": ("w",)}, {}, {"cuts": (9,), "wanted": True}),
+    "fixed with checkpoints": ({"learned": ("w",), "checkpoint": 6}, {"batch": 4}, {"lengths": torch.tensor([9, 50, 33, 50])}),
+    "fixed and graded": ({"learned": ("w",), "longest": 20}, {"graded": True}, {"events": True, "cuts": (30,)}),
     "many members": ({}, {"batch": 19}, {}),
     "one member": ({}, {"batch": 1}, {}),
 }
@@ -143,7 +146,9 @@ def compare(on_pre, schedule, name):
     x = drive(**given)
     modules = [network(engine, on_pre, schedule, **made) for engine in ("torch", "cython")]
     expected, found = (results(module, x, **asked) for module in modules)
-    assert compiled(modules[1]).learned and all(value.any() for value in expected[1].values())
+    engine = compiled(modules[1])
+    assert bool(engine.learned) == ("delay" in made.get("learned", ("delay",))) and ("sums" in on_pre) == ("feed.pre>0" in engine.network.delayed)
+    assert all(value.any() for value in expected[1].values())
     assert any(value.any() for key, value in expected[0].items() if "_spike_past" in key)
     same(found, expected)
 

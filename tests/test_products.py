@@ -107,6 +107,68 @@ def test_event_rows_and_their_gradient(kernels, rows, n_source, n_target, densit
         assert np.array_equal(dw, tile)
 
 
+@pytest.mark.parametrize("n_source, n_target, most", [(1, 1, 0), (7, 20, 3), (33, 5, 9), (20, 64, 30)])
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("delays", ["each", "sources", "all"])
+def test_windows_on_time(kernels, n_source, n_target, most, graded, delays):
+    """What sends events ahead, returns cotangents, and adds gradients, where every synapse has a delay and some pairs of neurons have none, or two."""
+    call, dtype = kernels
+    rng = np.random.default_rng(n_source)
+    source = np.arange(n_source).repeat(n_target)
+    source = np.sort(np.concatenate([source, rng.integers(0, n_source, 3)])) if delays == "each" else source
+    target = rng.integers(0, n_target, len(source)) if delays == "each" else np.tile(np.arange(n_target), n_source)
+    delay = {"each": rng.integers(0, most + 1, len(source)), "sources": rng.integers(0, most + 1, n_source)[source], "all": np.full(len(source), most)}[delays]
+    width, rows = padded(n_target), 5
+    row = np.searchsorted(source, np.arange(n_source + 1)).astype(np.int64)
+    place = (delay * width + target).astype(np.int32)
+    flat = np.array([delays != "each"] * n_source, np.uint8)
+    w = rng.standard_normal(len(source)).astype(dtype)
+    active, first, index = event_lists(rng, rows, n_source, 0.4)
+    value = rng.standard_normal(len(index)).astype(dtype) if graded else None
+    x = active.astype(np.float64)
+    x[active] = 1 if value is None else value
+    for gone in (0, 1, most):
+        window = aligned((rows, (most + 1) * width), dtype)
+        wanted = window.astype(np.float64)
+        for s in np.flatnonzero(delay >= gone):
+            wanted[:, place[s] - gone * width] += x[:, source[s]] * w[s]
+        call["delayed_rows"](window, window.shape[1], w, row, place, flat, index, value, first, rows, gone * width)
+        close(window, wanted, 9)
+        bars, y = aligned(((most + 1) * width, 8), dtype), aligned((rows, padded(n_source)), dtype)
+        bars[:] = rng.standard_normal(bars.shape)
+        some = rng.random((rows, n_source)) < 0.5
+        returned = np.zeros((rows, n_source))
+        for s in np.flatnonzero(delay >= gone):
+            returned[:, source[s]] += float(w[s]) * bars[place[s] - gone * width, :rows].astype(np.float64)
+        given = None if gone else some.astype(np.uint8)
+        call["delayed_back"](y, y.shape[1], bars, w, row, place, n_source, rows, given, n_source, gone * width)
+        close(y[:, :n_source], returned if gone else np.where(some, returned, 0), n_target + 3)
+    _gradients_on_time(call, dtype, rng, (row, place, flat, delay, source, target), (index, value, first), (n_source, width, most))
+
+
+def _gradients_on_time(call, dtype, rng, synapses, events, sizes):
+    row, place, flat, delay, source, target = synapses
+    index, value, first = events
+    n_source, width, most = sizes
+    count, amounts = int(first[1]), np.ones(int(first[1])) if value is None else value
+    sent = np.zeros(n_source)
+    sent[index[:count]] = amounts[:count]
+    bar = rng.standard_normal((most + 3, width)).astype(dtype)  # the row of events that arrive at once is the second one
+    at = bar[1:].ravel()
+    dw = np.zeros(len(place), dtype)
+    exact = bar.astype(np.float64)
+    for begin, end in ((0, n_source // 2), (n_source // 2, n_source)):
+        call["delayed_gradient"](dw, begin, end, at, row, place, flat, index, value, count)
+    close(dw, sent[source] * exact[delay + 1, target], 3)
+    pairs, early = (np.full((n, width, 2), np.nan, dtype) for n in (most + 1, 1))
+    call["delayed_pairs"](pairs, early, at, width, most + 1, 1)
+    together, both = np.concatenate([pairs, early]), np.zeros((len(place), 2), dtype)
+    apart = (2 * place + np.where(delay == 0, 2 * (most + 1) * width, 0)).astype(np.int32)
+    call["delayed_gradients"](both, 0, n_source, together, row, apart, flat, index, value, count)
+    close(both[:, 0], dw, 1)
+    close(both[:, 1], sent[source] * (exact[delay + 2, target] - exact[np.where(delay == 0, 1, delay), target]), 3)
+
+
 def padded_bytes(flags):
     x = np.zeros(padded(len(flags)), np.uint8)
     x[: len(flags)] = flags

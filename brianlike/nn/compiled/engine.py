@@ -297,12 +297,13 @@ class CompiledEngine:
     def read_back(self, variant: Variant, again: bool) -> frozenset[str]:
         """The names of the tensors whose values a backward run reads; `again`: one that does steps of the forward run again."""
         assert variant.backward is not None
-        network, learned = self.network, {one.events for one in self.learned.values()}
+        network = self.network
+        delayed = {*(one.events for one in self.learned.values()), *(part.arrivals.pathway.events for part in network.delayed.values())}
         kernels = [*variant.backward.kernels, *(one.kernel for one in variant.useful.values()), *(variant.forward.kernels if again else ())]
         loaded = {load.array for kernel in kernels if isinstance(kernel, Map) for load in kernel.loads}
         gathered = {one.pathway.events for one in network.arrivals.values() if one.store is None and (again or one.pathway.name in self.learned)}
         known = {*self.constants, *(name for events in self.fed_events for name in list_names(events)), SEED, SAMPLES, *network.noises}
-        known |= {table for array, table in network.inputs().items() if array in loaded | gathered} | {events + PAST for events in gathered | learned}
+        known |= {table for array, table in network.inputs().items() if array in loaded | gathered} | {events + PAST for events in gathered | delayed}
         returned = {a.name for a in variant.backward.arrays if a.role is Role.COTANGENT}
         sending = {name for name, one in network.arrivals.items() if again or one.pathway.events + BAR in returned}
         known |= {part.name for name in sending for part in network.parts.get(name, ())} | {part.name for part in network.delayed.values()}
