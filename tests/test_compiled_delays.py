@@ -230,6 +230,21 @@ def test_only_cotangents_that_count_are_computed(schedule, checkpoint, monkeypat
     assert compiled(modules[1]).counts["loop.pre>0:~"] == ((16, 0) if schedule is None else (14, 2))  # of the first eight steps, in two tiles
 
 
+def test_what_is_not_finite_is_not_left_out(monkeypatch):
+    """Where a cotangent is NaN, those that would not count are NaN, too, whether they are looked at or not."""
+    found = []
+    for few in (0, 99):
+        monkeypatch.setattr(backwards, "FEW", few)
+        module = network(surrogate=bnn.Surrogate(bnn.Boxcar(), width=0.1), spikes=False)
+        v = module(drive(batch=9)).v
+        weights = torch.ones_like(v)
+        weights[40, 2] = float("nan")
+        found.append(torch.autograd.grad((v * weights).sum(), list(module.parameters())))
+    assert all(value.isnan().any() for value in found[0])
+    for one, other in zip(*found):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+
+
 def test_a_delay_that_is_not_finite_is_named():
     module = network()
     with torch.no_grad():
