@@ -54,6 +54,8 @@ typedef void (*bl_sparse_rows)(void *, ptrdiff_t, const void *, const int64_t *,
 typedef void (*bl_product)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t);
 typedef void (*bl_sparse_back)(void *, ptrdiff_t, const void *, ptrdiff_t, const void *, const int64_t *, const int32_t *, ptrdiff_t, ptrdiff_t, const uint8_t *,
     ptrdiff_t);
+typedef void (*bl_sum_rows)(void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+typedef void (*bl_maximum_rows)(void *, void *, int32_t *, uint64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t);
 typedef void (*bl_pack_bits)(const uint8_t *, ptrdiff_t, uint64_t *);
 typedef void (*bl_unpack_bits)(const uint64_t *, ptrdiff_t, uint8_t *);
 typedef ptrdiff_t (*bl_list_bits)(const uint64_t *, ptrdiff_t, int32_t *);
@@ -104,50 +106,6 @@ static void bl_bytes_out_##S(const bl_operation *o, const char *from, char *to, 
     for (m = 0; m < members; m++) { \
         const uint8_t *x = (const uint8_t *)(from + m * o->stride); T *y = (T *)(to + m * o->per_member); \
         for (n = 0; n < o->size; n++) y[n] = (T)x[n]; \
-    } \
-} \
-static void bl_sum_##S(const bl_operation *o, const char *from, char *to, const uint64_t *bits, ptrdiff_t members) { \
-    ptrdiff_t m, n; \
-    for (m = 0; m < members; m++, from += o->stride, to += o->per_member) { \
-        T *y = (T *)to; \
-        if (bits != NULL) { \
-            for (n = 0; n < o->words; n++) { \
-                uint64_t left = *bits++; \
-                for (; left; left &= left - 1) y[64 * n + lowest_bit(left)] += 1; \
-            } \
-        } else if (o->flags) for (n = 0; n < o->size; n++) y[n] += (T)((const uint8_t *)from)[n]; \
-        else for (n = 0; n < o->size; n++) y[n] += ((const T *)from)[n]; \
-    } \
-} \
-/* the largest value so far, how many steps share it, the step that reached it first, and a bit for each step that reached it; without branches, in pieces of 64 */ \
-static void bl_reach_##S(const T *x, T *high, T *ties, int32_t *when, uint8_t *reached, ptrdiff_t n, int32_t t) { \
-    ptrdiff_t k; \
-    for (k = 0; k < n; k++) { \
-        const int above = x[k] > high[k], equal = x[k] == high[k]; \
-        ties[k] = above ? (T)1 : ties[k] + (equal ? (T)1 : (T)0); \
-        when[k] = above ? t : when[k]; \
-        high[k] = above ? x[k] : high[k]; \
-        reached[k] = (uint8_t)(above | equal); \
-    } \
-} \
-static void bl_maximum_##S(const bl_operation *o, const char *from, int64_t t, int64_t member, int64_t all, ptrdiff_t members) { \
-    ptrdiff_t m, n, k; \
-    for (m = 0; m < members; m++, from += o->stride) { \
-        const ptrdiff_t row = (member + m) * o->size; \
-        T *high = BL_AT(T, o->address) + row, *ties = BL_AT(T, o->value) + row; int32_t *when = BL_AT(int32_t, o->index) + row; \
-        uint64_t *bits = o->first ? BL_AT(uint64_t, o->first) + (t * all + member + m) * o->words : NULL; \
-        for (n = 0; n < o->size; n += 64) { \
-            const ptrdiff_t count = o->size - n < 64 ? o->size - n : 64; \
-            T values[64]; uint8_t reached[64]; const T *x = (const T *)from + n; \
-            if (o->flags) { for (k = 0; k < count; k++) values[k] = (T)((const uint8_t *)from)[n + k]; x = values; } \
-            if (t == 0) for (k = 0; k < count; k++) { high[n + k] = x[k]; ties[n + k] = 0; when[n + k] = 0; } \
-            bl_reach_##S(x, high + n, ties + n, when + n, reached, count, (int32_t)t); \
-            if (bits != NULL) { \
-                uint64_t found = 0; \
-                for (k = 0; k < count; k++) found |= (uint64_t)reached[k] << k; \
-                bits[n / 64] = found; \
-            } \
-        } \
     } \
 } \
 static void bl_add_maximum_##S(const bl_operation *o, char *to, int64_t t, int64_t member, int64_t all, ptrdiff_t members) { \
@@ -527,12 +485,15 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
             *(double *)(place + m * o->stride) = (double)number * run->dt;
         }
         break;
-    case BL_SUM:
-        BL_EITHER(sum, o, place, outside, o->value ? BL_AT(uint64_t, o->value) + ((t + o->delay) * run->members + member) * o->words : NULL, members);
+    case BL_SUM: /* strides in elements: `stride` of what is summed, `extra` of the sums */
+        ((bl_sum_rows)(uintptr_t)o->function)(outside, o->extra, place, o->stride, o->size, members);
         break;
-    case BL_MAXIMUM:
-        BL_EITHER(maximum, o, place, t, member, run->members, members);
+    case BL_MAXIMUM: { /* so far at `address`, at `value` how many steps share it, at `index` the first one, and at `first` a bit for each that reached it */
+        const int64_t row = member * o->size, item = o->wide ? 8 : 4;
+        ((bl_maximum_rows)(uintptr_t)o->function)(BL_AT(char, o->address) + row * item, BL_AT(char, o->value) + row * item, BL_AT(int32_t, o->index) + row,
+            o->first ? BL_AT(uint64_t, o->first) + (t * run->members + member) * o->words : NULL, place, o->stride, o->size, members, t);
         break;
+    }
     case BL_ADD_MAXIMUM:
         BL_EITHER(add_maximum, o, place, t, member, run->members, members);
         break;

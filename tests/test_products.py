@@ -358,3 +358,33 @@ def test_densities_grow_with_rows_and_fall_with_distance():
     assert narrow.bits < narrow.lists and narrow.bits < wide.bits < wide.lists and narrow.wanted < wide.wanted
     assert far.rows < wide.rows and far.lists < wide.lists and far.bits < wide.bits and far.wanted < wide.wanted
     assert density_limits(256, 128, 2**20, "float64") == density_limits(256, 256, 2**20, "float32")  # bytes count
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------------------- records
+@pytest.mark.parametrize("of_bytes", [False, True])
+@pytest.mark.parametrize("n", [1, 20, 64, 150])
+def test_sums_and_maxima_of_rows(kernels, n, of_bytes):
+    call, dtype = kernels
+    rng, rows, steps = np.random.default_rng(n), 5, 6
+    values = rng.integers(0, 2, (steps, rows, n)).astype(np.uint8) if of_bytes else rng.integers(-3, 3, (steps, rows, n)).astype(dtype)
+    if not of_bytes:
+        values[0, 0, 0], values[3, 1, 0] = np.nan, np.nan  # a first NaN stays, a later one is never above or equal
+    end, words = "_bytes" if of_bytes else "", -(-n // 64)
+    total, high, ties = rng.standard_normal((rows, n + 3)).astype(dtype), np.full((rows, n), 7, dtype), np.full((rows, n), 7, dtype)
+    when, bits, wanted = np.full((rows, n), 7, np.int32), np.full((steps, rows, words), 7, np.uint64), total.copy()
+    for t in range(steps):
+        x = np.zeros((rows, padded(n)), values.dtype)
+        x[:, :n] = values[t]
+        call["sum" + end](total, n + 3, x, padded(n), n, rows)
+        call["maximum" + end](high, ties, when, bits[t], x, padded(n), n, rows, t)
+        wanted[:, :n] += values[t].astype(dtype)
+    np.testing.assert_array_equal(total, wanted)
+    running = np.maximum.accumulate(values.astype(dtype), axis=0) if of_bytes else np.fmax.accumulate(values, axis=0)
+    if not of_bytes:
+        running[:, 0, 0] = np.nan
+    reached = values == running
+    np.testing.assert_array_equal(high, running[-1])
+    np.testing.assert_array_equal(ties, (values == running[-1]).sum(0))
+    np.testing.assert_array_equal(when, np.argmax(values == running[-1], 0))
+    unpacked = np.unpackbits(bits.view(np.uint8), axis=-1, bitorder="little")[..., :n].astype(bool)
+    np.testing.assert_array_equal(unpacked, reached)

@@ -1,4 +1,4 @@
-"""The C kernels of linear pathways: products of events and of dense rows with matrices of weights, their gradients, and lists of events.
+"""The C kernels of training runs: products of events and of dense rows with matrices of weights, their gradients, lists of events, sums and maxima of records.
 
 Plain C functions, called with the GIL released, of pointers and `ptrdiff_t` sizes; `T` is float or double. `n_target`, strides and the limits of column
 ranges are multiples of 16, the padding holds zeros, and matrices begin at multiples of 64 bytes. `value` may be NULL: all ones. Events of row r are
@@ -32,6 +32,10 @@ and `event_rows` the same bits as `product` wherever weights are finite. Strides
     delayed_gradients(T *both, source_begin, source_end, T *pairs, int64 *row, int32 *place, uint8 *flat, int32 *index, T *value, count)
                                                                             both[s][0 and 1] += value[e] * pairs[place[s] and the next one]
     some_products(T *y, y_stride, T *bar, bar_stride, T *w, w_stride, n_target, uint8 *wanted, wanted_stride, n_source, rows)   where wanted[r][j]
+    sum(T *y, y_stride, T *x, x_stride, n, rows), sum_bytes(T *y, y_stride, uint8 *x, x_stride, n, rows)                        y[r][k] += x[r][k]
+    maximum(T *high, T *ties, int32 *when, uint64 *bits, T *x, x_stride, n, rows, t), maximum_bytes(..., uint8 *x, ...)         with step t of rows of n
+
+`high` is the largest number so far, `ties` how many steps had it, `when` the first one; `bits` (or NULL) tell which numbers of step t are the largest so far.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ from dataclasses import dataclass
 from string import Template
 
 from ..ir import Source
-from . import delays, events, tiles
+from . import delays, events, reductions, tiles
 
 FUNCTIONS = {
     "event_rows": (tiles.SCALARS, events.EVENT_ROWS),
@@ -63,6 +67,10 @@ FUNCTIONS = {
     "delayed_pairs": (delays.PAIRS,),
     "delayed_gradients": (tiles.SCALARS, delays.DELAYED_GRADIENTS),
     "some_products": (tiles.SCALARS, events.WORDS, tiles.ORDERS, tiles.SOME_PRODUCTS),
+    "sum": (reductions.SUM,),
+    "sum_bytes": (reductions.SUM_BYTES,),
+    "maximum": (tiles.SCALARS, events.WORDS, reductions.MAXIMUM),
+    "maximum_bytes": (tiles.SCALARS, events.WORDS, reductions.MAXIMUM_BYTES),
 }
 """The pieces of each function: its own, and those that it shares with others."""
 

@@ -21,7 +21,7 @@ from .delayed import Delayed, send
 from .draws import draw, drawing, is_simple
 from .inputs import Lists, given_lists, list_names, spread
 from .linear import Part
-from .operations import VECTOR, Kind, padded
+from .operations import VECTOR, Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_event, tensor
 from .tapes import Beginnings, EveryStep, OnThread, Tape, resumed
 
@@ -508,10 +508,8 @@ class Forward:
                 )
             case Kind.SUM:
                 out = torch.zeros(members, n, dtype=self.real)
-                if record.array in self.rasters:
-                    raster = self.rasters[record.array]
-                    fields |= dict(value=address(raster), delay=self.network.past(record.array), words=raster.shape[-1])
-                self.stage.step(Kind.SUM, address=out.data_ptr(), per_member=n * item, flags=events, **fields)
+                function = self.functions["sum_bytes" if events else "sum"]
+                self.stage.step(Kind.SUM, function=function, address=out.data_ptr(), per_member=n * item, extra=n, **fields | {"stride": place.stride})
             case Kind.LAST_OUT:
                 out = torch.empty(members, n, dtype=self.real)
                 if events:
@@ -520,19 +518,19 @@ class Forward:
                     fields["size"] = n * item
                     self.stage.step(Kind.LAST_OUT, address=out.data_ptr(), per_member=n * item, **fields)
             case _:
-                out = self._maximum(record.name, fields, n, events)
+                out = self._maximum(record.name, place, events)
         self.results.out[record.name] = out
 
-    def _maximum(self, name: str, fields: Mapping[str, int], n: int, events: bool) -> torch.Tensor:
-        extent = self.extent
+    def _maximum(self, name: str, place: Place, events: bool) -> torch.Tensor:
+        extent, n = self.extent, place.size
         out, ties = torch.empty(extent.members, n, dtype=self.real), torch.empty(extent.members, n, dtype=self.real)
         when = torch.empty(extent.members, n, dtype=torch.int32)
         words = -(-n // 64)
         bits = torch.empty(extent.steps * extent.members * words if self.keep is not None else 0, dtype=torch.int64)
         self.stage.kept += [ties, when, bits]
         self.stage.step(
-            Kind.MAXIMUM, address=out.data_ptr(), value=ties.data_ptr(), index=when.data_ptr(), first=bits.data_ptr() if len(bits) else 0, words=words,
-            flags=events, **fields,
+            Kind.MAXIMUM, function=self.functions["maximum_bytes" if events else "maximum"], address=out.data_ptr(), value=ties.data_ptr(),
+            index=when.data_ptr(), first=bits.data_ptr() if len(bits) else 0, words=words, place=place.address, stride=place.stride, size=n,
         )
         self.results.tape |= {f"{name}|ties": ties, f"{name}|when": when, f"{name}|bits": bits}
         return out
