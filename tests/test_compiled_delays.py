@@ -134,10 +134,11 @@ OPTIONS = {
     "one member": ({}, {"batch": 1}, {}),
 }
 """Of a network, its inputs, and the run."""
-PAIRS = [*((on_pre, None, name) for on_pre in ("sums", "each synapse") for name in OPTIONS)]
-ALSO_LATE = ("whole", "pieces with checkpoints", "lengths", "events in pieces")
-PAIRS += [(on_pre, LATE, name) for on_pre, name in itertools.product(("sums", "each synapse"), ALSO_LATE)]
-PAIRS += [(on_pre, None, name) for on_pre in ("two sums", "state") for name in ("pieces", "lengths with checkpoints")]
+FEWER = ("pieces with checkpoints", "graded", "gradients of inputs", "lengths with checkpoints", "events in pieces", "delays longer than the run", "fixed")
+PAIRS = [*(("sums", None, name) for name in OPTIONS), *(("each synapse", None, name) for name in FEWER)]
+PAIRS += [("sums", LATE, name) for name in ("whole", "pieces with checkpoints", "lengths")]
+PAIRS += [("each synapse", LATE, name) for name in ("pieces with checkpoints", "events in pieces")]
+PAIRS += [("two sums", None, "pieces"), ("state", None, "lengths with checkpoints")]
 ALL = [case for case in itertools.product(ON_PRE, (None, LATE), OPTIONS) if case not in PAIRS]
 
 
@@ -216,7 +217,7 @@ def test_float32_is_float64_to_rounding():
         y = module(drive(dtype=dtype), force={cells: spikes.to(dtype)})
         found.append((y.v, *torch.autograd.grad(y.v.square().sum(), list(module.parameters()))))
     for one, other in zip(*found):
-        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4 * float(other.detach().abs().max()))
 
 
 @pytest.mark.parametrize("schedule", [None, LATE], ids=["", "late"])
@@ -262,3 +263,13 @@ def test_delays_without_bounds_go_to_torch(caplog, monkeypatch):
             one.learned["synapses_0_delay"].raw.view(-1)[3] = 3000
     assert torch.equal(module(drive(steps=9)).v, expected(drive(steps=9)).v)
     assert any("runs on torch, because a learned delay is 3,000 steps" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("learned", [("w",), ("w", "delay")], ids=["fixed", "learned"])
+def test_windows_have_a_largest_size(learned, caplog, monkeypatch):
+    """Fixed delays are parts then, one for each; learned ones go to torch."""
+    monkeypatch.setattr(compiled_engine, "MOST", 100)
+    expected, found = (results(network(engine, learned=learned), drive()) for engine in ("torch", "cython"))
+    same(found, expected)
+    said = "learned delays are too long for so many neurons" if "delay" in learned else "runs on compiled kernels"
+    assert any(said in record.getMessage() for record in caplog.records)

@@ -89,6 +89,11 @@ class Delayed:
         return padded(self.n_target)
 
     @property
+    def elements(self) -> int:
+        """Those of the window of one member."""
+        return (TRAVEL + self.reach) * self.width
+
+    @property
     def pathway(self) -> str:
         """The name of the pathway."""
         return self.arrivals.pathway.name
@@ -154,7 +159,7 @@ def send(stage: Stage, part: Delayed, weights: np.ndarray, to: Place, past: int,
 
     `source` says where the events are: lists, or bits and room to list those of a step.
     """
-    size = (TRAVEL + part.reach) * part.width
+    size = part.elements
     window = stage.memory.take(stage.extent.tile * size * stage.extent.real.itemsize)
     fields = dict(function=function, matrix=address(weights), rows=address(part.row), targets=address(part.place), padded=part.width, size=size)
     fields |= dict(entries=window, n_entries=part.reach, delay=past - part.arrivals.late, per_step=address(part.flat), **source)
@@ -168,7 +173,7 @@ def pull(
 ) -> None:
     """The cotangents of events, from those of what they deliver in this step and later ones; `before`: also those of the events before the run."""
     extent, late = stage.extent, part.arrivals.late
-    groups, size = -(-extent.tile // 8), (TRAVEL + part.reach) * part.width * 8
+    groups, size = -(-extent.tile // 8), part.elements * 8
     window = stage.memory.take(64 + groups * size * extent.real.itemsize) + 64
     in_ring = ring is not None and late > 0
     fields = dict(function=function, matrix=address(weights), index=address(part.row), targets=address(part.place), n_source=part.n_source, stride=to.stride)

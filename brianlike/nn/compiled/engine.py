@@ -34,7 +34,7 @@ from ..maps import Elements
 from ..recording import Reduction
 from .backwards import BAR, Backward
 from .delay_gradients import DelayGradients
-from .delayed import SHIFT, STEPS, TRAVEL, Learned, delayed_of
+from .delayed import SHIFT, STEPS, Learned, delayed_of
 from .draws import SAMPLES, SEED
 from .forwards import PAST, Forward, Network, Results, Tensors
 from .inputs import given_lists, list_names, rows_of_lists, trimmed
@@ -44,7 +44,7 @@ from .stage import Compiled, Extent, Stage, aligned
 from .weights import WeightGradients
 
 LONGEST = 2**20  # steps of a learned delay
-MOST = 2**26  # elements of a member's window on the steps that learned delays reach
+MOST = 2**22  # elements of a member's window on the steps that delays reach
 
 
 class Refused(Exception):
@@ -147,8 +147,10 @@ class CompiledEngine:
         delayed = {one.name: delayed_of(one, deliveries[one.pathway.name]) for one in linear if one.pathway.name in self.learned}
         for one in linear:
             if one.name in parts and takes_longer(parts[one.name]):
-                del parts[one.name]
-                delayed[one.name] = delayed_of(one, deliveries[one.pathway.name]).after(_delays(engine, one))
+                part = delayed_of(one, deliveries[one.pathway.name]).after(_delays(engine, one))
+                if part.elements <= MOST:
+                    del parts[one.name]
+                    delayed[one.name] = part
         delays = {one.name: _delays(engine, one) for one in arrivals if one.store is None}
         memory = memory_of({name: one for name, one in deliveries.items() if name not in self.learned})
         memory |= {one.events: max(1, memory.get(one.events, 0)) for one in self.learned.values()}
@@ -287,7 +289,7 @@ class CompiledEngine:
             if longest > LONGEST:
                 raise Refused(f"a learned delay is {longest:,} steps")
         delayed = {name: part.after(steps[part.pathway]) if part.pathway in steps else part for name, part in network.delayed.items()}
-        if any((TRAVEL + part.reach) * part.width > MOST for part in delayed.values()):
+        if any(part.elements > MOST for part in delayed.values()):
             raise Refused("learned delays are too long for so many neurons")
         delays = {name: steps.get(network.arrivals[name].pathway.name, found) for name, found in network.delays.items()}
         made = replace(network, delayed=delayed, delays=delays, memory=memory)
