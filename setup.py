@@ -39,7 +39,7 @@ def extensions() -> list[Extension]:
     runtime = Extension("brianlike._runtime", ["brianlike/_runtime.pyx"], extra_compile_args=compile_flags())
     headers = ["brianlike/_connections.h", "brianlike/_connections_kernels.h"]
     connections = Extension("brianlike._connections", ["brianlike/_connections.pyx"], extra_compile_args=loop_flags(), depends=headers)
-    headers = ["brianlike/_training.h", "brianlike/_event_lists.h", "brianlike/_delays.h", "brianlike/_runtime.h"]
+    headers = ["brianlike/_training.h", "brianlike/_event_lists.h", "brianlike/_packed_lists.h", "brianlike/_delays.h", "brianlike/_runtime.h"]
     training = Extension("brianlike._training", ["brianlike/_training.pyx"], extra_compile_args=loop_flags(), depends=headers)
     try:
         from Cython.Build import cythonize

@@ -20,6 +20,9 @@ from brianlike._training import halves  # noqa: E402
 from brianlike.nn.compiled import backwards, engine  # noqa: E402
 from brianlike.nn.compiled.buffers import Buffers, buffers  # noqa: E402
 from brianlike.nn.compiled.engine import CompiledEngine  # noqa: E402
+from brianlike.nn.compiled.inputs import sorted_events  # noqa: E402
+from brianlike.nn.compiled.packing import pack, unpack  # noqa: E402
+from brianlike.nn.compiled.stage import Extent  # noqa: E402
 from brianlike.only import *  # noqa: E402
 
 STEPS, BATCH, INPUTS, HIDDEN, OUTPUTS = 23, 11, 30, 20, 5  # 11 samples: a whole tile and a part of one
@@ -160,7 +163,7 @@ def test_what_waits_is_bounded_and_leaves():
     assert pool.waiting == 4 * 2**20
     pool.release()
     assert pool.waiting == 0
-    pool = Buffers(most=2**30, patience=0.05)
+    pool = Buffers(most=2**27, patience=0.05)
     lent = pool.take(2**20)
     time.sleep(0.1)
     del lent
@@ -171,7 +174,7 @@ def test_what_waits_is_bounded_and_leaves():
 
 
 def test_an_array_that_ends_while_the_lock_is_held():
-    pool = Buffers(most=2**30, patience=60)
+    pool = Buffers(most=2**27, patience=60)
     lent = pool.take(2**20)
     with pool._lock:
         del lent
@@ -179,7 +182,7 @@ def test_an_array_that_ends_while_the_lock_is_held():
 
 
 def test_small_arrays_are_not_pooled():
-    pool = Buffers(most=2**30, patience=60)
+    pool = Buffers(most=2**27, patience=60)
     lent = pool.take(1000)
     del lent
     assert pool.waiting == 0
@@ -369,9 +372,55 @@ def test_of_an_input_only_its_events_are_kept(values):
     module, x = network(), inputs_of()
     x = x * 2 if values else x
     events, sizes = int((x != 0).sum()), []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append((tensor.dtype, tensor.numel())) or tensor, lambda tensor: tensor):
         module(x)
-    assert sizes.count(events) == (2 if values else 1) and 0 < events < x.numel() // 2
+    assert sizes.count((torch.uint8, events * (5 if values else 1))) == 1  # gaps in an input of 30 neurons are small
+    assert not [count for dtype, count in sizes if dtype is torch.float32 and count >= x.numel()]
+
+
+def test_lists_that_nobody_reads_are_not_kept():
+    x, sizes = inputs_of(), []
+    for learn in (["w"], []):
+        module = network()
+        learned = [held.learn for held in module.learned.values()]
+        module = bnn.NetworkModule(Network(*module.objects), module._specs, learned[1 - len(learn) :], engine="cython", namespace={})
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor):
+            module(x)
+        assert sizes.count(int((x != 0).sum())) == 1  # in the first of the two
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_lists_of_events_become_bytes_and_back(wide):
+    rng, past, real = np.random.default_rng(1), 2, np.dtype(np.float64 if wide else np.float32)
+    lengths_of = {19: tuple(range(20, 1, -1))}
+    for members, size, density in ((11, 30, 0.3), (5, 70000, 1e-3), (19, 700, 0.02), (19, 7000, 0.02), (1, 10**6, 1e-5), (3, 9, 0)):
+        lengths = lengths_of.get(members, ())
+        extent = Extent(20, members, min(8, members), (0,), 1e-3, wide, lengths=lengths)
+        shape = 20, members, size
+        places = np.unique(rng.integers(0, np.prod(shape), rng.binomial(np.prod(shape), density)))
+        t, b, n = (part.astype(np.int32) for part in np.unravel_index(places, shape))
+        inside = t < np.array(lengths)[b] if lengths else np.full(len(t), True)
+        for amounts in (None, np.where(b < 8, 1, rng.integers(2, 5, len(t))).astype(real)):
+            chosen = amounts if amounts is None else np.ascontiguousarray(amounts[inside])
+            lists = sorted_events(*(np.ascontiguousarray(part[inside]) for part in (t, b, n)), chosen, past, extent, size)
+            kept = pack("x", lists, extent, size)
+            first, index, values, graded = (part.numpy() for part in unpack("x", kept, extent, past, size).values())
+            assert np.array_equal(graded != 0, lists[3] != 0)
+            assert np.array_equal(np.diff(first), np.diff(lists[0]))
+            for tile in range(extent.tiles):
+                here, there = slice(first[tile, 0, 0], first[tile, -1, -1]), slice(lists[0][tile, 0, 0], lists[0][tile, -1, -1])
+                assert np.array_equal(index[here], lists[1][there])
+                assert not graded.any() or np.array_equal(values[here], lists[2][there])
+            if amounts is None and size == 700:
+                assert kept["x|bytes"].numel() <= 1.03 * inside.sum()
+
+
+def test_a_gap_may_be_longer_than_a_number_of_four_bytes():
+    extent = Extent(40, 2, 2, (0,), 1e-3, False)
+    events = [np.array(part, np.int32) for part in ([3, 39], [1, 0], [5, 2**27 - 1])]
+    lists = sorted_events(*events, None, 0, extent, 2**27)
+    first, index, _, _ = (part.numpy() for part in unpack("x", pack("x", lists, extent, 2**27), extent, 0, 2**27).values())
+    assert np.array_equal(first, lists[0]) and index.tolist() == [5, 2**27 - 1]
 
 
 @pytest.mark.parametrize("checkpoint", [None, 5])

@@ -37,8 +37,9 @@ from .delay_gradients import DelayGradients
 from .delayed import SHIFT, STEPS, Learned, delayed_of
 from .draws import SAMPLES, SEED
 from .forwards import PAST, Forward, Network, Results, Tensors
-from .inputs import given_lists, list_names, rows_of_lists, trimmed
+from .inputs import given_lists, list_names, rows_of_lists
 from .linear import parts_of, takes_longer
+from .packing import TILES, no_bytes, pack, unpack
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
 from .weights import WeightGradients
@@ -55,12 +56,11 @@ _measuring: ContextVar[bool] = ContextVar("measuring", default=False)
 
 
 class Measured(Exception):
-    """How many bytes a run would keep for the backward run, and hand out, by name. What lists of input events have room for is not touched, and not theirs."""
+    """How many bytes a run would keep for the backward run, and hand out, by name; but for events of dense inputs, of which nobody knows how many there are."""
 
     def __init__(self, tape: Mapping[str, int], out: Mapping[str, int]) -> None:
         super().__init__("a run was measured")
-        self.tape = {name: count for name, count in tape.items() if not name.endswith(("|index", "|value"))}
-        self.out = out
+        self.tape, self.out = tape, out
 
 
 @contextmanager
@@ -327,19 +327,31 @@ class CompiledEngine:
         network = self.network_of(tensors)
         forward = Forward(network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None, variant.useful)
         results = forward.write()
+        for events in forward.listed() if wanted else ():  # a tape has the same names whatever an input is
+            results.tape |= no_bytes(events)
         if _measuring.get():
             raise Measured({name: value.nbytes for name, value in results.tape.items()}, {name: value.nbytes for name, value in results.out.items()})
         _carry_out(stage, Desks(stage, extent.steps))
         self._count(stage)
         if not wanted:
             results.tape = {}
-        for events in forward.scanned.keys() - forward.given.keys() if wanted else ():
-            results.tape |= dict(zip(list_names(events), map(torch.from_numpy, trimmed(forward.scanned[events]))))
+        for events, lists in forward.scanned.items():
+            if events not in forward.given and self._lists_are_read(events, wanted, extent):
+                results.tape |= pack(events, lists, extent, self.size(events))
         for events, past in network.memory.items():
             results.out[events + PAST] = self._last_events(forward, tensors, events, past)
         variant.out = tuple(results.out)
         variant.tapes[bool(extent.checkpoint), extent.half] = tuple(results.tape)
         return results
+
+    def _lists_are_read(self, events: str, wanted: frozenset[str], extent: Extent) -> bool:
+        """Whether the backward run reads the lists of an input."""
+        network, names = self.network, set[str]()
+        for name, one in network.arrivals.items():
+            if one.pathway.events == events:
+                names |= {part.name for part in network.parts.get(name, ())}
+                names |= {network.delayed[name].name, network.delayed[name].shift} if name in network.delayed else set()
+        return bool(names & wanted or wanted and extent.checkpoint)
 
     def _count(self, stage: Stage) -> None:
         self.counts = self.counts | {name: (int(some), int(every)) for name, (some, every) in stage.counts.items()}
@@ -376,6 +388,9 @@ class CompiledEngine:
         stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
         functions = product_functions(extent.real.name)
         network = self.network_of(tensors)
+        tape = dict(tape)
+        for events in [name.removesuffix(TILES) for name in tape if name.endswith(TILES)]:
+            tape |= unpack(events, tape, extent, network.past(events), self.size(events))
         backward = Backward(
             network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted, variant.useful
         )

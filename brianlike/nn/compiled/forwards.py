@@ -149,7 +149,7 @@ class Forward:
                 saving.save(name)
         for events in self._rasters():
             self._raster(events)
-        for events in dict.fromkeys([*self._listed(), *self.given]):
+        for events in dict.fromkeys([*self.listed(), *self.given]):
             self._prepare_lists(events)
         self._kernels()
         for events in self.useful if self.keep is not None and not self.extent.half else ():
@@ -166,7 +166,7 @@ class Forward:
             tape.enter(name, kept)
         self.rasters = {events: kept[events].numpy() for events in self._rasters()}
         self.scanned = dict(self.given)
-        for events in self._listed():
+        for events in self.listed():
             if events not in self.given:
                 first, index, value, graded = (kept[name].numpy() for name in list_names(events))
                 self.scanned[events] = first, index, value, graded
@@ -352,7 +352,7 @@ class Forward:
                 return True
         return False
 
-    def _listed(self) -> list[str]:
+    def listed(self) -> list[str]:
         """The inputs whose events linear pathways deliver."""
         linear = {one.pathway.events for one in self.network.arrivals.values() if one.store is not None}
         return [events for events in self.network.sources if events in linear and events in self.inputs]
@@ -361,8 +361,6 @@ class Forward:
         """Room for the lists of an input's events, and those of the steps before the run; or the lists that are given."""
         if events in self.given:
             self.scanned[events] = self.given[events]
-            if events in self._listed():  # a tape has the same names whatever an input is
-                self.results.tape |= {name: torch.empty(0, dtype=torch.int64) for name in list_names(events)}
             return
         extent, n, past = self.extent, self.stage.size(events), self.network.past(events)
         count = extent.steps + past
@@ -370,7 +368,6 @@ class Forward:
         index = aligned(extent.members * count * n, np.dtype(np.int32), sparse=True)  # only as many pages as there are events are ever touched
         values, graded = aligned(extent.members * count * n, extent.real, sparse=True), np.zeros(extent.tiles, np.int32)
         self.scanned[events] = first, index, values, graded
-        self.results.tape |= dict(zip(list_names(events), map(torch.from_numpy, self.scanned[events])))
         if past:
             before = flat(self.tensors[events + PAST], extent.members, past).to(self.real)
             self.stage.kept.append(before)

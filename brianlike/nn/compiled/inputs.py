@@ -38,8 +38,8 @@ def made_lists(
     Where all members have the same, only those of one tile are written down, and all tiles share them.
     """
     real, tiles = torch.float64 if extent.wide else torch.float32, extent.tiles
-    shared = tiles > 1 and math.prod(fed.shape[1:-1]) == 1 and (before is None or bool((before == before[:, :1]).all()))
-    if shared:
+    common = tiles > 1 and math.prod(fed.shape[1:-1]) == 1 and (before is None or bool((before == before[:, :1]).all()))
+    if common:
         extent, batch, each = replace(extent, members=extent.tile), torch.Size([extent.tile]), None
         before = None if before is None else before[:, : extent.tile]
     given = fed.members(batch) if each is None else each.sorted_events(fed.members(batch))
@@ -64,7 +64,7 @@ def made_lists(
         values = torch.cat([sent, torch.ones(len(t), dtype=real) if values is None else values.to(real)])
         t, b, n = (torch.cat([old.to(torch.int32), new]) for old, new in zip((found - found.new_tensor([past, 0, 0])).unbind(1), (t, b, n)))
         lists = made()
-    if shared:
+    if common:
         first, index, amounts, graded = lists
         lists = np.repeat(first, tiles, 0), index, amounts, np.repeat(graded, tiles)
     return dict(zip(list_names(events), map(torch.from_numpy, lists)))
@@ -80,16 +80,16 @@ def sorted_events(
     piece = max(piece, 8 * tiles)  # or there were more cuts than events
     between = aligned(len(t), np.dtype(np.uint64)), aligned(0 if amounts is None else len(t), extent.real)
     sorting = EventSorting(t, b, n, amounts, past, rows, extent.members, tile, size, piece, first, index, values, graded, *between)
-    _shared(sorting.split, sorting.pieces)
+    shared(sorting.split, sorting.pieces)
     sorting.between()
-    _shared(sorting.order, tiles)
+    shared(sorting.order, tiles)
     for number in np.flatnonzero(graded == 0) if graded.any() else ():  # gradients read the values of all tiles or of none
         values[first[number, 0, 0] : first[number, -1, -1]] = 1
     return first, index, values, graded
 
 
-def _shared(work: Callable[[np.ndarray, np.ndarray], None], pieces: int) -> None:
-    """`work` on as many threads as there are, each of which takes the number of a piece after the other."""
+def shared(work: Callable[[np.ndarray, np.ndarray], None], pieces: int) -> None:
+    """`work` on as many threads as there are, each of which takes the number of a piece after the other; it is given the next one, and the sign to stop."""
     following, stop = np.zeros(1, np.int64), np.zeros(1, np.int32)
     together(lambda _: work(following, stop), thread_count(pieces), stop)
 
@@ -114,18 +114,6 @@ def spread(stage: Stage, lists: Lists, place: int, row: int, size: int, *, delay
     fields = dict(first=address(first), index=address(index), value=address(values), extra=address(graded), words=first.shape[1])
     write = stage.step if before is None else stage.before
     write(Kind.SPREAD, place=place, stride=row, size=size, delay=delay if before is None else before, n_source=slots, **fields)
-
-
-def trimmed(lists: Lists) -> Lists:
-    """Lists that a scan has made, without the room that each tile had for more; and without values, if all of them are 1."""
-    first, index, values, graded = lists
-    begins = first[:, 0, 0]
-    ends = np.maximum(begins, first.reshape(len(first), -1).max(1, initial=0))  # steps after the last one of a tile have no offsets
-    counts = ends - begins
-    moved = first - (begins - (np.cumsum(counts) - counts))[:, None, None]
-    parts = [slice(begin, end) for begin, end in zip(begins, ends)]
-    kept = np.concatenate([index[:0], *(index[part] for part in parts)])
-    return moved, kept, np.concatenate([values[:0], *(values[part] for part in parts)]) if graded.any() else values[:0].copy(), graded
 
 
 def rows_of_lists(lists: Lists, steps: np.ndarray, size: int) -> np.ndarray:

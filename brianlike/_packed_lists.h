@@ -1,0 +1,98 @@
+/* Lists of input events in few bytes, as a forward run leaves them to the backward run.
+
+   Of each tile, the events in order, each by the gap between its place, (row*tile + member)*size + neuron, and the one behind the event before it: up to
+   ONE one byte; up to TWO two bytes, the first of them from ONE to 254; others 255 and four bytes, and if all bits of these are set, the event is yet to come.
+   In a tile whose values are not all 1, the value of the event follows. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define BL_ONE 192
+#define BL_TWO (BL_ONE + (255 - BL_ONE) * 256)
+#define BL_FAR 0xffffffffu
+
+typedef struct {
+    int64_t rows, tile, size, item; /* of the lists (see `_event_lists.h`); bytes of a value */
+    int64_t *first;
+    int32_t *index;
+    char *values; /* or NULL */
+    const int64_t *ends; /* (tiles): how many rows each tile has: there is nothing behind */
+    uint8_t *bytes;
+    int64_t *tiles; /* (tiles, 4): where the bytes of each begin, and end; how many events it has; whether with values */
+} bl_packed_lists;
+
+static inline uint8_t *bl_put_gap(uint8_t *to, uint64_t gap) {
+    if (gap < BL_ONE) { *to = (uint8_t)gap; return to + 1; }
+    if (gap < BL_TWO) { to[0] = (uint8_t)(BL_ONE + (gap - BL_ONE) / 256); to[1] = (uint8_t)((gap - BL_ONE) % 256); return to + 2; }
+    for (;; gap -= BL_FAR) {
+        const uint32_t part = gap < BL_FAR ? (uint32_t)gap : BL_FAR;
+        *to = 255;
+        memcpy(to + 1, &part, 4);
+        to += 5;
+        if (part != BL_FAR) return to;
+    }
+}
+
+static inline const uint8_t *bl_take_gap(const uint8_t *from, uint64_t *gap) {
+    uint32_t part;
+    if (from[0] < BL_ONE) { *gap = from[0]; return from + 1; }
+    if (from[0] < 255) { *gap = BL_ONE + (uint64_t)(from[0] - BL_ONE) * 256 + from[1]; return from + 2; }
+    for (*gap = 0;; from += 5) {
+        memcpy(&part, from + 1, 4);
+        *gap += part;
+        if (part != BL_FAR) return from + 5;
+    }
+}
+
+/* the bytes of a tile, from the first one on that is its own */
+static void bl_pack_lists(const bl_packed_lists *o, int64_t number) {
+    int64_t *about = o->tiles + 4 * number, row, m, e, left = 0; /* `left`: neurons behind the last event, of members that are done */
+    const int64_t *first = o->first + number * o->rows * (o->tile + 1), rows = o->ends[number], tile = o->tile, size = o->size, item = o->item;
+    const int valued = about[3] != 0;
+    const int32_t *index = o->index;
+    uint8_t *to = o->bytes + about[0];
+    about[2] = 0;
+    for (row = 0; row < rows; row++, first += tile + 1) {
+        about[2] += first[tile] - first[0];
+        for (m = 0; m < tile; m++) {
+            int64_t next = -left; /* the neuron behind an event */
+            const int64_t end = first[m + 1];
+            for (e = first[m]; e < end; e++) {
+                const uint64_t gap = (uint64_t)(index[e] - next);
+                next = (int64_t)index[e] + 1;
+                if (gap < BL_ONE) *to++ = (uint8_t)gap; else to = bl_put_gap(to, gap);
+                if (valued) { memcpy(to, o->values + e * item, item); to += item; }
+            }
+            left = size - next;
+        }
+    }
+    about[1] = to - o->bytes;
+}
+
+/* the lists of a tile, whose events are those from `e` on */
+static void bl_unpack_lists(const bl_packed_lists *o, int64_t number, int64_t e) {
+    const int64_t *about = o->tiles + 4 * number, tile = o->tile, size = o->size, item = o->item, begin = e;
+    const uint8_t *from = o->bytes + about[0], *end = o->bytes + about[1];
+    const int valued = about[3] != 0;
+    int64_t *first = o->first + number * o->rows * (tile + 1), *last = first + o->rows * (tile + 1), m = 0, n = 0;
+    int32_t *index = o->index;
+    *first++ = e;
+    while (from < end) {
+        if (*from < BL_ONE) n += *from++;
+        else {
+            uint64_t gap;
+            from = bl_take_gap(from, &gap);
+            n += (int64_t)gap;
+        }
+        for (; n >= size; n -= size) {
+            *first++ = e;
+            if (++m == tile) { *first++ = e; m = 0; }
+        }
+        index[e++] = (int32_t)n++;
+        if (valued) { memcpy(o->values + (e - 1) * item, from, item); from += item; }
+    }
+    while (first < last) *first++ = e;
+    if (valued || o->values == NULL) return; /* gradients read the values of all tiles or of none */
+    if (item == 8) for (; e > begin; e--) ((double *)o->values)[e - 1] = 1;
+    else for (; e > begin; e--) ((float *)o->values)[e - 1] = 1;
+}
