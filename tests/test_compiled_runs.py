@@ -399,11 +399,6 @@ def run_watched(module, x):
         return module(x)
 
 
-def run_autocast(module, x):
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        return module(x)
-
-
 def run_vmapped(module, x):
     module.check_finite = False
     return torch.func.vmap(lambda one: tuple(module(one)), in_dims=1, out_dims=1)(x)
@@ -412,7 +407,6 @@ def run_vmapped(module, x):
 TO_TORCH = {
     "propagators": (lambda module, x: module(x), {"coupled": True}, "needs a matrix exponential or a Python function in every step"),
     "watched": (run_watched, {}, "something watches every step"),
-    "autocast": (run_autocast, {}, "autocast is on"),
     "torch.func": (run_vmapped, {}, "a transform of torch.func is at work"),
 }
 
@@ -429,6 +423,25 @@ def test_what_is_not_for_the_compiled_engine_goes_to_torch(name: str, caplog: py
     assert caplog.records[-1].levelno == logging.WARNING
     for one, other, third in zip(first, second, reference):
         assert torch.equal(one, other) and torch.equal(one, third)
+
+
+def test_autocast_does_not_change_the_type_of_kernels() -> None:
+    """A layer before the module computes in bfloat16, the module in its own type, as it does without autocast."""
+    module, x = small("cython", dtype=torch.float32)
+    before = torch.nn.Linear(4, 4)
+    torch.nn.init.eye_(before.weight)
+    results = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            fed = before(x.float())
+            y = module(fed)
+        assert fed.dtype is (torch.bfloat16 if enabled else torch.float32) and is_compiled(y) and y.v.dtype is torch.float32
+        again = module(fed.detach().float())
+        assert torch.equal(y.v, again.v) and torch.equal(y.spikes, again.spikes)
+        loss = y.v.square().sum()
+        results.append(torch.autograd.grad(loss, [before.weight, *module.parameters()]))
+    for one, other in zip(*results):
+        torch.testing.assert_close(one, other, rtol=0.1, atol=0.1 * float(one.abs().max()))
 
 
 def test_a_layer_of_torch_in_every_step_goes_to_torch(caplog: pytest.LogCaptureFixture) -> None:

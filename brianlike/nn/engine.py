@@ -5,6 +5,8 @@ Values are tensors of shape (elements,) or (*batch, elements); every kernel make
 
 from __future__ import annotations
 
+import secrets
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -52,6 +54,10 @@ def memory_of(deliveries: Mapping[str, Delivery]) -> dict[str, int]:
     return found
 
 
+engines: weakref.WeakValueDictionary[str, TorchEngine] = weakref.WeakValueDictionary()
+"""All of them by their keys: what a graph that torch compiles can hold of one."""
+
+
 class TorchEngine:
     """Runs a Program on torch.
 
@@ -78,6 +84,8 @@ class TorchEngine:
     ) -> None:
         program, self.noises = feed_draws(program)
         self.program, self.sizes, self.streams = program, sizes, streams
+        self.key = secrets.token_hex(8)
+        engines[self.key] = self
         self.fixed = constant_in_run(program)
         skip = (Role.CLOCK, Role.ACCUMULATOR, Role.INPUT)
         self.moving = [a.name for a in program.arrays if a.name not in self.fixed and a.role not in skip]
@@ -93,7 +101,7 @@ class TorchEngine:
         self._setup = [self._elements(kernel) for kernel in program.setup]
         self._kernels = [self._elements(kernel) if isinstance(kernel, Map) else kernel for kernel in program.kernels]
         self.memory = memory_of(self.deliveries)
-        self._learned = {name: learned[str(one.kernel.delay)] for name, one in self.deliveries.items() if one.kernel.delay in learned}
+        self.learned = {name: learned[str(one.kernel.delay)] for name, one in self.deliveries.items() if one.kernel.delay in learned}
         self._timed = any(load.array in ("clock.t", "clock.t_in_timesteps") for k in program.kernels if isinstance(k, Map | Deliver) for load in k.loads)
 
     def _elements(self, kernel: Map) -> Elements:
@@ -114,8 +122,8 @@ class TorchEngine:
         for setup in self._setup:
             setup.run(values, {})
         deliveries, memory = self.deliveries, self.memory
-        if self._learned:
-            deliveries = {**deliveries, **{name: self._shifted(name, dt, values) for name, dt in self._learned.items()}}
+        if self.learned:
+            deliveries = {**deliveries, **{name: self._shifted(name, dt, values) for name, dt in self.learned.items()}}
             memory = memory_of(deliveries)
         found = {name: one.matrices(values) for name, one in deliveries.items()}
         return Ready(deliveries, {name: matrices for name, matrices in found.items() if matrices is not None}, memory)

@@ -180,11 +180,11 @@ class NetworkModule(nn.Module):
         return TorchEngine(prepared.program, compiler_gradient(self._gradient), inputs.connections, inputs.sizes, inputs.values, inputs.streams, self._delays)
 
     def _compiled(self, engine: TorchEngine) -> Any:
-        from .compiled import CompiledEngine
+        from .compiled import CompiledEngine, register
 
         reductions = {key: parts(spec)[2] for key, spec in self._specs.items()}
         connections = self.prepared.inputs().connections
-        return CompiledEngine(engine, compiler_gradient(self._gradient), connections, reductions, self._moving, float(self._clock.dt_))
+        return register(CompiledEngine(engine, compiler_gradient(self._gradient), connections, reductions, self._moving, float(self._clock.dt_)))
 
     def _make_parameters(self, learn: Sequence[Learn], dtype: torch.dtype, device: torch.device | None) -> None:
         self.learned = nn.ModuleDict()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from codegen.adjoint import active_arrays
 from codegen.emit import cython, products
 from codegen.errors import UnsupportedError
 from codegen.expr import DType, Index
-from codegen.ir import Array, Draw, Extern, Map, Program, Role, Table
+from codegen.ir import Array, Draw, Extern, Map, Program, Record, Role, Table
 from codegen.noise import draw_apart, drawing_map
 from codegen.outside import Arrivals, feed_pathways, trained_arrays
 from codegen.pipeline import joined_program, training_programs
@@ -39,7 +39,7 @@ from .draws import SAMPLES, SEED
 from .forwards import PAST, Forward, Network, Results, Tensors
 from .inputs import given_lists, list_names, rows_of_lists
 from .linear import parts_of, takes_longer
-from .packing import TILES, no_bytes, pack, unpack
+from .packing import BYTES, TILES, no_bytes, pack, unpack
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
 from .weights import WeightGradients
@@ -132,6 +132,7 @@ class CompiledEngine:
         dt: float,
     ) -> None:
         self.engine, self.gradient, self.connections, self.dt = engine, gradient, connections, dt
+        self.key = engine.key
         self.set_ups = SetUps(engine._setup)
         program, arrivals = feed_pathways(joined_program(replace(engine.program, setup=())))
         program = draw_apart(program)
@@ -140,7 +141,7 @@ class CompiledEngine:
                 raise Refused(f"it calls the function {kernel.name}")
             if isinstance(kernel, Map) and not cython.compilable(kernel):
                 raise Refused(f"{kernel.name} needs a matrix exponential or a Python function in every step")
-        self.learned = {name: Learned(engine.deliveries[name], dt, late_of(arrivals, name)) for name, dt in engine._learned.items()}
+        self.learned = {name: Learned(engine.deliveries[name], dt, late_of(arrivals, name)) for name, dt in engine.learned.items()}
         deliveries = engine.deliveries
         linear = [one for one in arrivals if one.store is not None]
         parts = {one.name: tuple(parts_of(one, deliveries[one.pathway.name])) for one in linear if one.pathway.name not in self.learned}
@@ -179,6 +180,8 @@ class CompiledEngine:
         """Of the last run, for each dense part how many steps of tiles added rows of events, and how many made a product; for each part with a `~` behind its
         name, how many returned the cotangents that count, and how many all; with a `'`, for pieces of the gradient, rows of events or products."""
         self._variants: dict[tuple[bool, frozenset[str]], Variant | Refused] = {}
+        self.names = self._names()
+        """The names of the tensors that the operator takes, in order."""
 
     # --------------------------------------------------------------------------------------------------------------------------------------- variants
     def variant(self, wide: bool, wanted: frozenset[str]) -> Variant:
@@ -218,7 +221,9 @@ class CompiledEngine:
         events = {a.name for a in self.network.program.arrays if a.role is Role.EVENT}
         read = {load.array for kernel in backward.kernels if isinstance(kernel, Map) for load in kernel.loads} & events if backward is not None else set()
         counting = {events: compiled[kernel.name] for events, kernel in useful.items()}
-        return Variant(forward, backward, arrays, compiled, frozenset(read), active, counting)
+        records = [kernel.name for kernel in forward.kernels if isinstance(kernel, Record) and kernel.array not in self.network.fixed]
+        out = (*records, *self.network.moving, *(events + PAST for events in self.network.memory))
+        return Variant(forward, backward, arrays, compiled, frozenset(read), active, counting, out)
 
     def _trained(self, wanted: frozenset[str]) -> tuple[str, ...]:
         """The arrays whose cotangents are needed for the gradients of these tensors."""
@@ -250,9 +255,7 @@ class CompiledEngine:
         return replace(backward, arrays=(*backward.arrays, *new.values()), kernels=tuple(kernels))
 
     # ---------------------------------------------------------------------------------------------------------------------------------------- tensors
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The names of the tensors that the operator takes, in order."""
+    def _names(self) -> tuple[str, ...]:
         network = self.network
         tables = [kernel.name for kernel in network.program.kernels if isinstance(kernel, Table) and kernel.name not in network.arrivals]
         parts = [part.name for found in network.parts.values() for part in found] + [part.name for part in network.delayed.values()]
@@ -321,12 +324,8 @@ class CompiledEngine:
 
     def run(self, tensors: Tensors, extent: Extent, wanted: frozenset[str]) -> Results:
         """The forward run."""
-        variant = self.variant(extent.wide, wanted)
-        stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
-        functions = product_functions(extent.real.name)
-        network = self.network_of(tensors)
-        forward = Forward(network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None, variant.useful)
-        results = forward.write()
+        variant, network, forward = self._forward(tensors, extent, wanted)
+        stage, results = forward.stage, forward.write()
         for events in forward.listed() if wanted else ():  # a tape has the same names whatever an input is
             results.tape |= no_bytes(events)
         if _measuring.get():
@@ -340,7 +339,7 @@ class CompiledEngine:
                 results.tape |= pack(events, lists, extent, self.size(events))
         for events, past in network.memory.items():
             results.out[events + PAST] = self._last_events(forward, tensors, events, past)
-        variant.out = tuple(results.out)
+        assert tuple(results.out) == variant.out
         variant.tapes[bool(extent.checkpoint), extent.half] = tuple(results.tape)
         return results
 
@@ -352,6 +351,29 @@ class CompiledEngine:
                 names |= {part.name for part in network.parts.get(name, ())}
                 names |= {network.delayed[name].name, network.delayed[name].shift} if name in network.delayed else set()
         return bool(names & wanted or wanted and extent.checkpoint)
+
+    def _forward(self, tensors: Tensors, extent: Extent, wanted: frozenset[str]) -> tuple[Variant, Network, Forward]:
+        """A forward run, not yet written."""
+        variant, network = self.variant(extent.wide, wanted), self.network_of(tensors)
+        stage = Stage(variant.arrays, self.engine.sizes, self.connections, extent)
+        functions = product_functions(extent.real.name)
+        return variant, network, Forward(network, variant.forward, stage, variant.kernels, tensors, functions, variant.read if wanted else None, variant.useful)
+
+    def outline(self, tensors: Tensors, extent: Extent, wanted: frozenset[str]) -> tuple[Results, frozenset[str]]:
+        """What a run would hand out and keep, with values that nobody has computed; and the names of what is as long as there are events."""
+        variant, network, forward = self._forward(tensors, extent, wanted)
+        results, counted = forward.write(), set[str]()
+        results.tape = results.tape if wanted else {}
+        for events in forward.listed() if wanted else ():
+            results.tape |= no_bytes(events)
+            if events not in forward.given and self._lists_are_read(events, wanted, extent):
+                results.tape[events + TILES] = torch.empty(extent.tiles, 4, dtype=torch.int64)
+                counted.add(events + BYTES)
+        for events, past in network.memory.items():
+            results.out[events + PAST] = torch.empty(past, extent.members, self.size(events), dtype=forward.real)
+        assert tuple(results.out) == variant.out
+        variant.tapes[bool(extent.checkpoint), extent.half] = tuple(results.tape)
+        return results, frozenset(counted)
 
     def _count(self, stage: Stage) -> None:
         self.counts = self.counts | {name: (int(some), int(every)) for name, (some, every) in stage.counts.items()}
@@ -449,7 +471,7 @@ class SetUps:
     def run(self, values: Values) -> None:
         """Put the arrays of the set-up among the values."""
         for number, one in enumerate(self._maps):
-            if torch.is_inference_mode_enabled():  # its tensors have no versions, and autograd takes none of them later
+            if torch.compiler.is_compiling() or torch.is_inference_mode_enabled():  # its tensors have no versions, and autograd takes none of them later
                 one.run(values, {})
                 continue
             read = [(values[name], values[name]._version) for name in one.reads]

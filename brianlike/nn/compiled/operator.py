@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-if TYPE_CHECKING:
-    from .engine import CompiledEngine
+from ...build import CompilerUnavailable
+from .engine import CompiledEngine, Refused
+from .operations import padded
 
-_engines: weakref.WeakValueDictionary[int, CompiledEngine] = weakref.WeakValueDictionary()
+_engines: weakref.WeakValueDictionary[str, CompiledEngine] = weakref.WeakValueDictionary()
 
 
-def register(engine: CompiledEngine) -> int:
-    """The number by which the operator knows an engine, as long as somebody else holds it."""
-    number = id(engine)
-    _engines[number] = engine
-    return number
+def register(engine: CompiledEngine) -> CompiledEngine:
+    """The operator knows it by its key from now on, as long as somebody else holds it: a key that no other process has, as graphs are kept on disk."""
+    _engines[engine.key] = engine
+    return engine
 
 
 @torch.library.custom_op("brianlike::run", mutates_args=())
 def run(
-    tensors: Sequence[torch.Tensor], engine: int, steps: int, members: int, first: torch.Tensor, checkpoint: int, half: bool, lengths: torch.Tensor, wanted: str
+    tensors: Sequence[torch.Tensor], engine: str, steps: int, members: int, first: torch.Tensor, checkpoint: int, half: bool, lengths: torch.Tensor, wanted: str
 ) -> list[torch.Tensor]:
     """A forward run: what it hands out, and behind it what it keeps for the backward run."""
     found = _engines[engine]
@@ -38,7 +39,7 @@ def run_back(
     tape: Sequence[torch.Tensor],
     gradients: Sequence[torch.Tensor],
     given: Sequence[int],
-    engine: int,
+    engine: str,
     steps: int,
     members: int,
     first: torch.Tensor,
@@ -93,3 +94,70 @@ def _backward(ctx: Any, gradients: Sequence[torch.Tensor | None]) -> tuple[Any, 
 
 
 run.register_autograd(_backward, setup_context=_remember)
+
+
+# ----------------------------------------------------------------------------------------------------------------------------------- graphs that torch compiles
+@run.register_fake
+def _run_in_graph(
+    tensors: Sequence[torch.Tensor], engine: str, steps: int, members: int, first: torch.Tensor, checkpoint: int, half: bool, lengths: torch.Tensor, wanted: str
+) -> list[torch.Tensor]:
+    """What a run hands out and keeps, without values. Every shape is compiled for itself; only how many events there are is not known before."""
+    found, like = _engines[engine], tensors[0]
+    shapes = [(tuple(map(int, tensor.shape)), tensor.dtype) for tensor in tensors]
+    begins = (0,) * int(first.shape[0])
+    with unset_fake_temporarily():
+        given = {name: torch.zeros((), dtype=dtype).expand(shape) for name, (shape, dtype) in zip(found.names, shapes)}
+        extent = found.extent(int(steps), int(members), begins, _is_wide(tensors), int(checkpoint), half)
+        results, counted = found.outline(given, extent, _names(wanted))
+        outlines = [(name, tuple(value.shape), value.dtype) for name, value in (*results.out.items(), *results.tape.items())]
+    context = torch.library.get_ctx() if counted else None
+    return [
+        like.new_empty((context.new_dynamic_size(),) if context is not None and name in counted else shape, dtype=dtype) for name, shape, dtype in outlines
+    ]
+
+
+@run_back.register_fake
+def _run_back_in_graph(
+    tensors: Sequence[torch.Tensor],
+    tape: Sequence[torch.Tensor],
+    gradients: Sequence[torch.Tensor],
+    given: Sequence[int],
+    engine: str,
+    steps: int,
+    members: int,
+    first: torch.Tensor,
+    checkpoint: int,
+    half: bool,
+    lengths: torch.Tensor,
+    wanted: str,
+) -> list[torch.Tensor]:
+    """The gradients without a value: those of matrices are parts of rows that are whole vectors."""
+    found, names = _engines[engine], _names(wanted)
+    matrices = {part.name for parts in found.network.parts.values() for part in parts if part.dense}
+    made = []
+    for name, tensor in zip(found.names, tensors):
+        if name in names:
+            row = padded(int(tensor.shape[-1])) if name in matrices else tensor.shape[-1]
+            made.append(tensor.new_empty((*tensor.shape[:-1], row))[..., : tensor.shape[-1]])
+    return made
+
+
+def outcome(engine: CompiledEngine, wide: bool, wanted: Sequence[str]) -> tuple[Sequence[str], Collection[str]]:
+    """The names of what a run with these gradients hands out, and the arrays that have gradients."""
+    if not torch.compiler.is_compiling():
+        variant = engine.variant(wide, frozenset(wanted))
+        return variant.out, variant.active
+    reason, out, active = _described(engine.key, wide, "\n".join(wanted)).split("\f")
+    if reason:
+        raise Refused(reason)
+    return out.split("\n"), active.split("\n")
+
+
+@torch.compiler.assume_constant_result
+def _described(engine: str, wide: bool, wanted: str) -> str:
+    """The same, and why it is refused if it is, as what a graph can hold of it."""
+    try:
+        variant = _engines[engine].variant(wide, _names(wanted))
+    except (Refused, CompilerUnavailable) as refused:
+        return f"{refused}\f\f"
+    return "\f".join(["", "\n".join(variant.out), "\n".join(sorted(variant.active))])

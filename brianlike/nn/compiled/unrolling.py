@@ -62,19 +62,21 @@ def unroll_compiled(
         rows = (*network.inputs().values(), *(events + PAST for events in network.memory))
         given |= {name: each.sorted(given[name], 1) for name in rows if given[name].dim() > 1 and given[name].stride(1)}
     wide = any(value.dtype is torch.float64 for value in given.values())
-    extent = engine.extent(steps, members, first.tolist(), wide)
     for events in engine.fed_events:
+        if events not in lists:
+            given |= no_lists(events)
+            continue
         before = given[events + PAST] if moment.past.get(events) else torch.zeros(network.past(events), 0, 0) if network.past(events) else None
-        given |= made_lists(events, lists[events], batch, each, before, extent) if events in lists else no_lists(events)
+        given |= made_lists(events, lists[events], batch, each, before, engine.extent(steps, members, first.tolist(), wide))
     names = engine.names
     tensors = [given[name] for name in names]
     wanted = [name for name in names if given[name].requires_grad] if torch.is_grad_enabled() else []
-    variant = engine.variant(wide, frozenset(wanted))  # refuses before anything is run
+    handed_out, active = operator.outcome(engine, wide, wanted)  # refuses before anything is run
     kept = how.checkpoint or 0, how.keep == "bfloat16"
     ends = torch.empty(0, dtype=torch.int64) if each is None else each.own
-    found = operator.run(tensors, operator.register(engine), steps, members, first, *kept, ends, "\n".join(wanted))
+    found = operator.run(tensors, engine.key, steps, members, first, *kept, ends, "\n".join(wanted))
     shown = {kernel.name: kernel.array for kernel in network.program.kernels if isinstance(kernel, Record)}
-    out = {name: value if shown.get(name, name.removesuffix(PAST)) in variant.active else value.detach() for name, value in zip(variant.out, found)}
+    out = {name: value if shown.get(name, name.removesuffix(PAST)) in active else value.detach() for name, value in zip(handed_out, found)}
 
     def whole(value: torch.Tensor, axis: int) -> torch.Tensor:
         value = value if each is None else each.returned(value, axis)
@@ -110,7 +112,11 @@ def unroll_compiled(
 
 def _first_steps(step: torch.Tensor, batch: torch.Size) -> torch.Tensor:
     """The number of the first step: one, or one for each member where they differ."""
-    own = (step.squeeze(-1) if step.dim() else step).expand(batch).reshape(-1)
+    if not step.dim():
+        return step.reshape(1)
+    own = step.squeeze(-1).expand(batch).reshape(-1)
+    if torch.compiler.is_compiling():  # whether they differ is not known there
+        return own.contiguous()
     return own[:1].clone() if bool((own == own[0]).all()) else own.contiguous()
 
 
