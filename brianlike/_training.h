@@ -108,18 +108,25 @@ static void bl_bytes_out_##S(const bl_operation *o, const char *from, char *to, 
         for (n = 0; n < o->size; n++) y[n] = (T)x[n]; \
     } \
 } \
-static void bl_add_maximum_##S(const bl_operation *o, char *to, int64_t t, int64_t member, int64_t all, ptrdiff_t members) { \
-    ptrdiff_t m, n; \
+static void bl_add_maximum_##S(const bl_operation *o, char *to, int64_t t, int64_t member, ptrdiff_t members) { \
+    ptrdiff_t m, n, k; \
     for (m = 0; m < members; m++) { \
-        const ptrdiff_t row = (member + m) * o->size; \
+        const ptrdiff_t row = (member + m) * o->size; const int64_t again = BL_AT(int32_t, o->rows)[member + m]; \
         const T *gradient = (const T *)(BL_AT(char, o->address) + (member + m) * o->per_member), *ties = BL_AT(T, o->value) + row; \
         const int32_t *when = BL_AT(int32_t, o->index) + row; \
-        const uint64_t *bits = BL_AT(uint64_t, o->first) + (t * all + member + m) * o->words; \
         T *x = (T *)(to + m * o->stride); \
-        for (n = 0; n < o->words; n++) { \
-            uint64_t left = bits[n]; \
+        if (again < 0) { /* all of this member reached it once */ \
+            int some = 0; \
+            for (k = 0; k < o->size; k++) some |= when[k] == (int32_t)t; \
+            if (some) for (k = 0; k < o->size; k++) if (when[k] == (int32_t)t) x[k] += gradient[k]; \
+            continue; \
+        } \
+        for (n = 0; n < o->words; n += 8) { \
+            const uint8_t *bytes = BL_AT(uint8_t, o->first) + (t * o->n_source + again) * o->words; \
+            uint64_t left = 0; \
+            for (k = n; k < n + 8 && k < o->words; k++) left |= (uint64_t)bytes[k] << 8 * (k - n); \
             for (; left; left &= left - 1) { \
-                const ptrdiff_t k = 64 * n + lowest_bit(left); \
+                k = 8 * n + lowest_bit(left); \
                 if (t >= when[k]) x[k] += gradient[k] / ties[k]; \
             } \
         } \
@@ -494,8 +501,8 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
             o->first ? BL_AT(uint64_t, o->first) + (t * run->members + member) * o->words : NULL, place, o->stride, o->size, members, t);
         break;
     }
-    case BL_ADD_MAXIMUM:
-        BL_EITHER(add_maximum, o, place, t, member, run->members, members);
+    case BL_ADD_MAXIMUM: /* bits (`words` bytes for a member) are those of `n_source` members; which of these a member is stands at `rows`, or -1 */
+        BL_EITHER(add_maximum, o, place, t, member, members);
         break;
     case BL_GATHER: /* flags: 1 numbers, 2 those of the last steps in the tile's memory */
         if (o->flags & 2) BL_EITHER(gather_near, o, desk->memory, place, t, members, run->tile);

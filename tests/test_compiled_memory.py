@@ -378,6 +378,30 @@ def test_of_an_input_only_its_events_are_kept(values):
     assert not [count for dtype, count in sizes if dtype is torch.float32 and count >= x.numel()]
 
 
+def test_bits_of_maxima_are_kept_of_samples_with_ties():
+    """A read-out whose maximum is the 0 that it begins with has it for some steps."""
+    defaultclock.dt = 1 * ms
+    source, cells = InputGroup(3, name="source"), NeuronGroup(5, "dv/dt = -v/(10*ms) : 1", method="exact", name="cells")
+    feed = Synapses(source, cells, "w : 1", on_pre="v_post += w", name="feed")
+    feed.connect()
+    feed.w = [1, 0.8, 0.6, 0.4, 0.2, -0.5, -0.4, -0.3, -0.2, -0.1, 0, 0, 0, 0, 0]
+    x = torch.zeros(12, 11, 3)
+    x[4, :, 0] = x[6, 2, 1] = 1
+    x[:, 5, 0], x[5, 5, 1] = 0, 1
+    found, saved = [], []
+    for which in ("torch", "cython"):
+        record = {"high": bnn.Max((cells, "v"))}
+        module = bnn.NetworkModule(Network(source, cells, feed), record, [bnn.Learn(feed, "w")], dtype=torch.float64, engine=which, namespace={})
+        given = x.double().requires_grad_()
+        saved.clear()
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append((tensor.dtype, tensor.numel())) or tensor, lambda tensor: tensor):
+            high = module(given).high
+        found.append((high, *torch.autograd.grad((high * torch.arange(1.0, 6.0)).sum(), [given, *module.parameters()])))
+    assert (torch.uint8, 12) in saved  # of one sample, in each step
+    for one, other in zip(*found):
+        torch.testing.assert_close(one, other)
+
+
 def test_lists_that_nobody_reads_are_not_kept():
     x, sizes = inputs_of(), []
     for learn in (["w"], []):

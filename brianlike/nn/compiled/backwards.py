@@ -21,7 +21,7 @@ from .inputs import LISTS, given_lists, list_names, spread
 from .linear import Part
 from .operations import PAGE, VECTOR, Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event, tensor
-from .tapes import is_number
+from .tapes import is_number, several
 
 BAR = "~"
 ROWS = 32 * 2**20  # bytes, about, of cotangents that wait for the gradients of weights
@@ -283,9 +283,11 @@ class Backward:
         fields = dict(place=place.address, stride=place.row, size=place.size, address=value.data_ptr(), per_member=value.stride(-2) * item)
         if kind is Kind.MAXIMUM:
             ties, when, bits = (self.tape[f"{table.name}|{part}"] for part in ("ties", "when", "bits"))
-            self.stage.step(
-                Kind.ADD_MAXIMUM, value=ties.data_ptr(), index=when.data_ptr(), first=bits.data_ptr(), words=-(-place.size // 64), **fields
-            )
+            again = several(ties)
+            rows = np.where(again, np.cumsum(again) - 1, -1).astype(np.int32)
+            self.stage.kept.append(rows)
+            fields |= dict(value=ties.data_ptr(), index=when.data_ptr(), first=bits.data_ptr(), words=-(-place.size // 8))
+            self.stage.step(Kind.ADD_MAXIMUM, rows=address(rows), n_source=int(again.sum()), **fields)
         elif kind is Kind.LAST_OUT:
             self.stage.step(Kind.LAST_IN, **fields)
         else:

@@ -42,6 +42,7 @@ from .linear import parts_of, takes_longer
 from .packing import BYTES, TILES, no_bytes, pack, unpack
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
+from .tapes import with_ties
 from .weights import WeightGradients
 
 LONGEST = 2**20  # steps of a learned delay
@@ -334,6 +335,7 @@ class CompiledEngine:
         self._count(stage)
         if not wanted:
             results.tape = {}
+        results.tape |= with_ties(results.tape, extent)
         for events, lists in forward.scanned.items():
             if events not in forward.given and self._lists_are_read(events, wanted, extent):
                 results.tape |= pack(events, lists, extent, self.size(events))

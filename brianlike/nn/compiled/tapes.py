@@ -13,7 +13,7 @@ from codegen.expr import DType, Index
 from codegen.ir import Map, Program, Role, Table
 
 from .operations import Kind, Memory, Place, padded
-from .stage import Stage, address, aligned, is_bits
+from .stage import Extent, Stage, address, aligned, is_bits
 
 SAVED = "|saved"
 """After the name of an array: what it holds before every so many steps."""
@@ -167,3 +167,22 @@ def resumed(program: Program, moving: tuple[str, ...]) -> list[str]:
         elif isinstance(kernel, Table) and kernel.add:
             read.add(kernel.array)
     return [name for name in moving if name in read]
+
+
+def with_ties(tape: Mapping[str, torch.Tensor], extent: Extent) -> dict[str, torch.Tensor]:
+    """Of the bits that tell when maxima were reached, those of members of which an element reached its own more than once; of others the first step says it.
+
+    They are whole words for each step and member, of which only bytes that hold some are kept.
+    """
+    found = {}
+    for name, bits in tape.items():
+        if name.endswith("|bits"):
+            ties = tape[name.removesuffix("bits") + "ties"]
+            held = bits.numpy().view(np.uint8).reshape(extent.steps, extent.members, -1)[..., : -(-ties.shape[1] // 8)]
+            found[name] = torch.from_numpy(np.compress(several(ties), held, axis=1).reshape(-1))
+    return found
+
+
+def several(ties: torch.Tensor) -> np.ndarray:
+    """Which members have an element that reached its maximum more than once, or (it is not a number) never."""
+    return (ties.numpy() != 1).any(1)
