@@ -1,5 +1,6 @@
 """The compiled engine is the torch engine: records and gradients, over models and everything that can be combined with them."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -57,7 +58,10 @@ def compile_together(runs: Iterable[tuple[Case, torch.dtype]]) -> None:
         patched.setattr(operator, "run", begun)
         patched.setattr(compiled, "unroll_compiled", unroll_instead)
         for case, dtype in runs:
-            training_cases.run(case, training_cases.build(case, "cython", dtype), training_cases.inputs(case, dtype), backward=False)
+            module, x = training_cases.build(case, "cython", dtype), training_cases.inputs(case, dtype)
+            module.check_finite = False  # what runs is not looked at
+            silent = {item: torch.zeros(len(x["source"]), len(item)) for item in module.objects if isinstance(item, NeuronGroup)}
+            training_cases.run(case, module, x, silent if dtype is torch.float32 else None, backward=False)
     build_cython(list(sources.values()))
 
 
@@ -108,17 +112,52 @@ def compare(case: Case) -> None:
     assert_same(found, expected, 1e-9, 1e-10)
 
 
-def compare_in_float32(case: Case) -> None:
-    """Both engines in float32, with the spikes of the compiled one replayed in both."""
-    module, other = (training_cases.build(case, engine, torch.float32) for engine in ("cython", "torch"))
-    x = training_cases.inputs(case, torch.float32)
+def spikes_of(module: bnn.NetworkModule, x: dict[str, torch.Tensor]) -> dict[NeuronGroup, torch.Tensor]:
+    """The spikes of every group, as the torch engine finds them."""
     groups = [item for item in module.objects if isinstance(item, NeuronGroup)]
-    raster = bnn.NetworkModule(Network(*module.objects), {group.name: group for group in groups}, gradient=module._gradient, namespace={}, dtype=torch.float32)
+    learn = [held.learn for held in module.learned.values()]  # whose values are where they are masked, too
+    options = {"gradient": module._gradient, "dtype": next(iter(x.values())).dtype, "engine": "torch", "namespace": {}}
+    raster = bnn.NetworkModule(Network(*module.objects), {group.name: group for group in groups}, learn, **options)
     with torch.no_grad():
-        spikes = raster(**x)
-    force = [{item: getattr(spikes, item.name) for item in one.objects if isinstance(item, NeuronGroup)} for one in (module, other)]
-    found, expected = (training_cases.run(case, one, x, forced) for one, forced in zip((module, other), force))
-    assert_same(found, expected, 1e-4, 1e-4)
+        found = raster(**x)
+    return {group: getattr(found, group.name) for group in groups}
+
+
+def compare_in_float32(case: Case) -> None:
+    """Both engines in float32, with the spikes of the torch one replayed in both, to 1e-4 of the largest number of each tensor.
+
+    Where torch itself in float32 is farther from torch in float64, under the same spikes, that is the measure: a gradient that is the small rest of large
+    terms has no more digits. So it is with one of some 300 cases of the table.
+    """
+    x, found, spikes = training_cases.inputs(case, torch.float32), [], None
+    for engine, dtype in (("cython", torch.float32), ("torch", torch.float32), ("torch", torch.float64)):
+        module = training_cases.build(case, engine, dtype)
+        spikes = spikes_of(module, x) if spikes is None else spikes
+        force = {module[group.name]: raster for group, raster in spikes.items()}
+        given = {name: value.detach().to(dtype).requires_grad_(value.requires_grad) for name, value in x.items()}
+        found.append(training_cases.run(case, module, given, force))
+        if len(found) == 2:
+            wrong = farther(*found)
+            if not wrong:
+                return
+    own = farther(found[1], found[2])
+    assert all(error <= own.get(key, 0) for key, error in wrong.items()), (wrong, own)
+
+
+def farther(found: Result, expected: Result) -> dict[str, float]:
+    """The tensors that differ by more than 1e-4 of their largest number, and by how much of it; what is whole is the same."""
+    wrong = {}
+    for kind in ("records", "gradients", "state"):
+        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        assert ours.keys() == theirs.keys()
+        for key, value in theirs.items():
+            if not value.is_floating_point() or (key.startswith(("spikes", "count", "now")) and kind == "records"):
+                assert torch.equal(ours[key].to(value.dtype), value), key
+                continue
+            error, scale = (float(x.abs().max()) if x.numel() else 0.0 for x in (ours[key].to(value.dtype) - value, value))
+            if not error <= 1e-4 * scale:  # nor NaN
+                wrong[f"{kind} {key}"] = error / scale if scale else math.inf
+    return wrong
 
 
 @pytest.mark.parametrize("case", training_cases.PAIRS, ids=str)
@@ -133,8 +172,15 @@ def test_engines_agree_in_everything(case: Case, compiled_together) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32])
-@pytest.mark.parametrize("case", training_cases.PAIRS[::4], ids=str)
+@pytest.mark.parametrize("case", training_cases.PAIRS, ids=str)
 def test_engines_agree_under_replayed_spikes(case: Case, dtype: torch.dtype, compiled_together) -> None:
+    compare_in_float32(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32])
+@pytest.mark.parametrize("case", training_cases.table(), ids=str)
+def test_engines_agree_under_replayed_spikes_in_everything(case: Case, dtype: torch.dtype, compiled_together) -> None:
     compare_in_float32(case)
 
 
