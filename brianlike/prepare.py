@@ -344,7 +344,8 @@ def prepare(
     _check_one_sum(synapses)
     for name, one_compiled in compiled.items():
         log_choice(name, _given(present[name], "method"), one_compiled.method)
-    parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in compiled.items()}
+    oldest_first = sorted(compiled.items(), key=lambda entry: present[entry[0]]._number)
+    parts = {name: _active(present[name], _with_margin(one.part) if name in margins else one.part) for name, one in oldest_first}
     parts |= {item.name: replace(parts[item.name], steps=()) for item in still}
     kernels = [*extra]
     fed = {k.array for k in extra if isinstance(k, Table)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from .dataflow import CHANGEABLE, elementwise, reads, writes
 from .expr import Access, Binary, DType, Expr, Index, Name, Number, substitute, walk
@@ -30,6 +31,7 @@ from .ir import (
 from .lines import rewrite_line
 from .optimize import optimize
 from .rare import draws_by_blocks
+from .ties import in_order_of_creation
 
 DEFAULT_SCHEDULE = ("start", "groups", "thresholds", "synapses", "resets", "end")
 
@@ -63,7 +65,10 @@ def assemble(
     schedule: Sequence[str] = DEFAULT_SCHEDULE,
     clocks: tuple[tuple[str, int], ...] = (("clock", 1),),
 ) -> Program:
-    """`Steps -> Program`: every Step bound to arrays and put in its place in the schedule; `extra` are the records and tables of the network."""
+    """`Steps -> Program`: every Step bound to arrays and put in its place in the schedule; `extra` are the records and tables of the network.
+
+    The Parts come in the order in which users made them.
+    """
     models = {part.name: part.model for part in parts}
     arrays: dict[str, Array] = {}
     kernels: list[tuple[tuple[int, int, str], Kernel]] = []
@@ -83,10 +88,13 @@ def assemble(
             clock = (part.clocks or {}).get(step.name, part.clock)
             kernels += [((*_slot(kernel, schedule), tie), replace(kernel, clock=clock)) for kernel in bound]
     kernels += [((*_slot(kernel, schedule), kernel.name.replace(".", "_")), kernel) for kernel in extra]
-    kernels.sort(key=lambda item: item[0])  # stable: the kernels of one Step stay in their order
     used = _used(kernel for _, kernel in kernels)
     kept = tuple(a for a in arrays.values() if a.name in used or a.role is Role.CLOCK)
-    return Program(kept, (), tuple(_reaching(optimize_kernel(k), kept) for _, k in kernels), clocks=clocks)
+    whole = [(key, number, _reaching(optimize_kernel(kernel), kept)) for number, (key, kernel) in enumerate(kernels)]
+    whole.sort(key=lambda item: item[0])  # stable: the kernels of one Step stay in their order
+    slots = groupby(whole, key=lambda item: item[0][:2])
+    ordered = [kernel for _, tied in slots for kernel in in_order_of_creation([(number, kernel) for _, number, kernel in tied])]
+    return Program(kept, (), tuple(ordered), clocks=clocks)
 
 
 def _reaching(kernel: Kernel, arrays: Sequence[Array]) -> Kernel:

@@ -222,7 +222,7 @@ nn demo __main__
 COMPILER = """
 errors dims expr ir lines dataflow functions tables codes grammar generator parse models resolve check verify algebra linear desugar link fresh explicit
 integrate propagate divisions lower optimize
-surrogate eventdriven derivative adjoint outside keep wanted force noise rare fuse join widen arrivals traces tabulate pipeline costs abreast
+surrogate eventdriven derivative adjoint outside keep wanted force noise rare ties fuse join widen arrivals traces tabulate pipeline costs abreast
 emit emit.base emit.lanes emit.vector_prelude emit.blocks emit.prelude emit.runs emit.rows emit.python emit.scalars emit.vectors emit.cython emit.torch
 emit.tiles emit.events emit.reductions emit.delays emit.products
 """.split()
