@@ -18,7 +18,7 @@ from .rare import draws_by_blocks
 def join(program: Program) -> Program:
     """`Program -> Program`: Maps over the same elements become one where the order of everything else allows it, those first that save most loads and stores.
 
-    A kernel passes over others that do not touch what it touches. Names of kernels change, so nothing may be on the tape yet.
+    Kernels pass over others that do not touch what they touch. Names of kernels change, so nothing may be on the tape yet.
     """
     assert not program.tape, "join a Program before it keeps anything for its adjoint"
     kernels, merged = program.kernels, dict[tuple[str, str], Map]()
@@ -39,14 +39,24 @@ def _joins(kernels: tuple[Kernel, ...], known: dict[tuple[str, str], Map]) -> li
                 continue
             between = kernels[m + 1 : n]
             earlier = _passes(second, between)
-            if not (earlier or _passes(first, between)):
+            before, behind = ([], list(between)) if earlier else _around(first, between)
+            if not (earlier or _passes(second, behind)):
                 continue
             if (first.name, second.name) not in known:
                 known[first.name, second.name] = _merged(first, second, names)
             both = known[first.name, second.name]
-            place = (both, *between) if earlier else (*between, both)
+            place = (*before, both, *behind)
             found.append((_ends(first) + _ends(second) - _ends(both), (*kernels[:m], *place, *kernels[n + 1 :])))
     return found
+
+
+def _around(first: Map, between: Sequence[Kernel]) -> tuple[list[Kernel], list[Kernel]]:
+    """The kernels that can come before the first, and those that see what it does, or what others of them do."""
+    before: list[Kernel] = []
+    behind: list[Kernel] = []
+    for kernel in between:
+        (before if _passes(kernel, [first, *behind]) else behind).append(kernel)
+    return before, behind
 
 
 def _merged(first: Map, second: Map, names: set[str]) -> Map:
