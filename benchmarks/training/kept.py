@@ -2,7 +2,7 @@
 to keep less (`checkpoint=`).
 
 Measured in the same way for all: the tensors that the graph of a forward pass saves, as torch tells (`saved_tensors_hooks`), each storage once, or the
-growth of the process's resident memory while that graph is alive, whichever is more. Input spikes and parameters are not counted.
+growth of the process's resident memory while that graph is alive, whichever is more. Input spikes and parameters are not counted, nor copies of these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trainer import KEPT, STEP
 # isort: split
 from measure import Row, as_text
 
-EVERY = 10
+EVERY = 20
 SAVING = replace(ENGINE, name=f"brianlike, checkpoint={EVERY}", options={"checkpoint": EVERY})
 TASK = Task(recurrent=True)
 CASE = Case("700-256-20, recurrent", TASK, (ENGINE, SAVING, SPIKINGJELLY, SNNTORCH, NORSE), (0.02, 0.10))

@@ -37,14 +37,16 @@ class Training:
     def kept(self) -> int:
         """Bytes that the graph of a forward pass holds: tensors that it saves, or the growth of resident memory, whichever is more."""
         saved: dict[int, int] = {}
+        parameters = self.optimiser.param_groups[0]["params"]
 
         def note(tensor: torch.Tensor) -> torch.Tensor:
-            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            if not any(tensor.numel() == one.numel() and torch.equal(tensor.detach().reshape(-1), one.detach().reshape(-1)) for one in parameters):
+                saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             held = self.forward(self.inputs)
-        for tensor in (self.inputs, *self.optimiser.param_groups[0]["params"]):
+        for tensor in (self.inputs, *parameters):
             saved.pop(tensor.untyped_storage().data_ptr(), None)
         del held
         gc.collect()
