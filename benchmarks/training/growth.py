@@ -4,7 +4,7 @@ Ours alone, in one process, forward, loss, backward and optimiser; each point is
 [scaling.py](../scaling.py). `--plot FILE` draws the lines.
 
 Steps: batch 16, 700-256-20, recurrent. Batch: 50 steps of the same. Neurons: 700-N-20, feed-forward, batch 32, 50 steps. Activity: 512 recurrent neurons, batch
-64, 100 steps, from 0.1 % to 10 % that fire in a step; what is not for spikes is the fixed part.
+64, 100 steps, from 0.2 % to 20 % that fire in a step; what is not for spikes is the fixed part.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from scaling import as_text, fitted, plot
 
 BASE = Task(recurrent=True)
 VARIED: dict[str, tuple[Callable[[float], Task], float]] = {
-    "steps": (lambda size: replace(BASE, batch=16, steps=round(size)), 30),
-    "batch": (lambda size: replace(BASE, batch=round(size), steps=50), 20),
+    "steps": (lambda size: replace(BASE, batch=16, steps=round(size)), 100),
+    "batch": (lambda size: replace(BASE, batch=round(size), steps=50), 40),
     "neurons": (lambda size: replace(BASE, recurrent=False, batch=32, steps=50, hidden=round(size)), 150),
-    "activity": (lambda size: replace(BASE, hidden=512, batch=64, activity=size), 0.001),
+    "activity": (lambda size: replace(BASE, hidden=512, batch=64, activity=size), 0.002),
 }
 """What is varied, over two decades from here on."""
 
