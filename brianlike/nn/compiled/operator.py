@@ -22,12 +22,19 @@ def register(engine: CompiledEngine) -> CompiledEngine:
     return engine
 
 
+def _known(engine: str) -> CompiledEngine:
+    found = _engines.get(engine)
+    if found is None:  # outside of compiled graphs the autograd node holds it
+        raise RuntimeError("the module of this compiled graph is gone: keep it as long as its graphs are used")
+    return found
+
+
 @torch.library.custom_op("brianlike::run", mutates_args=())
 def run(
     tensors: Sequence[torch.Tensor], engine: str, steps: int, members: int, first: torch.Tensor, checkpoint: int, half: bool, lengths: torch.Tensor, wanted: str
 ) -> list[torch.Tensor]:
     """A forward run: what it hands out, and behind it what it keeps for the backward run."""
-    found = _engines[engine]
+    found = _known(engine)
     named = dict(zip(found.names, tensors))
     results = found.run(named, found.extent(steps, members, first.tolist(), _is_wide(tensors), checkpoint, half, lengths.tolist()), _names(wanted))
     return [*results.out.values(), *results.tape.values()]
@@ -49,7 +56,7 @@ def run_back(
     wanted: str,
 ) -> list[torch.Tensor]:
     """A backward run: the gradients of the wanted tensors. `given` are the numbers of the results whose gradients are in `gradients`."""
-    found, names = _engines[engine], _names(wanted)
+    found, names = _known(engine), _names(wanted)
     wide = _is_wide(tensors)
     variant = found.variant(wide, names)
     named = dict(zip(found.names, tensors))
@@ -71,7 +78,7 @@ def _is_wide(tensors: Sequence[torch.Tensor]) -> bool:
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[torch.Tensor]) -> None:
     """Save what the backward run reads, and of other tensors their shapes."""
     tensors, *ctx.run = inputs
-    engine, wanted, checkpoint = _engines[ctx.run[0]], _names(ctx.run[-1]), ctx.run[4]
+    engine, wanted, checkpoint = _known(ctx.run[0]), _names(ctx.run[-1]), ctx.run[4]
     variant = engine.variant(_is_wide(tensors), wanted)
     read = engine.read_back(variant, bool(checkpoint))
     ctx.engine, ctx.results = engine, len(variant.out)
@@ -84,13 +91,18 @@ def _backward(ctx: Any, gradients: Sequence[torch.Tensor | None]) -> tuple[Any, 
     if torch.is_grad_enabled():
         raise RuntimeError("the compiled engine has no second derivatives; make the module with engine='torch' for create_graph=True")
     saved, wanted = iter(ctx.saved_tensors), _names(ctx.run[-1])
-    tensors = [next(saved) if shape is None else torch.full((), torch.nan).to(shape[1]).expand(shape[0]) for shape in ctx.shapes]
+    tensors = [next(saved) if shape is None else _unread(*shape) for shape in ctx.shapes]
     given = [n for n, gradient in enumerate(gradients[: ctx.results]) if gradient is not None]
     found: list[torch.Tensor | None] = [None] * len(tensors)
     if given:
         made = iter(run_back(tensors, list(saved), [gradients[n] for n in given], given, *ctx.run))
         found = [next(made) if name in wanted else None for name in ctx.engine.names]
     return found, *[None] * len(ctx.run)
+
+
+def _unread(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+    """What stands for a tensor whose values nobody reads."""
+    return torch.full((), torch.nan if dtype.is_floating_point else 0, dtype=dtype).expand(shape)
 
 
 run.register_autograd(_backward, setup_context=_remember)
@@ -102,7 +114,7 @@ def _run_in_graph(
     tensors: Sequence[torch.Tensor], engine: str, steps: int, members: int, first: torch.Tensor, checkpoint: int, half: bool, lengths: torch.Tensor, wanted: str
 ) -> list[torch.Tensor]:
     """What a run hands out and keeps, without values. Every shape is compiled for itself; only how many events there are is not known before."""
-    found, like = _engines[engine], tensors[0]
+    found, like = _known(engine), tensors[0]
     shapes = [(tuple(map(int, tensor.shape)), tensor.dtype) for tensor in tensors]
     begins = (0,) * int(first.shape[0])
     with unset_fake_temporarily():
@@ -132,7 +144,7 @@ def _run_back_in_graph(
     wanted: str,
 ) -> list[torch.Tensor]:
     """The gradients without a value: those of matrices are parts of rows that are whole vectors."""
-    found, names = _engines[engine], _names(wanted)
+    found, names = _known(engine), _names(wanted)
     matrices = {part.name for parts in found.network.parts.values() for part in parts if part.dense}
     made = []
     for name, tensor in zip(found.names, tensors):
@@ -157,7 +169,7 @@ def outcome(engine: CompiledEngine, wide: bool, wanted: Sequence[str]) -> tuple[
 def _described(engine: str, wide: bool, wanted: str) -> str:
     """The same, and why it is refused if it is, as what a graph can hold of it."""
     try:
-        variant = _engines[engine].variant(wide, _names(wanted))
+        variant = _known(engine).variant(wide, _names(wanted))
     except (Refused, CompilerUnavailable) as refused:
         return f"{refused}\f\f"
     return "\f".join(["", "\n".join(variant.out), "\n".join(sorted(variant.active))])
