@@ -87,7 +87,7 @@ def _same_types(first: Map, second: Map) -> bool:
     return all(types.get(load.array, load.dtype) is load.dtype for load in second.loads)
 
 
-def _passes(kernel: Map, others: Sequence[Kernel]) -> bool:
+def _passes(kernel: Kernel, others: Sequence[Kernel]) -> bool:
     """Whether a kernel can change places with all others."""
     read, written = reads(kernel), writes(kernel)
     return all(written.isdisjoint(reads(other) | writes(other)) and read.isdisjoint(writes(other)) for other in others)

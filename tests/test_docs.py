@@ -208,7 +208,7 @@ plots
 nn.idle nn.layers nn.gradients nn.constraints nn.initialising nn.parameters nn.optimising nn.recording nn.acceptance
 nn.delays nn.delivery nn.constants nn.maps nn.noise nn.engine nn.states nn.events nn.feeding nn.forcing nn.unroll
 nn.compiled.buffers nn.compiled.operations nn.compiled.parallel nn.compiled.linear nn.compiled.stage nn.compiled.delayed nn.compiled.tapes nn.compiled.lengths
-nn.compiled.inputs nn.compiled.packing nn.compiled.draws nn.compiled.forwards
+nn.compiled.inputs nn.compiled.packing nn.compiled.draws nn.compiled.network nn.compiled.forwards
 nn.compiled.backwards nn.compiled.weights nn.compiled.delay_gradients nn.compiled.engine
 nn.compiled.operator nn.compiled.unrolling nn.compiled nn.choice
 nn.replay nn.identity nn.module nn.neuron nn.probes

@@ -16,9 +16,9 @@ from codegen.wanted import WANTED
 from ..states import sum_is_finite
 from .delayed import SHIFT, Delayed, pull
 from .draws import draw, drawing, is_simple
-from .forwards import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
 from .inputs import LISTS, given_lists, list_names, spread
 from .linear import Part
+from .network import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
 from .operations import PAGE, VECTOR, Kind, Place, padded
 from .stage import Compiled, Extent, Stage, address, aligned, is_bits, is_event, tensor
 from .tapes import is_number, several

@@ -36,9 +36,10 @@ from .backwards import BAR, Backward
 from .delay_gradients import DelayGradients
 from .delayed import SHIFT, STEPS, Learned, delayed_of
 from .draws import SAMPLES, SEED
-from .forwards import PAST, Forward, Network, Results, Tensors
+from .forwards import Forward, Results
 from .inputs import given_lists, list_names, rows_of_lists
 from .linear import parts_of, takes_longer
+from .network import PAST, Network, Tensors
 from .packing import BYTES, TILES, no_bytes, pack, unpack
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned

@@ -17,9 +17,9 @@ from ..unroll import Moment, Unrolling
 from . import operator
 from .draws import SAMPLES, SEED
 from .engine import CompiledEngine
-from .forwards import PAST, reduction_kind
 from .inputs import given_lists, made_lists, no_lists, rows_of_lists
 from .lengths import Lengths
+from .network import PAST, reduction_kind
 from .stage import is_event
 
 
