@@ -72,3 +72,13 @@ def test_numbers_are_not_stored(monkeypatch):
     monkeypatch.setattr(unrolling, "_spread", None)
     y = network("both", "cython", torch.float64)(steps=5, batch=(3,), seed=1)
     assert torch.isfinite(y.v).all()
+
+
+@pytest.mark.parametrize("law", ["poisson with a parameter of each", "poisson that changes"])
+def test_what_is_kept_roughly_draws_nothing_else(law):
+    """A number is kept, or drawn again from what nothing rounds: parameters with three digits would give others."""
+    exact, _ = results(network(law, "cython", torch.float32), seed=5)
+    rough, _ = results(network(law, "cython", torch.float32, keep="bfloat16"), seed=5)
+    assert torch.equal(rough["v"], exact["v"])
+    for name in exact.keys() - {"v", "spikes"}:
+        torch.testing.assert_close(rough[name], exact[name], rtol=0.02, atol=0.01 * float(exact[name].abs().max()))
