@@ -201,3 +201,32 @@ def test_all_parameters_of_the_well_known_neurons(name: str) -> None:
         found[engine] = (*y, *torch.autograd.grad(loss, [*x.values(), *module.parameters()]))
     for one, other in zip(*found.values()):
         torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-11 * float(one.detach().abs().max()))
+
+
+@pytest.mark.parametrize("surrogate", [bnn.SuperSpike(), bnn.Boxcar()], ids=["everywhere", "compact"])
+def test_potentials_that_overflow_before_a_reset(surrogate):
+    found = []
+    for engine in ("torch", "cython"):
+        start_scope()
+        defaultclock.dt = 0.5 * ms
+        equations = """dv/dt = (-(v + 70) + 2*exp((v + 50)/2) + J + I - u)/(10*ms) : 1
+                       du/dt = (0.1*(v + 70) - u)/tau : 1
+                       dI/dt = -I/(4*ms) : 1
+                       tau : second
+                       J : 1 (input)"""
+        cells = NeuronGroup(4, equations, threshold="v > 0", reset="v = -60; u += 3", method="rk2", name="cells")
+        cells.v, cells.tau = "-65 + i", "(50 + i)*ms"
+        loop = Synapses(cells, cells, "w : 1", on_pre="I_post += w", delay=1 * ms)
+        loop.connect()
+        loop.w = "3 + i"
+        record, gradient = {"spikes": cells, "margin": bnn.Margin(cells)}, bnn.Surrogate(surrogate, width=5.0, detach_reset=False)
+        learn = [bnn.Learn(cells, "tau"), bnn.Learn(cells, "v"), bnn.Learn(loop, "w")]
+        options = {"engine": engine, "dtype": torch.float64, "namespace": {}}
+        module = bnn.NetworkModule(Network(cells, loop), record, learn, gradient, **options)
+        x = (60 * torch.rand(40, 2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).requires_grad_()
+        y = module(x)
+        assert torch.isinf(y.margin).any()
+        found.append((y.spikes, *torch.autograd.grad(y.spikes.cumsum(0).sum(), [x, *module.parameters()])))
+    for one, other in zip(*found):
+        assert torch.isfinite(one).all() and one.any()
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-11 * float(one.detach().abs().max()))
