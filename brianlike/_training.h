@@ -7,7 +7,8 @@
 enum { /* kinds of operations; nn/operations.py has the same */
     BL_MAP, BL_COPY_IN, BL_COPY_OUT, BL_ADD_IN, BL_ZERO, BL_BYTES_IN, BL_BYTES_OUT, BL_PACK, BL_UNPACK, BL_LIST, BL_SCAN, BL_DELIVER, BL_RETURN, BL_TURN,
     BL_CLOCK, BL_SUM, BL_MAXIMUM, BL_ADD_MAXIMUM, BL_GATHER, BL_SCATTER, BL_RING_IN, BL_RING_OUT, BL_TILE_OUT, BL_LAST_IN, BL_LAST_OUT,
-    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN, BL_SPREAD, BL_DRAW, BL_SEND, BL_REFILL, BL_PULL, BL_PULL_PAST, BL_SLOPE, BL_ROWS_APART
+    BL_SAVE, BL_KEEP, BL_ROWS, BL_HALF_OUT, BL_HALF_IN, BL_SPREAD, BL_DRAW, BL_SEND, BL_REFILL, BL_PULL, BL_PULL_PAST, BL_SLOPE, BL_ROWS_APART,
+    BL_PACK_LISTS, BL_UNPACK_LISTS
 };
 
 typedef struct { /* what each field means stands with the operation below; unless it says so, numbers of bytes */
@@ -325,6 +326,7 @@ static inline void bl_fetch(const char *rows, int64_t bytes) {
 }
 
 #include "_delays.h"
+#include "_packed_lists.h"
 
 static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk, int64_t t, int64_t member, ptrdiff_t members) {
     char *place = desk->memory + o->place;
@@ -541,6 +543,12 @@ static void bl_act(const bl_operation *o, const bl_run *run, const bl_desk *desk
         for (m = 0; m < members; m++)
             memcpy(BL_AT(char, o->address) + (t - run->from + o->delay) * o->per_step + (member + m) * o->per_member, place + m * o->stride, o->size);
         break;
+    case BL_PACK_LISTS: /* after the last step */
+        bl_pack_lists(BL_AT(bl_packed_lists, o->address), member / run->tile);
+        break;
+    case BL_UNPACK_LISTS: /* before the first one */
+        bl_unpack_lists(BL_AT(bl_packed_lists, o->address), member / run->tile);
+        break;
     case BL_SEND:
         BL_EITHER(send, o, run, desk, t, member, members);
         break;
@@ -602,6 +610,7 @@ static void bl_tile(const bl_run *run, bl_desk *desk, int64_t tile, volatile int
             for (t = last - 1; t >= desk->begin && !*stop; t--) bl_left_do(run->step, run->n_step, run, desk, t, member, members, stop);
         }
     }
+    if (*stop) return; /* steps are missing, which the rest would read */
     if (!run->reverse || run->from == 0) bl_do(run->end, run->n_end, run, desk, 0, member, members, stop);
 }
 

@@ -6,7 +6,7 @@
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint64_t, uintptr_t
 
 import numpy as np
 
@@ -74,18 +74,6 @@ cdef extern from "_event_lists.h" nogil:
     int bl_split_d(const bl_event_lists *, const bl_event_desk *, int64_t)
     void bl_order_f(const bl_event_lists *, const bl_event_desk *, int64_t)
     void bl_order_d(const bl_event_lists *, const bl_event_desk *, int64_t)
-
-cdef extern from "_packed_lists.h" nogil:
-    ctypedef struct bl_packed_lists:
-        int64_t rows, tile, size, item
-        int64_t *first
-        int32_t *index
-        char *values
-        const int64_t *ends
-        uint8_t *bytes
-        int64_t *tiles
-    void bl_pack_lists(const bl_packed_lists *, int64_t)
-    void bl_unpack_lists(const bl_packed_lists *, int64_t, int64_t)
 
 ctypedef int (*Look)() noexcept nogil
 ctypedef void (*GradientRows)(void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, const int64_t *, const int32_t *, const void *, ptrdiff_t) noexcept nogil
@@ -335,41 +323,6 @@ cdef class EventSorting:
                     bl_order_d(&self.o, &desk, tile)
                 else:
                     bl_order_f(&self.o, &desk, tile)
-
-
-cdef bl_packed_lists _packed(first, index, values, int64_t size, packed, tiles):
-    cdef bl_packed_lists o
-    cdef int64_t count = first.shape[0]
-    o.rows, o.tile, o.size, o.item = first.shape[1], first.shape[2] - 1, size, values.itemsize
-    o.first, o.index = <int64_t *>_data(first, np.int64, first.size), <int32_t *>_data(index, np.int32, index.size)
-    o.values = <char *>_data(values, values.dtype, values.size) if len(values) else NULL
-    o.bytes, o.tiles = <uint8_t *>_data(packed, np.uint8, packed.size), <int64_t *>_data(tiles, np.int64, 4*count)
-    return o
-
-
-def pack_lists(first, index, values, int64_t size, ends, packed, tiles, int64_t[::1] next_tile, int32_t[::1] stop):
-    """Write the lists of some tiles as bytes, each from where it begins in `packed` (see `_packed_lists.h`)."""
-    cdef bl_packed_lists o = _packed(first, index, values, size, packed, tiles)
-    cdef int64_t tile, count = len(tiles)
-    o.ends = <int64_t *>_data(ends, np.int64, count)
-    with nogil:
-        while not stop[0]:
-            tile = add_release(&next_tile[0], 1) - 1
-            if tile >= count:
-                break
-            bl_pack_lists(&o, tile)
-
-
-def unpack_lists(first, index, values, int64_t size, packed, tiles, int64_t[::1] begins, int64_t[::1] next_tile, int32_t[::1] stop):
-    """Make the lists of some tiles of these bytes; the events of each begin at `begins`."""
-    cdef bl_packed_lists o = _packed(first, index, values, size, packed, tiles)
-    cdef int64_t tile, count = len(tiles)
-    with nogil:
-        while not stop[0]:
-            tile = add_release(&next_tile[0], 1) - 1
-            if tile >= count:
-                break
-            bl_unpack_lists(&o, tile, begins[tile])
 
 
 def halves(values):

@@ -17,12 +17,12 @@ import trained_models  # noqa: E402
 
 import brianlike.nn as bnn  # noqa: E402
 from brianlike._training import halves  # noqa: E402
-from brianlike.nn.compiled import backwards, engine  # noqa: E402
+from brianlike.nn.compiled import backwards, engine, packing  # noqa: E402
 from brianlike.nn.compiled.buffers import Buffers, buffers  # noqa: E402
 from brianlike.nn.compiled.engine import CompiledEngine  # noqa: E402
 from brianlike.nn.compiled.inputs import sorted_events  # noqa: E402
-from brianlike.nn.compiled.packing import pack, unpack  # noqa: E402
-from brianlike.nn.compiled.stage import Extent  # noqa: E402
+from brianlike.nn.compiled.packing import Packing, unpack  # noqa: E402
+from brianlike.nn.compiled.stage import Extent, Stage, aligned  # noqa: E402
 from brianlike.only import *  # noqa: E402
 
 STEPS, BATCH, INPUTS, HIDDEN, OUTPUTS = 23, 11, 30, 20, 5  # 11 samples: a whole tile and a part of one
@@ -413,6 +413,17 @@ def test_lists_that_nobody_reads_are_not_kept():
         assert sizes.count(int((x != 0).sum())) == 1  # in the first of the two
 
 
+def packed_and_back(lists, extent, past, size):
+    """What is kept of lists, and the lists that are made of it, by a run that does nothing else."""
+    stage = Stage({}, {}, {}, extent)
+    written = Packing(stage, lists, size)
+    engine._carry_out(stage, engine.Desks(stage, extent.steps))
+    kept, stage = written.kept("x"), Stage({}, {}, {}, extent)
+    found = unpack(stage, "x", kept, past, size)
+    engine._carry_out(stage, engine.Desks(stage, extent.steps), None, (0, extent.steps))
+    return kept, [part.numpy() for part in found.values()]
+
+
 @pytest.mark.parametrize("wide", [False, True])
 def test_lists_of_events_become_bytes_and_back(wide):
     rng, past, real = np.random.default_rng(1), 2, np.dtype(np.float64 if wide else np.float32)
@@ -427,8 +438,7 @@ def test_lists_of_events_become_bytes_and_back(wide):
         for amounts in (None, np.where(b < 8, 1, rng.integers(2, 5, len(t))).astype(real)):
             chosen = amounts if amounts is None else np.ascontiguousarray(amounts[inside])
             lists = sorted_events(*(np.ascontiguousarray(part[inside]) for part in (t, b, n)), chosen, past, extent, size)
-            kept = pack("x", lists, extent, size)
-            first, index, values, graded = (part.numpy() for part in unpack("x", kept, extent, past, size).values())
+            kept, (first, index, values, graded) = packed_and_back(lists, extent, past, size)
             assert np.array_equal(graded != 0, lists[3] != 0)
             assert np.array_equal(np.diff(first), np.diff(lists[0]))
             for tile in range(extent.tiles):
@@ -439,11 +449,12 @@ def test_lists_of_events_become_bytes_and_back(wide):
                 assert kept["x|bytes"].numel() <= 1.03 * inside.sum()
 
 
-def test_a_gap_may_be_longer_than_a_number_of_four_bytes():
+def test_a_gap_may_be_longer_than_a_number_of_four_bytes(monkeypatch):
+    monkeypatch.setattr(packing, "aligned", lambda count, *how, **more: aligned(min(count, 2**20), *how))  # room for as many events is not needed
     extent = Extent(40, 2, 2, (0,), 1e-3, False)
     events = [np.array(part, np.int32) for part in ([3, 39], [1, 0], [5, 2**27 - 1])]
     lists = sorted_events(*events, None, 0, extent, 2**27)
-    first, index, _, _ = (part.numpy() for part in unpack("x", pack("x", lists, extent, 2**27), extent, 0, 2**27).values())
+    _, (first, index, *_) = packed_and_back(lists, extent, 0, 2**27)
     assert np.array_equal(first, lists[0]) and index.tolist() == [5, 2**27 - 1]
 
 

@@ -40,7 +40,7 @@ from .forwards import Forward, Results
 from .inputs import given_lists, list_names, rows_of_lists
 from .linear import parts_of, takes_longer
 from .network import PAST, Network, Tensors
-from .packing import BYTES, TILES, no_bytes, pack, unpack
+from .packing import BYTES, TILES, Packing, no_bytes, unpack
 from .parallel import thread_count, together
 from .stage import Compiled, Extent, Stage, aligned
 from .tapes import with_ties
@@ -332,14 +332,15 @@ class CompiledEngine:
             results.tape |= no_bytes(events)
         if _measuring.get():
             raise Measured({name: value.nbytes for name, value in results.tape.items()}, {name: value.nbytes for name, value in results.out.items()})
+        read = [events for events in forward.scanned if events not in forward.given and self._lists_are_read(events, wanted, extent)]
+        packings = {events: Packing(stage, forward.scanned[events], self.size(events)) for events in read}
         _carry_out(stage, Desks(stage, extent.steps))
         self._count(stage)
         if not wanted:
             results.tape = {}
         results.tape |= with_ties(results.tape, extent)
-        for events, lists in forward.scanned.items():
-            if events not in forward.given and self._lists_are_read(events, wanted, extent):
-                results.tape |= pack(events, lists, extent, self.size(events))
+        for events, packing in packings.items():
+            results.tape |= packing.kept(events)
         for events, past in network.memory.items():
             results.out[events + PAST] = self._last_events(forward, tensors, events, past)
         assert tuple(results.out) == variant.out
@@ -367,6 +368,9 @@ class CompiledEngine:
         variant, network, forward = self._forward(tensors, extent, wanted)
         results, counted = forward.write(), set[str]()
         results.tape = results.tape if wanted else {}
+        for name in [name for name in results.tape if name.endswith("|bits")]:  # of those samples whose maxima have ties
+            results.tape[name] = torch.empty(0, dtype=torch.uint8)
+            counted.add(name)
         for events in forward.listed() if wanted else ():
             results.tape |= no_bytes(events)
             if events not in forward.given and self._lists_are_read(events, wanted, extent):
@@ -415,7 +419,7 @@ class CompiledEngine:
         network = self.network_of(tensors)
         tape = dict(tape)
         for events in [name.removesuffix(TILES) for name in tape if name.endswith(TILES)]:
-            tape |= unpack(events, tape, extent, network.past(events), self.size(events))
+            tape |= unpack(stage, events, tape, network.past(events), self.size(events))
         backward = Backward(
             network, variant.forward, variant.backward, stage, variant.kernels, functions, tensors, tape, gradients, wanted, variant.useful
         )

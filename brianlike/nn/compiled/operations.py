@@ -53,6 +53,8 @@ class Kind(IntEnum):
     PULL_PAST = 35
     SLOPE = 36
     ROWS_APART = 37
+    PACK_LISTS = 38
+    UNPACK_LISTS = 39
 
 
 FIELDS = (

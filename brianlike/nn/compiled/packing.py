@@ -7,37 +7,47 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from ..._training import pack_lists, unpack_lists
-from .inputs import Lists, list_names, shared
-from .stage import Extent, aligned
+from .inputs import Lists, list_names
+from .operations import Kind
+from .stage import Stage, address, aligned
 
 BYTES, TILES = "|bytes", "|tiles"
 """After the name of an input's events: these bytes, and for each tile where its own begin and end, its number of events, and whether they have values."""
-LONGEST = 5  # bytes of a gap; that of more than 2**32 neurons and steps takes as many again
 
 
-def pack(events: str, lists: Lists, extent: Extent, size: int) -> dict[str, torch.Tensor]:
-    """What a run keeps of lists that it has made, by the names of the tensors. `size` is the number of neurons."""
+def _driven(stage: Stage, lists: Lists, size: int, ends: np.ndarray, begins: np.ndarray, written: np.ndarray, tiles: np.ndarray) -> int:
+    """The address of what the driver is told (see `_packed_lists.h`)."""
     first, index, values, graded = lists
-    past = first.shape[1] - extent.steps
-    ends = np.full(len(first), first.shape[1], np.int64)
-    if extent.lengths:  # the longest come first; behind the last step of a tile, lists have not been written
-        ends[:] = past + np.array(extent.lengths[:: extent.tile], np.int64)
-    counts = first[np.arange(len(first)), ends - 1, -1] - first[:, 0, 0] if first.size else np.zeros(len(first), np.int64)
-    far = LONGEST * (1 + first.shape[1] * extent.tile * size // 2**32)
-    tiles = np.zeros((len(first), 4), np.int64)
-    tiles[:, 3] = graded != 0
-    room = counts * (LONGEST + tiles[:, 3] * values.itemsize) + far
-    tiles[1:, 0] = np.cumsum(room)[:-1]
-    written = aligned(int(room.sum()), np.dtype(np.uint8), sparse=True)
-    shared(lambda *taken: pack_lists(first, index, values, size, ends, written, tiles, *taken), len(first))
-    lengths = tiles[:, 1] - tiles[:, 0]
-    kept, place = aligned(int(lengths.sum()), np.dtype(np.uint8)), 0
-    for about, length in zip(tiles, lengths.tolist()):
-        kept[place : place + length] = written[about[0] : about[1]]
-        about[:2] = place, place + length
-        place += length
-    return {events + BYTES: torch.from_numpy(kept), events + TILES: torch.from_numpy(tiles)}
+    places = [address(part) if part.size else 0 for part in (first, index, values, graded, ends, begins, written, tiles)]
+    told = np.array([first.shape[1], first.shape[2] - 1, size, values.itemsize, *places], np.int64)
+    stage.kept += [told, lists, ends, begins, written, tiles]
+    return address(told)
+
+
+class Packing:
+    """Lists that become bytes when a forward run is through with a tile. `size` is the number of neurons."""
+
+    def __init__(self, stage: Stage, lists: Lists, size: int) -> None:
+        first, _, values, _ = lists
+        extent, (count, rows, _) = stage.extent, first.shape
+        ends = np.full(count, rows, np.int64)
+        if extent.lengths:  # the longest come first; behind the last step of a tile, lists have not been written
+            ends[:] = rows - extent.steps + np.array(extent.lengths[:: extent.tile], np.int64)
+        room = rows * extent.tile * size * (1 + values.itemsize)  # a gap takes no more bytes than there are neurons in it
+        self.tiles = np.zeros((count, 4), np.int64)
+        self.tiles[:, 0] = np.arange(count) * room
+        self.written = aligned(count * room, np.dtype(np.uint8), sparse=True)
+        stage.after(Kind.PACK_LISTS, address=_driven(stage, lists, size, ends, np.zeros(count, np.int64), self.written, self.tiles))
+
+    def kept(self, events: str) -> dict[str, torch.Tensor]:
+        """What the backward run needs, by the names of the tensors; after the run."""
+        lengths = self.tiles[:, 1] - self.tiles[:, 0]
+        kept = aligned(int(lengths.sum()), np.dtype(np.uint8))
+        ends = np.cumsum(lengths)
+        for (begin, end, *_), place in zip(self.tiles.tolist(), (ends - lengths).tolist()):
+            kept[place : place + end - begin] = self.written[begin:end]
+        tiles = np.concatenate([np.stack([ends - lengths, ends], 1), self.tiles[:, 2:]], 1)
+        return {events + BYTES: torch.from_numpy(kept), events + TILES: torch.from_numpy(tiles)}
 
 
 def no_bytes(events: str) -> dict[str, torch.Tensor]:
@@ -45,15 +55,15 @@ def no_bytes(events: str) -> dict[str, torch.Tensor]:
     return {events + BYTES: torch.empty(0, dtype=torch.uint8), events + TILES: torch.empty(0, 4, dtype=torch.int64)}
 
 
-def unpack(events: str, kept: Mapping[str, torch.Tensor], extent: Extent, past: int, size: int) -> dict[str, torch.Tensor]:
-    """The lists again, by the names of their tensors; nothing if they were not kept. They begin `past` steps before the run."""
+def unpack(stage: Stage, events: str, kept: Mapping[str, torch.Tensor], past: int, size: int) -> dict[str, torch.Tensor]:
+    """Lists that bytes become again before a run is in a tile, by the names of their tensors; nothing if they were not kept. They begin `past` steps before
+    the run."""
     if not len(kept[events + TILES]):
         return {}
-    packed, tiles = (kept[events + part].numpy() for part in (BYTES, TILES))
-    counts, graded = tiles[:, 2], np.ascontiguousarray(tiles[:, 3], np.int32)
-    rows, total = extent.steps + past, int(counts.sum())
+    extent, (packed, tiles) = stage.extent, (kept[events + part].numpy() for part in (BYTES, TILES))
+    counts, graded, rows = tiles[:, 2], tiles[:, 3].astype(np.int32), extent.steps + past
+    total = int(counts.sum())
     first = aligned(extent.tiles * rows * (extent.tile + 1), np.dtype(np.int64)).reshape(extent.tiles, rows, extent.tile + 1)
-    index, values = aligned(total, np.dtype(np.int32)), aligned(total if graded.any() else 0, extent.real)
-    begins = np.cumsum(counts) - counts
-    shared(lambda *taken: unpack_lists(first, index, values, size, packed, tiles, begins, *taken), extent.tiles)
-    return dict(zip(list_names(events), map(torch.from_numpy, (first, index, values, graded))))
+    lists = first, aligned(total, np.dtype(np.int32)), aligned(total if graded.any() else 0, extent.real), graded
+    stage.before(Kind.UNPACK_LISTS, address=_driven(stage, lists, size, counts, np.cumsum(counts) - counts, packed, tiles))
+    return dict(zip(list_names(events), map(torch.from_numpy, lists)))

@@ -178,8 +178,8 @@ def with_ties(tape: Mapping[str, torch.Tensor], extent: Extent) -> dict[str, tor
     for name, bits in tape.items():
         if name.endswith("|bits"):
             ties = tape[name.removesuffix("bits") + "ties"]
-            held = bits.numpy().view(np.uint8).reshape(extent.steps, extent.members, -1)[..., : -(-ties.shape[1] // 8)]
-            found[name] = torch.from_numpy(np.compress(several(ties), held, axis=1).reshape(-1))
+            held = bits.numpy().reshape(extent.steps, extent.members, -1).take(np.flatnonzero(several(ties)), axis=1)
+            found[name] = torch.from_numpy(held.view(np.uint8)[..., : -(-ties.shape[1] // 8)].flatten())
     return found
 
 
