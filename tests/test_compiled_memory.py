@@ -7,6 +7,7 @@ import signal
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ import trained_models  # noqa: E402
 import brianlike.nn as bnn  # noqa: E402
 from brianlike._training import halves  # noqa: E402
 from brianlike.nn.compiled import backwards, engine, packing  # noqa: E402
-from brianlike.nn.compiled.buffers import Buffers, buffers  # noqa: E402
+from brianlike.nn.compiled.buffers import UNCOUNTED, Buffers, buffers  # noqa: E402
 from brianlike.nn.compiled.engine import CompiledEngine  # noqa: E402
 from brianlike.nn.compiled.inputs import sorted_events  # noqa: E402
 from brianlike.nn.compiled.packing import Packing, unpack  # noqa: E402
@@ -186,6 +187,20 @@ def test_small_arrays_are_not_pooled():
     lent = pool.take(1000)
     del lent
     assert pool.waiting == 0
+
+
+def counted():
+    """Whether the system counts all memory that is asked for."""
+    strict = Path("/proc/sys/vm/overcommit_memory")
+    return not UNCOUNTED or strict.exists() and strict.read_text().strip() == "2"
+
+
+@pytest.mark.skipif(counted(), reason="the system counts all memory that is asked for")
+def test_room_of_which_little_is_touched_may_be_larger_than_memory():
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    room = Buffers(most=2**20, patience=60).take(3 * whole, sparse=True)
+    room[0] = room[-1] = 1
+    assert room.size == 3 * whole and int(room[0]) + int(room[-1]) == 2
 
 
 # Batches that are large enough for buffers: what is run between, meanwhile, or not to its end changes nothing.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import platform
+import sys
 import threading
 import time
 import weakref
@@ -19,6 +21,9 @@ LEAST = 128 * 1024  # bytes; smaller arrays are the allocator's business
 LARGE = 4 * 2**20  # bytes, from which on large pages are asked for
 PATIENCE = 10.0  # seconds
 PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)  # none where there are no such mappings
+_LINUX = 0x4000 if sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64") else 0  # for versions of Python that do not name it
+UNCOUNTED = getattr(mmap, "MAP_NORESERVE", _LINUX)
+"""For room of which little is touched: it may be larger than the memory that is there."""
 
 
 def _share_of_memory() -> int:
@@ -76,7 +81,7 @@ class Buffers:
         kind = _rounded(count), sparse
         block = self._pop(kind)
         if block is None:
-            block = mmap.mmap(-1, kind[0], flags=PRIVATE)
+            block = mmap.mmap(-1, kind[0], flags=PRIVATE | (UNCOUNTED if sparse else 0))
             if kind[0] >= LARGE and not sparse and hasattr(mmap, "MADV_HUGEPAGE"):
                 try:
                     block.madvise(mmap.MADV_HUGEPAGE)
