@@ -76,11 +76,12 @@ class Clock:
         self.dt = dt
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"dt": self._dt, "timestep": self._timestep, "name": self.name, "counting": list(self._counting)}
+        """For copies: without what follows it, of which a copied network may have a part only. What is copied follows its copy."""
+        return {"dt": self._dt, "timestep": self._timestep, "name": self.name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._dt, self._timestep, self.name = state["dt"], state["timestep"], state["name"]
-        self._counting = weakref.WeakSet(state["counting"])
+        self._counting = weakref.WeakSet()
 
     @property
     def dt(self) -> Quantity:

@@ -53,6 +53,11 @@ class Group(VariableOwner):
             self.state[LAST_SPIKE] = round(-1e4 / self.clock.dt_)
             self.clock.follow(self)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if LAST_SPIKE in self.state:
+            self.clock.follow(self)
+
     def recount(self, old: float, new: float) -> None:
         """Keep the time of the last spikes when the step of the clock changes (the clock calls this)."""
         self.state[LAST_SPIKE] = np.rint(self.state[LAST_SPIKE] * (old / new))

@@ -398,6 +398,25 @@ def test_the_cost_of_kernels_goes_by_what_they_compute():
     assert 0.1 < leaky < 1.5
 
 
+def test_copies_of_a_network_leave_others_on_the_same_clock_alone():
+    """And what counts steps of the clock counts those of its copy."""
+    import copy
+    import pickle
+
+    names = {"f": check_units(v=1, result=1)(lambda v: 0 * v)}  # which pickle refuses
+    other = NeuronGroup(2, "dv/dt = 1/ms : 1 (unless refractory)", threshold="v > 1", reset="v = f(v)", refractory=1 * ms, method="euler", namespace=names)
+    G = NeuronGroup(3, "dv/dt = 1/(2*ms) : 1 (unless refractory)", threshold="v > 1", reset="v = 0", refractory=1 * ms, method="euler")
+    G.lastspike = 4 * ms
+    net = Network(G)
+    assert G.clock is other.clock
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        (found,) = copied.objects
+        clock = found.clock
+        assert clock is not G.clock and list(clock._counting) == [found]
+        clock.dt = clock.dt / 2
+        assert found.lastspike[0] == G.lastspike[0] == 4 * ms
+
+
 def test_copies_of_a_network_have_the_values(small_is_large):
     import copy
     import pickle
