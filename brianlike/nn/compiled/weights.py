@@ -18,8 +18,10 @@ from .operations import VECTOR, padded
 from .parallel import thread_count, together
 from .stage import Extent, address, aligned
 
-NARROW = 128  # bytes of a row of a gradient that a thread works on at a time: some hundred rows stay near
-ROWS = 128  # that are numbers at a time, where there are very many events
+NEAR = 512 * 1024  # bytes of a gradient that a thread works on at a time: what stays in half of a level 2 cache
+
+
+ROWS = 128
 
 
 @dataclass(slots=True)
@@ -137,8 +139,9 @@ def _rows(extent: Extent) -> int:
 
 
 def _columns(one: WeightGradient, extent: Extent) -> list[_Piece]:
-    """Equal pieces, whose rows are so short that a thread has what it works on near."""
-    width, most = padded(one.part.n_target), NARROW // extent.real.itemsize
+    """Equal pieces, of so many columns that a thread has what it works on near."""
+    width = padded(one.part.n_target)
+    most = min(max(NEAR // (max(1, one.part.n_source) * extent.real.itemsize) // 64 * 64, 64), 128)
     cuts = np.linspace(0, width // VECTOR, -(-width // most) + 1).astype(int) * VECTOR
     return [_Piece(one, int(begin), int(end)) for begin, end in zip(cuts[:-1], cuts[1:])]
 
