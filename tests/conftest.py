@@ -20,6 +20,16 @@ def _fresh_state() -> Iterator[None]:
     start_scope()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch runs on one thread."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def _verified_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays and kernels are named once, and every body is in single-assignment form."""

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 import brianlike.nn as bnn  # noqa: E402
 from brianlike.nn.compiled import backwards  # noqa: E402
@@ -13,14 +14,6 @@ from brianlike.only import *  # noqa: E402
 
 LATE = ["start", "groups", "synapses", "thresholds", "resets", "end"]  # what fires in a step is delivered in the next one
 SOURCES, CELLS, STEPS = 5, 4, 50
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 ON_PRE = {

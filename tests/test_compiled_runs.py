@@ -15,6 +15,7 @@ from dataclasses import replace
 import pytest
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 import training_cases  # noqa: E402
 from training_cases import Case  # noqa: E402
@@ -24,14 +25,6 @@ from brianlike.nn.compiled import engine as compiled_engine  # noqa: E402
 from brianlike.only import *  # noqa: E402
 
 CASE = Case("lif", "SuperSpike", "everything", delay="each", shape="two populations", refractory="time", batch=(20,))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def pair(case: Case = CASE, **options: object) -> tuple[bnn.NetworkModule, bnn.NetworkModule]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 import trained_models  # noqa: E402
 import training_cases  # noqa: E402
@@ -19,14 +20,6 @@ from brianlike.nn.compiled import engine as compiled_engine  # noqa: E402
 from brianlike.nn.compiled import operator  # noqa: E402
 from brianlike.nn.unroll import unroll  # noqa: E402
 from brianlike.only import *  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # --------------------------------------------------------------------------------------------------------------------------------- one compilation for all
