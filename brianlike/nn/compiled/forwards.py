@@ -16,7 +16,7 @@ from codegen.outside import Arrivals
 from ..states import sum_is_finite
 from .delayed import Delayed, send
 from .draws import draw, drawing, is_simple
-from .inputs import Lists, given_lists, list_names, spread
+from .inputs import Lists, given_lists, list_names, places_of, spread
 from .linear import Part
 from .network import PAST, Network, Tensors, flat, gathering, reduction_kind, rows_of_vectors
 from .operations import VECTOR, Kind, Place, padded
@@ -311,9 +311,8 @@ class Forward:
                 self.stage.before(Kind.SCAN, address=before[row].data_ptr(), per_member=before.stride(1) * item, delay=row, **self._lists_of(events))
 
     def _lists_of(self, events: str) -> dict[str, int]:
-        first, index, values, graded = self.scanned[events]
-        places = dict(first=address(first), index=address(index), value=address(values), extra=address(graded), rows=first.shape[1])
-        return dict(function=self.functions["scan"], n_source=self.stage.size(events), **places)
+        lists = self.scanned[events]
+        return dict(function=self.functions["scan"], n_source=self.stage.size(events), rows=lists[0].shape[1], **places_of(lists))
 
     def _scan(self, events: str, rows: torch.Tensor) -> None:
         item, past = rows.element_size(), self.network.past(events)
@@ -336,11 +335,8 @@ class Forward:
             assert part.row is not None and part.target is not None
             fields |= dict(function=self.functions["sparse_rows"], rows=address(part.row), targets=address(part.target))
         if events in self.inputs:
-            first, index, values, graded = self.scanned[events]
-            stage.step(
-                Kind.DELIVER, flags=flags | 2, first=address(first), index=address(index), value=address(values), extra=address(graded), words=first.shape[1],
-                **fields,
-            )
+            lists = self.scanned[events]
+            stage.step(Kind.DELIVER, flags=flags | 2, words=lists[0].shape[1], **places_of(lists), **fields)
         else:
             offsets, numbers = self._list(events, past - part.delay)
             stage.step(Kind.DELIVER, flags=flags, first=offsets, index=numbers, **fields)
@@ -359,8 +355,8 @@ class Forward:
 
     def _scanned_fields(self, events: str) -> dict[str, int]:
         """Where the lists of an input are."""
-        first, index, values, graded = self.scanned[events]
-        return dict(flags=2, first=address(first), index=address(index), value=address(values), extra=address(graded), words=first.shape[1])
+        lists = self.scanned[events]
+        return dict(flags=2, words=lists[0].shape[1], **places_of(lists))
 
     def _dense_choice(self, part: Part) -> dict[str, int]:
         """From how many events on they are rows of numbers, and a product adds the same bits (where all weights are finite: 0 times infinity is NaN)."""

@@ -108,10 +108,15 @@ def given_lists(tensors: Mapping[str, torch.Tensor], events: str) -> Lists | Non
     return first, index, values, graded
 
 
+def places_of(lists: Lists) -> dict[str, int]:
+    """Where lists are, as fields of an operation."""
+    first, index, values, graded = lists
+    return dict(first=address(first), index=address(index), value=address(values), extra=address(graded))
+
+
 def spread(stage: Stage, lists: Lists, place: int, row: int, size: int, *, delay: int, slots: int = 1, before: int | None = None) -> None:
     """Row t + `delay` of an input's lists as numbers in the tile, in one of some slots after the other; with `before`, that row before the first step."""
-    first, index, values, graded = lists
-    fields = dict(first=address(first), index=address(index), value=address(values), extra=address(graded), words=first.shape[1])
+    fields = places_of(lists) | dict(words=lists[0].shape[1])
     write = stage.step if before is None else stage.before
     write(Kind.SPREAD, place=place, stride=row, size=size, delay=delay if before is None else before, n_source=slots, **fields)
 
